@@ -1,0 +1,1 @@
+//! The actors: started in order, drained in reverse, reached through `mailbox` only.

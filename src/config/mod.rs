@@ -1,0 +1,1 @@
+//! Every setting: read once, checked as a whole, handed on as plain values.

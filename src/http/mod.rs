@@ -1,0 +1,1 @@
+//! Two listeners: parse, call in order, render.

@@ -1,0 +1,1 @@
+//! Boot order, signals, shutdown order; the system clock and the system entropy.

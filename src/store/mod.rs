@@ -1,0 +1,1 @@
+//! The port: verbs that are whole transactions, and the errors a store may answer with.
