@@ -1,1 +1,32 @@
 //! The port: verbs that are whole transactions, and the errors a store may answer with.
+//!
+//! Actors and handlers hold one `Arc<dyn Store>`. A verb either happened as a whole or not at all, and its answer comes
+//! after the commit. No driver type passes through here.
+
+mod clients;
+mod keys;
+mod tokens;
+mod upkeep;
+
+pub use clients::{ClientPage, ClientRecord, ClientStore, Replaced};
+pub use keys::{KeyChange, KeyDecision, KeyRow, KeyStore};
+pub use tokens::{AccessToken, Issue, JtiUse, Revoke, SignatureHash, TokenStore, Verdict, Write};
+pub use upkeep::{Change, Migration, Sweep, SweepCounts, Upkeep};
+
+/// Why a store did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The database is away, too slow, full or read-only: nothing is known to have happened; ask again later (503).
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// A row with that key exists already.
+    #[error("a row with that key exists already")]
+    Conflict,
+    /// What the database holds cannot be understood: a bug, or somebody else wrote there.
+    #[error("the database holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+/// Everything a store can do.
+pub trait Store: ClientStore + TokenStore + KeyStore + Upkeep {}
+impl<T: ClientStore + TokenStore + KeyStore + Upkeep> Store for T {}
