@@ -1,1 +1,3 @@
 //! The rules. Pure: no clock, no randomness, no IO; they come in as arguments.
+
+pub mod duration;
