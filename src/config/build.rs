@@ -17,7 +17,7 @@ pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
     } else {
         mode
     };
-    let serve = serve(from);
+    let serve = serve(from, mode);
     let urls = urls(from, &serve);
     let dsn = rules::dsn(from, mode);
     let secrets = rules::secrets(from, mode, &mut warnings);
@@ -49,9 +49,14 @@ pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
     }
 }
 
-fn serve(from: &mut Gathered) -> Serve {
+fn serve(from: &mut Gathered, mode: Mode) -> Serve {
+    let public = if mode == Mode::Quickstart {
+        "127.0.0.1"
+    } else {
+        "0.0.0.0"
+    };
     Serve {
-        public: listener(from, "serve.public", "0.0.0.0"),
+        public: listener(from, "serve.public", public),
         // Whoever reaches the admin listener rules the server, so the world reaches it only when told to.
         admin: listener(from, "serve.admin", "127.0.0.1"),
         drain_delay: from.duration("serve.shutdown.drain_delay"),

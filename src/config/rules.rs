@@ -201,8 +201,7 @@ pub(super) fn exposure(from: &mut Gathered, mode: Mode, serve: &Serve, issuer: &
                 ("serve.public.host", &serve.public.host),
                 ("serve.admin.host", &serve.admin.host),
             ] {
-                // The default of the public listener is every interface; quickstart narrows that one itself.
-                if from.is_set(name) && !is_loopback_host(host) {
+                if !is_loopback_host(host) {
                     let fix =
                         "use 127.0.0.1 with quickstart, or `signet serve all` for a real server";
                     from.fault(name, format!("{host} is not on loopback"), fix);

@@ -30,11 +30,27 @@ pub fn status(sources: &Sources) -> Vec<StatusRow> {
                 Some(_) if key.kind.is_secret() || key.kind == key::Kind::Object => {
                     "(hidden)".to_owned()
                 }
-                Some(value) => value.shown(),
+                Some(value) => without_password(&value.shown()),
             },
             source: gathered.source(key.name),
             effect: key.effect,
             doc: key.doc,
         })
         .collect()
+}
+
+/// A URL with its user and password hidden; any other text as it is.
+fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest
+        .get(..end)
+        .and_then(|authority| authority.rfind('@'))
+        .and_then(|at| rest.get(at..))
+    {
+        Some(host) => format!("{scheme}://(hidden){host}"),
+        None => text.to_owned(),
+    }
 }
