@@ -1,3 +1,4 @@
 //! The rules. Pure: no clock, no randomness, no IO; they come in as arguments.
 
+pub mod duration;
 pub mod world;
