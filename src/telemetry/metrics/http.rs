@@ -1,0 +1,161 @@
+//! Metrics of the listeners: Hydra's names, so that existing dashboards keep working, beside OpenTelemetry's.
+
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+
+use super::{BYTES, Metrics, REQUEST, Table};
+use crate::telemetry::labels::{Listener, Method};
+
+/// One finished request.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpSample<'a> {
+    /// The listener that served it.
+    pub listener: Listener,
+    /// The request method as sent; folded into [`Method`].
+    pub method: &'a str,
+    /// The route pattern (`/admin/clients/{id}`), never the path; one constant for requests that matched no route.
+    pub route: &'a str,
+    /// Status code of the answer.
+    pub status: u16,
+    /// Seconds from the request line to the last byte of the answer.
+    pub seconds: f64,
+    /// Bytes of the request body.
+    pub request_bytes: u64,
+    /// Bytes of the answer's body.
+    pub response_bytes: u64,
+}
+
+/// Counts a request as active until it is dropped.
+#[derive(Debug)]
+pub struct ActiveRequest(IntGauge);
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+pub(super) struct HttpTable {
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    response_times: HistogramVec,
+    response_sizes: HistogramVec,
+    request_sizes: HistogramVec,
+    statuses: IntCounterVec,
+    server_durations: HistogramVec,
+    active: IntGaugeVec,
+}
+
+impl HttpTable {
+    pub(super) fn new(table: &Table<'_>, version: &str) -> Result<Self, prometheus::Error> {
+        let hydra = |name: &str, help: &str| {
+            Opts::new(name, help)
+                .const_label("app", "signet")
+                .const_label("version", version)
+                .const_label("hash", super::upkeep::REVISION)
+                .const_label("buildTime", super::upkeep::BUILD_TIME)
+        };
+        let code = ["code", "method"];
+        let endpoint = ["code", "method", "endpoint"];
+        let otel = ["http_route", "http_request_method", "http_response_status_code", "listener"];
+        let this = Self {
+            requests: table.counters(hydra("http_requests_total", "Requests served."), &endpoint)?,
+            durations: table.histograms(
+                hydra("http_requests_duration_seconds", "Seconds a request took."),
+                REQUEST,
+                &endpoint,
+            )?,
+            response_times: table.histograms(
+                hydra("http_response_time_seconds", "Seconds a request took, by endpoint."),
+                REQUEST,
+                &["endpoint"],
+            )?,
+            response_sizes: table.histograms(
+                hydra("http_response_size_bytes", "Bytes of response bodies."),
+                BYTES,
+                &code,
+            )?,
+            request_sizes: table.histograms(
+                hydra("http_requests_size_bytes", "Bytes of request bodies."),
+                BYTES,
+                &code,
+            )?,
+            statuses: table.counters(
+                hydra("http_requests_statuses_total", "Requests by class of status code."),
+                &["method", "status_bucket"],
+            )?,
+            server_durations: table.histograms(
+                Opts::new("http_server_request_duration_seconds", "Seconds a request took."),
+                REQUEST,
+                &otel,
+            )?,
+            active: table.gauges("http_server_active_requests", "Requests being served.", &["listener"])?,
+        };
+        this.first_series();
+        Ok(this)
+    }
+
+    /// Health probes exist on both listeners, so their series stand for the table before the routes are named.
+    fn first_series(&self) {
+        for method in Method::ALL {
+            for bucket in ["1xx", "2xx", "3xx", "4xx", "5xx"] {
+                let _ = self.statuses.with_label_values(&[method.as_str(), bucket]);
+            }
+        }
+        for listener in Listener::ALL {
+            let _ = self.active.with_label_values(&[listener.as_str()]);
+            self.route(*listener, "GET", "/health/alive");
+        }
+    }
+
+    fn route(&self, listener: Listener, method: &str, route: &str) {
+        let method = Method::from_name(method).as_str();
+        let _ = self.requests.with_label_values(&["200", method, route]);
+        let _ = self.durations.with_label_values(&["200", method, route]);
+        let _ = self.response_times.with_label_values(&[route]);
+        let _ = self.response_sizes.with_label_values(&["200", method]);
+        let _ = self.request_sizes.with_label_values(&["200", method]);
+        let _ = self.server_durations.with_label_values(&[route, method, "200", listener.as_str()]);
+    }
+}
+
+fn bucket(status: u16) -> &'static str {
+    match status {
+        ..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        500.. => "5xx",
+    }
+}
+
+impl Metrics {
+    /// Creates the series of a route at boot. Called once per route by the listener's wiring.
+    pub fn register_route(&self, listener: Listener, method: &str, route: &str) {
+        self.http.route(listener, method, route);
+    }
+
+    /// Counts a request as active; drop the value when the answer is sent or abandoned.
+    #[must_use]
+    pub fn active_request(&self, listener: Listener) -> ActiveRequest {
+        let gauge = self.http.active.with_label_values(&[listener.as_str()]);
+        gauge.inc();
+        ActiveRequest(gauge)
+    }
+
+    /// Records one finished request.
+    #[expect(clippy::cast_precision_loss, reason = "a histogram's sum is a float; sizes stay far below 2^53")]
+    pub fn observe_http(&self, sample: &HttpSample<'_>) {
+        let method = Method::from_name(sample.method).as_str();
+        let code = sample.status.to_string();
+        let (code, route, http) = (code.as_str(), sample.route, &self.http);
+        http.requests.with_label_values(&[code, method, route]).inc();
+        http.durations.with_label_values(&[code, method, route]).observe(sample.seconds);
+        http.response_times.with_label_values(&[route]).observe(sample.seconds);
+        http.response_sizes.with_label_values(&[code, method]).observe(sample.response_bytes as f64);
+        http.request_sizes.with_label_values(&[code, method]).observe(sample.request_bytes as f64);
+        http.statuses.with_label_values(&[method, bucket(sample.status)]).inc();
+        http.server_durations
+            .with_label_values(&[route, method, code, sample.listener.as_str()])
+            .observe(sample.seconds);
+    }
+}

@@ -1,0 +1,107 @@
+//! Metrics of the protocol: tokens, introspection, client authentication, outbound hooks.
+
+use prometheus::{HistogramVec, IntCounterVec, Opts};
+
+use super::{FAST, Metrics, REQUEST, Table};
+use crate::telemetry::labels::{
+    AuthFailure, AuthMethod, Grant, Hook, HookOutcome, Introspected, Source, TokenResult, TokenType,
+};
+
+pub(super) struct OauthTable {
+    token_requests: IntCounterVec,
+    issued: IntCounterVec,
+    introspections: IntCounterVec,
+    introspection_seconds: HistogramVec,
+    auth_failures: IntCounterVec,
+    webhook_seconds: HistogramVec,
+}
+
+impl OauthTable {
+    pub(super) fn new(table: &Table<'_>) -> Result<Self, prometheus::Error> {
+        let this = Self {
+            token_requests: table.counters(
+                Opts::new("signet_token_requests_total", "Requests to the token endpoint."),
+                &["grant_type", "result", "auth_method"],
+            )?,
+            issued: table
+                .counters(Opts::new("signet_tokens_issued_total", "Tokens issued and stored."), &["token_type"])?,
+            introspections: table.counters(
+                Opts::new("signet_introspections_total", "Introspections answered."),
+                &["result", "source"],
+            )?,
+            introspection_seconds: table.histograms(
+                Opts::new("signet_introspection_duration_seconds", "Seconds to decide an introspection."),
+                FAST,
+                &["result"],
+            )?,
+            auth_failures: table.counters(
+                Opts::new("signet_client_auth_failures_total", "Failed client authentications."),
+                &["method", "reason"],
+            )?,
+            webhook_seconds: table.histograms(
+                Opts::new("signet_webhook_duration_seconds", "Seconds of outbound calls."),
+                REQUEST,
+                &["hook", "outcome"],
+            )?,
+        };
+        this.first_series();
+        Ok(this)
+    }
+
+    fn first_series(&self) {
+        for grant in Grant::ALL {
+            for result in TokenResult::ALL {
+                for method in AuthMethod::ALL {
+                    let _ = self.token_requests.with_label_values(&[grant.as_str(), result.as_str(), method.as_str()]);
+                }
+            }
+        }
+        for kind in TokenType::ALL {
+            let _ = self.issued.with_label_values(&[kind.as_str()]);
+        }
+        for result in Introspected::ALL {
+            let _ = self.introspection_seconds.with_label_values(&[result.as_str()]);
+            for source in Source::ALL {
+                let _ = self.introspections.with_label_values(&[result.as_str(), source.as_str()]);
+            }
+        }
+        for method in AuthMethod::ALL {
+            for reason in AuthFailure::ALL {
+                let _ = self.auth_failures.with_label_values(&[method.as_str(), reason.as_str()]);
+            }
+        }
+        for hook in Hook::ALL {
+            for outcome in HookOutcome::ALL {
+                let _ = self.webhook_seconds.with_label_values(&[hook.as_str(), outcome.as_str()]);
+            }
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts one answered token request.
+    pub fn token_request(&self, grant: Grant, result: TokenResult, method: AuthMethod) {
+        self.oauth.token_requests.with_label_values(&[grant.as_str(), result.as_str(), method.as_str()]).inc();
+    }
+
+    /// Counts one token, after its commit.
+    pub fn token_issued(&self, kind: TokenType) {
+        self.oauth.issued.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// Records one introspection and the seconds its decision took.
+    pub fn introspection(&self, result: Introspected, source: Source, seconds: f64) {
+        self.oauth.introspections.with_label_values(&[result.as_str(), source.as_str()]).inc();
+        self.oauth.introspection_seconds.with_label_values(&[result.as_str()]).observe(seconds);
+    }
+
+    /// Counts one failed client authentication.
+    pub fn client_auth_failure(&self, method: AuthMethod, reason: AuthFailure) {
+        self.oauth.auth_failures.with_label_values(&[method.as_str(), reason.as_str()]).inc();
+    }
+
+    /// Records the seconds of one outbound call.
+    pub fn webhook(&self, hook: Hook, outcome: HookOutcome, seconds: f64) {
+        self.oauth.webhook_seconds.with_label_values(&[hook.as_str(), outcome.as_str()]).observe(seconds);
+    }
+}

@@ -1,0 +1,139 @@
+//! The one line per request and the span around it. The listener's middleware fills both; nothing here knows actix.
+//! Invariant: no query string, no header but the user agent, no control character.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use tracing::Span;
+use tracing::field::Empty;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::labels::Listener;
+use super::traces;
+
+/// Longest request id that is taken over from a caller, in bytes.
+const REQUEST_ID_MAX: usize = 128;
+/// Longest foreign text in a line, in characters.
+const TEXT_MAX: usize = 1024;
+
+/// One finished request, as it is logged.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLine<'a> {
+    /// The request method as sent.
+    pub method: &'a str,
+    /// The route pattern, or a constant for requests that matched none.
+    pub route: &'a str,
+    /// The path; anything from a `?` on is cut.
+    pub path: &'a str,
+    /// Status code of the answer.
+    pub status: u16,
+    /// Bytes of the answer's body.
+    pub size: u64,
+    /// From the request line to the last byte of the answer.
+    pub took: Duration,
+    /// Our id of the request, also sent to the caller.
+    pub request_id: &'a str,
+    /// W3C trace id, when there is one.
+    pub trace_id: Option<&'a str>,
+    /// Address of the caller as the proxy settings see it.
+    pub remote: &'a str,
+    /// `User-Agent` as sent.
+    pub user_agent: Option<&'a str>,
+    /// The listener that served it.
+    pub listener: Listener,
+}
+
+impl RequestLine<'_> {
+    /// Writes the line at level `info`. `took` is in nanoseconds, as Hydra's is.
+    pub fn log(&self) {
+        let path = self.path.split('?').next().unwrap_or_default();
+        tracing::info!(
+            http_request.method = &*printable(self.method),
+            http_request.path = &*printable(path),
+            http_request.route = self.route,
+            http_request.remote = &*printable(self.remote),
+            http_request.user_agent = &*printable(self.user_agent.unwrap_or_default()),
+            http_response.status = self.status,
+            http_response.size = self.size,
+            http_response.took = u64::try_from(self.took.as_nanos()).unwrap_or(u64::MAX),
+            request_id = self.request_id,
+            trace_id = self.trace_id.unwrap_or_default(),
+            listener = self.listener.as_str(),
+            "completed handling request"
+        );
+    }
+}
+
+/// Replaces control characters and cuts what is too long: a line stays one line and a terminal stays sane.
+fn printable(text: &str) -> Cow<'_, str> {
+    let clean = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}');
+    if text.len() <= TEXT_MAX && text.chars().all(clean) {
+        return Cow::Borrowed(text);
+    }
+    text.chars().take(TEXT_MAX).map(|c| if clean(c) { c } else { '\u{fffd}' }).collect::<String>().into()
+}
+
+/// A caller's `X-Request-Id`, if it is safe to log and to echo: 1 to 128 characters of `[A-Za-z0-9._-]`.
+#[must_use]
+pub fn accept_request_id(header: Option<&str>) -> Option<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    header
+        .filter(|id| (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(allowed))
+        .map(str::to_owned)
+}
+
+/// The span of a request, child of the caller's trace when `parent` carries one (see [`traces::remote_context`]).
+/// Routes that must not be traced (health, metrics) simply open none.
+#[must_use]
+pub fn request_span(method: &str, route: &str, request_id: &str, parent: opentelemetry::Context) -> Span {
+    // Level error: no log level may remove the span, or the lines inside would lose their ids.
+    let span = tracing::error_span!(
+        "request",
+        otel.name = format!("{} {route}", super::labels::Method::from_name(method).as_str()),
+        otel.kind = "server",
+        http.request.method = super::labels::Method::from_name(method).as_str(),
+        http.route = route,
+        http.response.status_code = Empty,
+        otel.status_code = Empty,
+        request_id,
+        trace_id = Empty,
+    );
+    let caller = traces::trace_id(&parent);
+    // Fails only when traces are off; the caller's id is still worth a place in the lines.
+    let _ = span.set_parent(parent);
+    if let Some(id) = traces::trace_id(&span.context()).or(caller) {
+        span.record("trace_id", id);
+    }
+    span
+}
+
+/// Completes the span of a request with its answer's status.
+pub fn finish_span(span: &Span, status: u16) {
+    span.record("http.response.status_code", status);
+    if status >= 500 {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_short_and_plain() {
+        for id in ["a", "0f.A_-z", &"x".repeat(128)] {
+            assert_eq!(accept_request_id(Some(id)).as_deref(), Some(id));
+        }
+        for id in ["", " ", "a b", "a\n", "ä", "a;b", "a/b", &"x".repeat(129)] {
+            assert_eq!(accept_request_id(Some(id)), None, "{id:?}");
+        }
+        assert_eq!(accept_request_id(None), None);
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_a_line() {
+        assert_eq!(printable("curl/8"), "curl/8");
+        assert_eq!(printable("a\nb\u{1b}[31m\u{202e}"), "a\u{fffd}b\u{fffd}[31m\u{fffd}");
+        assert_eq!(printable(&"x".repeat(5000)).len(), TEXT_MAX);
+    }
+}
