@@ -1,4 +1,12 @@
 //! The rules. Pure: no clock, no randomness, no IO; they come in as arguments.
 
+pub mod client;
+pub mod client_auth;
+pub mod client_metadata;
 pub mod duration;
+pub mod error;
+pub mod grant;
+pub mod key_ring;
+pub mod scope;
+pub mod token;
 pub mod world;

@@ -1,0 +1,132 @@
+//! JWT access tokens: their claims (contract: `iss sub aud client_id exp iat nbf jti scp ext`).
+
+use super::opaque::signature_hash;
+use crate::domain::world::Timestamp;
+use serde_json::{Map, Value, json};
+
+/// Which claims carry the scope (`strategies.jwt.scope_claim`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScopeClaim {
+    /// `scp`, a list.
+    #[default]
+    List,
+    /// `scope`, a space-separated text (RFC 9068 §2.2.3).
+    Text,
+    /// Both.
+    Both,
+}
+
+/// How JWT access tokens are made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JwtRules {
+    /// Which claims carry the scope.
+    pub scope_claim: ScopeClaim,
+    /// Leave `nbf` out.
+    pub exclude_not_before: bool,
+    /// Extra claims that are copied to the top level.
+    pub allowed_top_level: Vec<String>,
+    /// Keep all extra claims in `ext`.
+    pub mirror_top_level: bool,
+    /// Without mirroring: keep those in `ext` that were not copied to the top level.
+    pub preserve_ext: bool,
+}
+
+/// What a JWT access token says.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessClaims<'a> {
+    /// `iss`.
+    pub issuer: &'a str,
+    /// `sub`.
+    pub subject: &'a str,
+    /// `client_id`.
+    pub client_id: &'a str,
+    /// `jti`.
+    pub jti: &'a str,
+    /// Granted scopes.
+    pub scope: &'a [String],
+    /// `aud`.
+    pub audience: &'a [String],
+    /// `iat` and `nbf`.
+    pub issued_at: Timestamp,
+    /// `exp`.
+    pub expires_at: Timestamp,
+    /// Extra claims of the consent app or of a hook.
+    pub ext: &'a Map<String, Value>,
+}
+
+/// Claims that extra claims may never replace.
+const RESERVED: [&str; 11] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scp", "scope", "ext"];
+
+/// The claims of a JWT access token.
+pub fn claims(of: &AccessClaims<'_>, rules: &JwtRules) -> Map<String, Value> {
+    let mut out = Map::new();
+    let mut left = of.ext.clone();
+    for name in &rules.allowed_top_level {
+        if let (false, Some(value)) = (RESERVED.contains(&name.as_str()), of.ext.get(name)) {
+            out.insert(name.clone(), value.clone());
+            left.remove(name);
+        }
+    }
+    if rules.mirror_top_level {
+        out.insert("ext".to_owned(), Value::Object(of.ext.clone()));
+    } else if rules.preserve_ext || rules.allowed_top_level.is_empty() {
+        out.insert("ext".to_owned(), Value::Object(left));
+    }
+    for (name, value) in [
+        ("iss", json!(of.issuer)),
+        ("sub", json!(of.subject)),
+        ("aud", json!(of.audience)),
+        ("client_id", json!(of.client_id)),
+        ("jti", json!(of.jti)),
+        ("iat", json!(of.issued_at.secs())),
+        ("exp", json!(of.expires_at.secs())),
+    ] {
+        out.insert(name.to_owned(), value);
+    }
+    if !rules.exclude_not_before {
+        out.insert("nbf".to_owned(), json!(of.issued_at.secs()));
+    }
+    if rules.scope_claim != ScopeClaim::Text {
+        out.insert("scp".to_owned(), json!(of.scope));
+    }
+    if rules.scope_claim != ScopeClaim::List {
+        out.insert("scope".to_owned(), json!(of.scope.join(" ")));
+    }
+    out
+}
+
+/// The row key of a JWT access token: the hash of its signature part. `None` when it has no three parts.
+pub fn row_key(token: &str) -> Option<[u8; 32]> {
+    let (_, signature) = token.rsplit_once('.')?;
+    Some(signature_hash("jwt", signature.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(rules: &JwtRules, ext: &Value) -> Value {
+        let ext = ext.as_object().cloned().unwrap_or_default();
+        let scope = ["a".to_owned(), "b".to_owned()];
+        let of = AccessClaims { issuer: "i", subject: "s", client_id: "c", jti: "j", scope: &scope, audience: &[], issued_at: Timestamp::from_secs(5), expires_at: Timestamp::from_secs(9), ext: &ext };
+        Value::Object(claims(&of, rules))
+    }
+
+    #[test]
+    fn extra_claims_never_replace_ours() {
+        let rules = JwtRules { allowed_top_level: ["sub", "tenant", "scp"].map(str::to_owned).to_vec(), mirror_top_level: true, ..JwtRules::default() };
+        let x = made(&rules, &json!({"sub": "evil", "tenant": "t", "scp": ["admin"]}));
+        assert_eq!((&x["sub"], &x["tenant"], &x["scp"]), (&json!("s"), &json!("t"), &json!(["a", "b"])));
+        assert_eq!(x["ext"]["sub"], "evil");
+    }
+
+    #[test]
+    fn the_plain_shape_is_the_recorded_one() {
+        let rules = JwtRules { mirror_top_level: true, ..JwtRules::default() };
+        assert_eq!(made(&rules, &json!({})), json!({"ext": {}, "iss": "i", "sub": "s", "aud": [], "client_id": "c", "jti": "j", "iat": 5, "exp": 9, "nbf": 5, "scp": ["a", "b"]}));
+        let both = JwtRules { scope_claim: ScopeClaim::Both, exclude_not_before: true, ..rules };
+        let x = made(&both, &json!({}));
+        assert!(x.get("nbf").is_none());
+        assert_eq!(x["scope"], "a b");
+    }
+}

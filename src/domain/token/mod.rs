@@ -1,0 +1,5 @@
+//! Tokens: their kinds, their two formats, and what introspection says of them.
+
+pub mod introspection;
+pub mod jwt;
+pub mod opaque;
