@@ -1,4 +1,5 @@
 //! The rules. Pure: no clock, no randomness, no IO; they come in as arguments.
 
+pub mod client;
 pub mod duration;
 pub mod world;
