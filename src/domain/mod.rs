@@ -2,5 +2,7 @@
 
 pub mod client;
 pub mod client_metadata;
+pub mod client_patch;
 pub mod duration;
+pub mod page_token;
 pub mod world;
