@@ -9,4 +9,8 @@ pub mod grant;
 pub mod key_ring;
 pub mod scope;
 pub mod token;
+pub mod client_metadata;
+pub mod client_patch;
+pub mod duration;
+pub mod page_token;
 pub mod world;

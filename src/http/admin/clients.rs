@@ -1,0 +1,330 @@
+//! `/admin/clients`: parse, decide, store, show.
+//!
+//! The admin listener mounts [`routes`]. Invariant: a change is decided on the version that it replaces; whoever comes
+//! second decides again.
+
+use super::client_json::{Wanted, echo, put_into, read_json, read_object, segment, shown, stored, undecodable};
+use super::client_secret::{generate, hash};
+use crate::domain::client::{Client, Lifespans};
+use crate::domain::client_patch::{ClientPatch, PatchError};
+use crate::domain::page_token::List;
+use crate::domain::token::opaque::TokenKind;
+use crate::http::{ApiError, App, reply};
+use crate::store::{ClientPage, ClientRecord, Replaced, StoreError};
+use actix_web::http::header::{HeaderValue, InvalidHeaderValue, LINK, LOCATION};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Map, Value, json};
+
+/// Largest body, in bytes.
+const BODY: usize = 1 << 20;
+const PAGE: usize = 100;
+const LARGEST_PAGE: usize = 500;
+/// How often a change is decided again when somebody else was faster.
+const ATTEMPTS: usize = 3;
+/// How many earlier secrets go on working.
+const KEPT_SECRETS: usize = 5;
+
+/// Mounts the routes.
+pub fn routes(cfg: &mut web::ServiceConfig) {
+    let limit = || web::PayloadConfig::new(BODY);
+    cfg.service(web::resource("/admin/clients").app_data(limit()).route(web::post().to(create)).route(web::get().to(list)))
+        .service(
+            web::resource("/admin/clients/{id}")
+                .app_data(limit())
+                .route(web::get().to(get))
+                .route(web::put().to(put))
+                .route(web::patch().to(patch))
+                .route(web::delete().to(delete)),
+        )
+        .service(web::resource("/admin/clients/{id}/lifespans").app_data(limit()).route(web::put().to(lifespans)))
+        .service(
+            web::resource("/admin/clients/{id}/secrets/rotate")
+                .route(web::post().to(rotate_secret))
+                .route(web::delete().to(drop_rotated_secrets)),
+        );
+}
+
+fn header(text: &str) -> Result<HeaderValue, ApiError> {
+    HeaderValue::from_str(text).map_err(|e: InvalidHeaderValue| ApiError::Internal(e.to_string()))
+}
+
+/// `POST /admin/clients`.
+pub async fn create(app: web::Data<App>, body: web::Bytes) -> Result<HttpResponse, ApiError> {
+    let mut wanted = Wanted::read(read_object(&body)?)?;
+    let generated = wanted.client.client_id.is_empty();
+    if generated {
+        wanted.client.client_id = app.entropy.uuid()?.to_string();
+    }
+    let registration = app.opaque.mint(TokenKind::Registration, &app.entropy.bytes()?);
+    let mut record = blank(&app, wanted.client.client_id.clone())?;
+    record.registration_token_hash = Some(registration.signature.to_vec());
+    let client = put_into(&mut record, wanted.client, &app.rules.metadata)?;
+    let secret = match wanted.secret {
+        None if client.is_public() => None,
+        None => Some(generate(&*app.entropy)?),
+        given => given,
+    };
+    if let Some(secret) = &secret {
+        record.secret_hash = hash(&app, secret).await?;
+    }
+    match app.store.create_client(&record).await {
+        Err(StoreError::Conflict) => return Err(ApiError::Conflict),
+        other => other?,
+    }
+    let mut answer = shown(&record, &client)?;
+    echo(&mut answer, &wanted.members);
+    show_secret(&mut answer, secret.filter(|_| !client.is_public()));
+    answer.insert("registration_access_token".to_owned(), json!(registration.token));
+    answer.insert("registration_client_uri".to_owned(), json!(registration_uri(&app, &record.id, generated)));
+    let mut response = reply::json(201, &answer);
+    response.headers_mut().insert(LOCATION, header(&format!("/admin/clients/{}", segment(&record.id)))?);
+    Ok(response)
+}
+
+fn blank(app: &App, id: String) -> Result<ClientRecord, ApiError> {
+    let now = app.clock.now();
+    Ok(ClientRecord {
+        id,
+        name: String::new(),
+        owner: String::new(),
+        document: String::new(),
+        secret_hash: String::new(),
+        rotated_secret_hashes: Vec::new(),
+        registration_token_hash: None,
+        family_id: app.entropy.uuid()?,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// As Hydra does, without the id when the server chose it.
+fn registration_uri(app: &App, id: &str, generated: bool) -> String {
+    let base = app.rules.public_url.trim_end_matches('/');
+    if generated { format!("{base}/oauth2/register") } else { format!("{base}/oauth2/register/{}", segment(id)) }
+}
+
+fn show_secret(answer: &mut Map<String, Value>, secret: Option<String>) {
+    if let Some(secret) = secret {
+        answer.insert("client_secret".to_owned(), json!(secret));
+    }
+}
+
+/// `GET /admin/clients/{id}`.
+pub async fn get(app: web::Data<App>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let record = app.store.client(&id).await?.ok_or(ApiError::NotFound)?;
+    Ok(reply::json(200, &shown(&record, &stored(&record)?)?))
+}
+
+/// `DELETE /admin/clients/{id}`.
+pub async fn delete(app: web::Data<App>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    if app.store.delete_client(&id).await? { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::NotFound) }
+}
+
+/// Reads a client, decides, and replaces it unless somebody else did meanwhile; then decides again.
+async fn change<F>(app: &App, id: &str, decide: F) -> Result<Map<String, Value>, ApiError>
+where
+    F: Fn(&mut ClientRecord, Client) -> Result<Client, ApiError>,
+{
+    for _ in 0..ATTEMPTS {
+        let mut record = app.store.client(id).await?.ok_or(ApiError::NotFound)?;
+        let expected = record.version;
+        let client = stored(&record)?;
+        let mut client = decide(&mut record, client)?;
+        client.client_id.clone_from(&record.id);
+        let client = put_into(&mut record, client, &app.rules.metadata)?;
+        record.updated_at = app.clock.now();
+        match app.store.replace_client(&record, expected).await? {
+            Replaced::Done => return shown(&record, &client),
+            Replaced::Missing => return Err(ApiError::NotFound),
+            Replaced::Stale => {}
+        }
+    }
+    Err(StoreError::Unavailable("the client is being changed by others".to_owned()).into())
+}
+
+/// A chosen secret ends every earlier one.
+fn set_secret(record: &mut ClientRecord, hash: Option<&String>) {
+    if let Some(hash) = hash {
+        record.secret_hash.clone_from(hash);
+        record.rotated_secret_hashes.clear();
+    }
+}
+
+async fn hash_given(app: &App, secret: Option<&String>) -> Result<Option<String>, ApiError> {
+    match secret {
+        Some(secret) => hash(app, secret).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// `PUT /admin/clients/{id}`: what is left out falls back to its default, but for the secret, which stays.
+pub async fn put(app: web::Data<App>, id: web::Path<String>, body: web::Bytes) -> Result<HttpResponse, ApiError> {
+    let wanted = Wanted::read(read_object(&body)?)?;
+    let hashed = hash_given(&app, wanted.secret.as_ref()).await?;
+    let decide = |record: &mut ClientRecord, _| {
+        set_secret(record, hashed.as_ref());
+        Ok(wanted.client.clone())
+    };
+    let mut answer = change(&app, &id, decide).await?;
+    echo(&mut answer, &wanted.members);
+    show_secret(&mut answer, wanted.secret);
+    Ok(reply::json(200, &answer))
+}
+
+fn bad_patch(e: &PatchError) -> ApiError {
+    ApiError::BadRequest(format!("Unable to apply the JSON Patch: {e}"))
+}
+
+/// `PATCH /admin/clients/{id}` with a JSON Patch (RFC 6902).
+pub async fn patch(app: web::Data<App>, id: web::Path<String>, body: web::Bytes) -> Result<HttpResponse, ApiError> {
+    let patch = ClientPatch::read(&read_json(&body)?).map_err(|e| bad_patch(&e))?;
+    let secret = patch.secret().map_err(|e| bad_patch(&e))?.filter(|text| !text.is_empty());
+    if let Some(secret) = &secret {
+        crate::domain::client_metadata::check_secret(secret).map_err(crate::domain::error::OAuthError::from)?;
+    }
+    let hashed = hash_given(&app, secret.as_ref()).await?;
+    let decide = |record: &mut ClientRecord, client: Client| {
+        set_secret(record, hashed.as_ref());
+        let patched = patch.apply(shown(record, &client)?).map_err(|e| bad_patch(&e))?;
+        Client::from_members(patched).map_err(|e| undecodable(&e))
+    };
+    let mut answer = change(&app, &id, decide).await?;
+    show_secret(&mut answer, secret);
+    Ok(reply::json(200, &answer))
+}
+
+/// `PUT /admin/clients/{id}/lifespans`: replaces all of them.
+pub async fn lifespans(app: web::Data<App>, id: web::Path<String>, body: web::Bytes) -> Result<HttpResponse, ApiError> {
+    let members = Value::Object(read_object(&body)?);
+    let lifespans: Lifespans = serde_json::from_value(members).map_err(|e| undecodable(&e))?;
+    let decide = |_: &mut ClientRecord, client: Client| Ok(Client { lifespans: lifespans.clone(), ..client });
+    Ok(reply::json(200, &change(&app, &id, decide).await?))
+}
+
+/// `POST /admin/clients/{id}/secrets/rotate`: a new secret; the last few go on working.
+pub async fn rotate_secret(app: web::Data<App>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let secret = generate(&*app.entropy)?;
+    let hashed = hash(&app, &secret).await?;
+    let decide = |record: &mut ClientRecord, client: Client| {
+        if !matches!(client.auth_method(), "client_secret_basic" | "client_secret_post") {
+            return Err(ApiError::BadRequest(format!("The client is configured to use the '{}' authentication method, which does not support client secret rotation.", client.auth_method())));
+        }
+        let old = std::mem::replace(&mut record.secret_hash, hashed.clone());
+        if !old.is_empty() {
+            record.rotated_secret_hashes.insert(0, old);
+        }
+        record.rotated_secret_hashes.truncate(KEPT_SECRETS);
+        Ok(client)
+    };
+    let mut answer = change(&app, &id, decide).await?;
+    show_secret(&mut answer, Some(secret));
+    Ok(reply::json(200, &answer))
+}
+
+/// `DELETE /admin/clients/{id}/secrets/rotate`: only the newest secret goes on working.
+pub async fn drop_rotated_secrets(app: web::Data<App>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let decide = |record: &mut ClientRecord, client: Client| {
+        record.rotated_secret_hashes.clear();
+        Ok(client)
+    };
+    Ok(reply::json(200, &change(&app, &id, decide).await?))
+}
+
+/// What a list request asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    name: Option<String>,
+    owner: Option<String>,
+    size: usize,
+    token: Option<String>,
+}
+
+fn bad_page(why: &dyn std::fmt::Display) -> ApiError {
+    ApiError::BadRequest(format!("Unable to parse pagination parameters: {why}"))
+}
+
+impl Asked {
+    fn read(query: &str) -> Result<Self, ApiError> {
+        let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
+        let one = |name: &str| pairs.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.to_string());
+        let size = match one("page_size") {
+            None => PAGE,
+            Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => match text.parse().unwrap_or(LARGEST_PAGE) {
+                0 => PAGE,
+                size => size.min(LARGEST_PAGE),
+            },
+            Some(_) => return Err(bad_page(&"page_size is not a number")),
+        };
+        Ok(Self { name: one("client_name"), owner: one("owner"), size, token: one("page_token") })
+    }
+
+    fn list(&self) -> List {
+        List::new("clients", &[self.name.as_deref(), self.owner.as_deref()])
+    }
+
+    /// `<...>; rel="..."` (RFC 8288) of the page after `after`.
+    fn link(&self, app: &App, after: &str, rel: &str) -> Result<String, ApiError> {
+        let token = self.list().token(&app.page_tokens, &app.entropy.bytes()?, after, app.clock.now());
+        let token = token.map_err(|e| ApiError::Internal(e.to_string()))?;
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (key, value) in [("client_name", &self.name), ("owner", &self.owner)] {
+            query.extend_pairs(value.iter().map(|value| (key, value)));
+        }
+        let query = query.append_pair("page_size", &self.size.to_string()).append_pair("page_token", &token).finish();
+        Ok(format!("</admin/clients?{query}>; rel=\"{rel}\""))
+    }
+}
+
+/// `GET /admin/clients`: by id, never with secrets.
+pub async fn list(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let asked = Asked::read(request.query_string())?;
+    let after = match &asked.token {
+        Some(token) => asked.list().after(&app.page_tokens, token, app.clock.now()).map_err(|e| bad_page(&e))?,
+        None => None,
+    };
+    let page = ClientPage { after, limit: asked.size + 1, name: asked.name.clone(), owner: asked.owner.clone() };
+    let mut records = app.store.clients(&page).await?;
+    let more = records.len() > asked.size;
+    records.truncate(asked.size);
+    let mut links = vec![asked.link(&app, "", "first")?];
+    if let Some(last) = records.last().filter(|_| more) {
+        links.push(asked.link(&app, &last.id, "next")?);
+    }
+    let clients = records.iter().map(|record| shown(record, &stored(record)?)).collect::<Result<Vec<_>, _>>()?;
+    let mut response = reply::json(200, &clients);
+    response.headers_mut().insert(LINK, header(&links.join(","))?);
+    Ok(response)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h15_pages_have_a_size_between_one_and_the_cap() {
+        for (query, size) in [("", 100), ("page_size=0", 100), ("page_size=", 100), ("page_size=2", 2), ("page_size=501", 500), ("page_size=99999999999999999999999", 500)] {
+            assert_eq!(Asked::read(query).unwrap().size, size, "{query}");
+        }
+        for bad in ["page_size=-1", "page_size=x", "page_size=1.5"] {
+            assert!(Asked::read(bad).is_err(), "{bad}");
+        }
+        let asked = Asked::read("client_name=v1+path&owner=%C3%A4").unwrap();
+        assert_eq!((asked.name.as_deref(), asked.owner.as_deref()), (Some("v1 path"), Some("\u{e4}")));
+    }
+
+    #[actix_web::test]
+    async fn b07_ids_arrive_as_they_are() {
+        async fn tell(id: web::Path<String>) -> String {
+            id.into_inner()
+        }
+        let app = actix_web::App::new().route("/admin/clients/{id}", web::get().to(tell));
+        let app = actix_web::test::init_service(app).await;
+        for id in ["https://app.example/cb?x=1&y=2", "a b/c%d+e:f", "gr\u{f6}\u{df}e", "100%", "%2F", "a%20b"] {
+            let request = actix_web::test::TestRequest::get().uri(&format!("/admin/clients/{}", segment(id))).to_request();
+            let body = actix_web::test::call_and_read_body(&app, request).await;
+            assert_eq!(std::str::from_utf8(&body), Ok(id));
+        }
+    }
+}
