@@ -67,7 +67,7 @@ fn kind(dsn: &str) -> Result<Kind, OpenError> {
 /// [`OpenError`] when the DSN makes no sense, or an SQLite file cannot be used.
 pub async fn open(options: OpenOptions) -> Result<Arc<dyn Store>, OpenError> {
     match kind(&options.dsn)? {
-        Kind::Postgres => postgres::open(&options),
+        Kind::Postgres => Ok(Arc::new(postgres::PostgresStore::open(&options)?)),
         Kind::Sqlite(place) => Ok(Arc::new(sqlite::SqliteStore::open(place, &options).await?)),
     }
 }
