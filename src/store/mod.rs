@@ -5,11 +5,17 @@
 
 mod clients;
 mod keys;
+mod migrate;
+mod open;
+mod postgres;
+mod sqlite;
 mod tokens;
 mod upkeep;
 
 pub use clients::{ClientPage, ClientRecord, ClientStore, Replaced};
 pub use keys::{KeyChange, KeyDecision, KeyRow, KeyStore};
+pub use migrate::Ask;
+pub use open::{OpenError, OpenOptions, migrate, migration_status, open};
 pub use tokens::{AccessToken, Issue, JtiUse, Revoke, SignatureHash, TokenStore, Verdict, Write};
 pub use upkeep::{Change, Migration, Sweep, SweepCounts, Upkeep};
 

@@ -1,0 +1,161 @@
+//! Clients in PostgreSQL.
+
+use super::faults::Fault;
+use super::rows::{self, Moment};
+use super::{PostgresStore, feed, run, tokens};
+use crate::store::{Change, ClientPage, ClientRecord, ClientStore, Replaced, StoreError};
+use async_trait::async_trait;
+use deadpool_postgres::Object;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+const INSERT: &str = "
+    WITH c AS (
+        INSERT INTO client (nid, id, name, owner, document, secret_hash, rotated_secret_hashes,
+                            registration_token_hash, family_id, version, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12))
+    INSERT INTO token_family (id, nid, client_id, subject, shared, version) VALUES ($9, $1, $2, $2, true, 1)";
+
+async fn insert(conn: &Object, nid: Uuid, c: &ClientRecord) -> Result<(), Fault> {
+    let statement = conn.prepare_cached(INSERT).await?;
+    let rotated = rows::list_text(&c.rotated_secret_hashes);
+    let (created, updated) = (Moment(c.created_at), Moment(c.updated_at));
+    let values: [&(dyn ToSql + Sync); 12] = [
+        &nid,
+        &c.id,
+        &c.name,
+        &c.owner,
+        &c.document,
+        &c.secret_hash,
+        &rotated,
+        &c.registration_token_hash,
+        &c.family_id,
+        &c.version,
+        &created,
+        &updated,
+    ];
+    conn.execute(&statement, &values).await?;
+    Ok(())
+}
+
+const BY_ID: &str = "
+    SELECT id, name, owner, document, secret_hash, rotated_secret_hashes, registration_token_hash, family_id, version,
+           created_at, updated_at
+    FROM client WHERE nid = $1 AND id = $2";
+
+async fn by_id(conn: &Object, nid: Uuid, id: &str) -> Result<Option<ClientRecord>, Fault> {
+    let statement = conn.prepare_cached(BY_ID).await?;
+    conn.query_opt(&statement, &[&nid, &id]).await?.as_ref().map(rows::client).transpose()
+}
+
+const LIST: &str = "
+    SELECT id, name, owner, document, secret_hash, rotated_secret_hashes, registration_token_hash, family_id, version,
+           created_at, updated_at
+    FROM client
+    WHERE nid = $1 AND ($2::text IS NULL OR id > $2) AND ($3::text IS NULL OR name = $3)
+          AND ($4::text IS NULL OR owner = $4)
+    ORDER BY id LIMIT $5";
+
+async fn list(conn: &Object, nid: Uuid, page: &ClientPage) -> Result<Vec<ClientRecord>, Fault> {
+    let statement = conn.prepare_cached(LIST).await?;
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    let found = conn.query(&statement, &[&nid, &page.after, &page.name, &page.owner, &limit]).await?;
+    found.iter().map(rows::client).collect()
+}
+
+const REPLACE: &str = "
+    WITH c AS (
+        UPDATE client SET name = $4, owner = $5, document = $6, secret_hash = $7, rotated_secret_hashes = $8,
+                          registration_token_hash = $9, version = version + 1, created_at = $10, updated_at = $11
+        WHERE nid = $1 AND id = $2 AND version = $3 RETURNING id)
+    SELECT pg_notify('signet_change', $12) FROM c";
+const EXISTS: &str = "SELECT 1 FROM client WHERE nid = $1 AND id = $2";
+
+async fn replace(conn: &Object, nid: Uuid, c: &ClientRecord, expected: i64) -> Result<Replaced, Fault> {
+    let statement = conn.prepare_cached(REPLACE).await?;
+    let rotated = rows::list_text(&c.rotated_secret_hashes);
+    let (created, updated) = (Moment(c.created_at), Moment(c.updated_at));
+    let payload = feed::client_payload(&c.id);
+    let values: [&(dyn ToSql + Sync); 12] = [
+        &nid,
+        &c.id,
+        &expected,
+        &c.name,
+        &c.owner,
+        &c.document,
+        &c.secret_hash,
+        &rotated,
+        &c.registration_token_hash,
+        &created,
+        &updated,
+        &payload,
+    ];
+    if !conn.query(&statement, &values).await?.is_empty() {
+        return Ok(Replaced::Done);
+    }
+    let statement = conn.prepare_cached(EXISTS).await?;
+    Ok(match conn.query_opt(&statement, &[&nid, &c.id]).await? {
+        Some(_) => Replaced::Stale,
+        None => Replaced::Missing,
+    })
+}
+
+/// Waits for issues under way, which share the row; whoever comes later finds it gone.
+const DELETE: &str = "DELETE FROM client WHERE nid = $1 AND id = $2";
+
+async fn delete(conn: &mut Object, nid: Uuid, id: &str) -> Result<bool, Fault> {
+    let tx = conn.transaction().await?;
+    let statement = tx.prepare_cached(DELETE).await?;
+    if tx.execute(&statement, &[&nid, &id]).await? == 0 {
+        return Ok(false);
+    }
+    tokens::end_families(&tx, nid, id).await?;
+    tokens::delete_dead(&tx, nid, id).await?;
+    feed::notify(&tx, &feed::client_payload(id)).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+#[async_trait]
+impl ClientStore for PostgresStore {
+    async fn create_client(&self, record: &ClientRecord) -> Result<(), StoreError> {
+        let nid = self.nid().await?;
+        run!(self, |conn| insert(&*conn, nid, record))
+    }
+
+    async fn client(&self, id: &str) -> Result<Option<ClientRecord>, StoreError> {
+        // PostgreSQL has no NUL in text, so no client has it in its id.
+        if id.contains('\0') {
+            return Ok(None);
+        }
+        let nid = self.nid().await?;
+        run!(self, |conn| by_id(&*conn, nid, id))
+    }
+
+    async fn clients(&self, page: &ClientPage) -> Result<Vec<ClientRecord>, StoreError> {
+        let nid = self.nid().await?;
+        run!(self, |conn| list(&*conn, nid, page))
+    }
+
+    async fn replace_client(&self, record: &ClientRecord, expected: i64) -> Result<Replaced, StoreError> {
+        let nid = self.nid().await?;
+        let outcome = run!(self, |conn| replace(&*conn, nid, record, expected))?;
+        if outcome == Replaced::Done {
+            self.tell(Change::Client(record.id.clone()));
+        }
+        Ok(outcome)
+    }
+
+    async fn delete_client(&self, id: &str) -> Result<bool, StoreError> {
+        if id.contains('\0') {
+            return Ok(false);
+        }
+        let nid = self.nid().await?;
+        let deleted = run!(self, |conn| delete(conn, nid, id))?;
+        if deleted {
+            self.tell(Change::Client(id.to_owned()));
+            self.delete_all_dead(nid, id).await?;
+        }
+        Ok(deleted)
+    }
+}

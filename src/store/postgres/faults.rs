@@ -1,0 +1,98 @@
+//! What PostgreSQL's errors mean to the port.
+
+use crate::store::{OpenError, StoreError};
+use deadpool_postgres::{PoolError, TimeoutType};
+use std::error::Error as _;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+/// Why a try failed.
+pub(super) enum Fault {
+    /// The driver or the database says so.
+    Driver(Error),
+    /// A row holds what it must not.
+    Corrupt(String),
+}
+
+impl From<Error> for Fault {
+    fn from(fault: Error) -> Self {
+        Self::Driver(fault)
+    }
+}
+
+impl Fault {
+    /// Whether another transaction won, so that trying again makes sense.
+    pub(super) fn lost_a_race(&self) -> bool {
+        let races = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
+        matches!(self, Self::Driver(fault) if fault.code().is_some_and(|code| races.contains(code)))
+    }
+
+    /// The port's word for it.
+    pub(super) fn into_store_error(self) -> StoreError {
+        match self {
+            Self::Driver(fault) => store_error(&fault),
+            Self::Corrupt(what) => StoreError::Corrupt(what),
+        }
+    }
+}
+
+/// The port's word for the driver's error.
+pub(super) fn store_error(fault: &Error) -> StoreError {
+    let Some(db) = fault.as_db_error() else {
+        let text = described(fault);
+        let unreadable = text.starts_with("error deserializing") || text.starts_with("invalid column");
+        return if unreadable { StoreError::Corrupt(text) } else { StoreError::Unavailable(text) };
+    };
+    let text = format!("{} (SQLSTATE {})", db.message(), db.code().code());
+    match db.code() {
+        code if *code == SqlState::UNIQUE_VIOLATION => StoreError::Conflict,
+        code if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::INVALID_SCHEMA_NAME => {
+            StoreError::Unavailable(format!("the schema is missing, run the migrations: {text}"))
+        }
+        code => match code.code().get(..2) {
+            Some("08" | "25" | "28" | "3D" | "40" | "53" | "55" | "57" | "58") => StoreError::Unavailable(text),
+            _ => StoreError::Corrupt(text),
+        },
+    }
+}
+
+/// The error and what caused it, in one line.
+fn described(fault: &Error) -> String {
+    match fault.source() {
+        Some(cause) => format!("{fault}: {cause}"),
+        None => fault.to_string(),
+    }
+}
+
+/// The port's word when there is no connection to be had.
+pub(super) fn pool_error(fault: PoolError) -> StoreError {
+    match fault {
+        PoolError::Backend(fault) => match store_error(&fault) {
+            StoreError::Unavailable(text) => StoreError::Unavailable(text),
+            other => StoreError::Unavailable(other.to_string()),
+        },
+        PoolError::Timeout(TimeoutType::Wait) => {
+            StoreError::Unavailable("every connection to PostgreSQL is busy".to_owned())
+        }
+        PoolError::Timeout(_) => StoreError::Unavailable("connecting to PostgreSQL took too long".to_owned()),
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+/// What an operator is told when a migration cannot be planned or applied.
+pub(super) fn open_error(fault: &Error) -> OpenError {
+    let Some(db) = fault.as_db_error() else {
+        return OpenError::new(
+            format!("PostgreSQL cannot be reached ({})", described(fault)),
+            "check host, port and sslmode in the DSN, and that the server runs",
+        );
+    };
+    let what = format!("PostgreSQL says: {} (SQLSTATE {})", db.message(), db.code().code());
+    let fix = match db.code().code().get(..2) {
+        Some("28") => "check user and password in the DSN; odd characters must be percent-encoded",
+        Some("3D") => "create that database first, or correct its name in the DSN",
+        Some("42") => "the user needs the right to create tables in the schema",
+        _ => "nothing was changed; mend that and try again",
+    };
+    OpenError::new(what, fix)
+}

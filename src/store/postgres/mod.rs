@@ -1,0 +1,147 @@
+//! The store in PostgreSQL: a pool whose sockets live on a runtime of their own. Used only through the port.
+//!
+//! Invariant: a verb is one statement or one transaction with a deadline, and a connection that missed a deadline never
+//! returns to the pool.
+
+mod batch;
+mod clients;
+mod connect;
+mod dsn;
+mod faults;
+mod feed;
+mod keys;
+mod migrate;
+mod rows;
+mod tls;
+mod tokens;
+mod upkeep;
+
+pub(super) use migrate::{migrate, migration_status};
+
+use super::{Change, OpenError, OpenOptions, StoreError};
+use connect::{ConnectOn, IoRuntime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use dsn::Dsn;
+use faults::Fault;
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::sync::broadcast;
+use tokio::time::error::Elapsed;
+use uuid::Uuid;
+
+/// How many changes a slow listener may fall behind before it has lost some.
+const FEED_LENGTH: usize = 1024;
+/// What a verb may take beyond the statement's own time.
+const GRACE: Duration = Duration::from_millis(500);
+/// How long a verb waits for a free connection.
+const WAIT: Duration = Duration::from_secs(1);
+/// How often a transaction is tried when it loses against another one.
+const TRIES: u32 = 3;
+
+/// The classes of advisory locks: "SIGN" in ASCII, then what it guards.
+const LOCK_CLASS: i32 = 0x5349_474E;
+const LOCK_MIGRATE: i32 = 1;
+const LOCK_KEYS: i32 = 2;
+const LOCK_SWEEP: i32 = 3;
+
+/// The store on PostgreSQL.
+pub(super) struct PostgresStore {
+    pool: Pool,
+    io: IoRuntime,
+    feed: broadcast::Sender<Change>,
+    deadline: Duration,
+    nid: OnceLock<Uuid>,
+}
+
+/// What to do after a try.
+enum Settled<T> {
+    Answer(Result<T, StoreError>),
+    Again,
+}
+
+/// Runs the body, which borrows the connection, under the verb's deadline; again if it lost against another
+/// transaction. The body must be a whole transaction.
+macro_rules! run {
+    ($store:expr, |$conn:ident| $body:expr) => {{
+        let mut tries = 1;
+        loop {
+            let mut held = $store.connection().await?;
+            let $conn = &mut held;
+            let outcome = tokio::time::timeout($store.deadline, $body).await;
+            match $store.settle(held, outcome, tries) {
+                $crate::store::postgres::Settled::Answer(answer) => break answer,
+                $crate::store::postgres::Settled::Again => tries += 1,
+            }
+        }
+    }};
+}
+use run;
+
+impl PostgresStore {
+    /// Makes the pool and starts listening to the change feed; connects to nothing yet.
+    pub(super) fn open(options: &OpenOptions) -> Result<Self, OpenError> {
+        let mut dsn = Dsn::parse(&options.dsn)?;
+        dsn.bound_statements(options.statement_timeout);
+        let io = IoRuntime::start()?;
+        let connect = ConnectOn { io: io.handle(), tls: tls::connector(&dsn.tls)? };
+        let (feed, _) = broadcast::channel(FEED_LENGTH);
+        io.keep(feed::listen(dsn.config.clone(), connect.tls.clone(), feed.clone()));
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_connect(dsn.config.clone(), connect, recycling);
+        let pool = Pool::builder(manager)
+            .max_size(dsn.limits.max_conns.unwrap_or(options.max_conns).max(1))
+            .wait_timeout(Some(WAIT))
+            .create_timeout(Some(dsn.connect_timeout.saturating_add(GRACE)))
+            .runtime(Runtime::Tokio1)
+            .pre_recycle(dsn.limits.hook())
+            .build()
+            .map_err(|e| OpenError::new(format!("cannot make a pool of connections ({e})"), "check max_conns"))?;
+        let deadline = options.statement_timeout.saturating_add(GRACE);
+        Ok(Self { pool, io, feed, deadline, nid: OnceLock::new() })
+    }
+
+    async fn connection(&self) -> Result<Object, StoreError> {
+        self.pool.get().await.map_err(faults::pool_error)
+    }
+
+    fn settle<T>(&self, conn: Object, outcome: Result<Result<T, Fault>, Elapsed>, tries: u32) -> Settled<T> {
+        match outcome {
+            Ok(Err(fault)) if fault.lost_a_race() && tries < TRIES => Settled::Again,
+            Ok(result) => Settled::Answer(result.map_err(Fault::into_store_error)),
+            Err(_) => {
+                // Whatever it was doing, nobody knows: the next caller must not get it.
+                drop(Object::take(conn));
+                Settled::Answer(Err(StoreError::Unavailable("PostgreSQL did not answer in time".to_owned())))
+            }
+        }
+    }
+
+    /// As `settle` for a try that cannot be repeated.
+    fn settle_last<T>(&self, conn: Object, outcome: Result<Result<T, Fault>, Elapsed>) -> Result<T, StoreError> {
+        match self.settle(conn, outcome, TRIES) {
+            Settled::Answer(answer) => answer,
+            Settled::Again => Err(StoreError::Unavailable("PostgreSQL is too busy".to_owned())),
+        }
+    }
+
+    /// The network's id, read once: the schema may come after the server.
+    async fn nid(&self) -> Result<Uuid, StoreError> {
+        if let Some(nid) = self.nid.get() {
+            return Ok(*nid);
+        }
+        let found = run!(self, |conn| network(&*conn))?;
+        Ok(*self.nid.get_or_init(|| found))
+    }
+
+    /// Tells listeners in this process at once; the others hear it from the database.
+    fn tell(&self, change: Change) {
+        let _ = self.feed.send(change);
+    }
+}
+
+const NETWORK: &str = "SELECT id FROM network ORDER BY id LIMIT 1";
+
+async fn network(conn: &Object) -> Result<Uuid, Fault> {
+    let statement = conn.prepare_cached(NETWORK).await?;
+    Ok(conn.query_one(&statement, &[]).await?.try_get(0)?)
+}
