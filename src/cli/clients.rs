@@ -34,7 +34,8 @@ pub struct Create {
 #[derive(Debug, clap::Args)]
 pub struct Update {
     /// The client to change
-    id: String,
+    #[arg(value_name = "ID")]
+    target: String,
     #[command(flatten)]
     client: ClientFlags,
     /// Replace the whole client by this JSON file; flags go over it. `-` reads standard input
@@ -195,7 +196,7 @@ fn show_page(show: &Show, items: &[Value], next: Option<String>) -> anyhow::Resu
 /// Bad flags or file, no change named; the server's refusal.
 pub async fn update(args: Update, spelling: Spelling) -> anyhow::Result<()> {
     let members = args.client.members()?;
-    let path = ["admin", "clients", args.id.as_str()];
+    let path = ["admin", "clients", args.target.as_str()];
     let changed = match &args.file {
         Some(file) => {
             let whole = Value::Object(over(one_of(file)?, members));
@@ -203,13 +204,13 @@ pub async fn update(args: Update, spelling: Spelling) -> anyhow::Result<()> {
             api.call(Method::PUT, &path, &[], Body::Json(&whole)).await?.value
         }
         None => {
-            let patch = patch(members, &args.id)?;
+            let patch = patch(members, &args.target)?;
             let api = Api::open(&args.api, Side::Admin, spelling)?;
             api.call(Method::PATCH, &path, &[], Body::Json(&patch)).await?.value
         }
     };
     match spelling {
-        Spelling::V1 => say(&format!("{} OAuth 2.0 Client updated", args.id)),
+        Spelling::V1 => say(&format!("{} OAuth 2.0 Client updated", args.target)),
         Spelling::V2 => args.show.record(&HEADERS, &row(&changed), &changed),
     }
 }
