@@ -9,6 +9,7 @@ pub const FIRST_SCREEN: &str = "\
 {usage-heading} {usage}
 
 Server
+  config       show or check the configuration
   version      print version, git hash and build time
   completion   print a completion script for a shell
 
@@ -87,6 +88,8 @@ examples! {
     TOKEN_REVOKE: "signet token revoke --client-id some-consumer --client-secret some-secret \\",
         "    --endpoint http://127.0.0.1:4444 \"$TOKEN\"";
     TOKEN_DELETE: "signet token delete some-consumer --endpoint http://127.0.0.1:4445";
+    CONFIG: "signet config validate -c config.yaml";
+    CONFIG_STATUS: "signet config status -c config.yaml --format json-pretty";
     COMPLETION: "source <(signet completion bash)";
     VERSION: "signet version";
 }

@@ -7,6 +7,7 @@ mod api;
 mod client_flags;
 mod clients;
 mod completion;
+mod config;
 mod help;
 mod keys;
 mod output;
@@ -67,6 +68,9 @@ enum Command {
     /// Issue and manage tokens (v1 spelling)
     #[command(subcommand, after_help = help::TOKEN)]
     Token(TokenV1),
+    /// Show or check the configuration
+    #[command(subcommand, after_help = help::CONFIG)]
+    Config(config::Config),
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETION)]
     Completion(completion::Completion),
@@ -248,6 +252,7 @@ fn tree(name: &'static str) -> clap::Command {
 fn execute(command: Command, name: &'static str) -> anyhow::Result<()> {
     match command {
         Command::Completion(args) => args.print(tree(name), name),
+        Command::Config(command) => config::run(command),
         Command::Version => version::print(),
         remote => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -287,7 +292,7 @@ async fn call(command: Command) -> anyhow::Result<()> {
         Command::Token(TokenV1::Introspect(args)) => tokens::introspect(args, V1).await,
         Command::Token(TokenV1::Revoke(args)) => tokens::revoke(args, V1).await,
         Command::Token(TokenV1::Delete(args)) => tokens::delete(args, V1).await,
-        Command::Completion(_) | Command::Version => Ok(()),
+        Command::Completion(_) | Command::Config(_) | Command::Version => Ok(()),
     }
 }
 
