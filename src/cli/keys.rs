@@ -133,7 +133,7 @@ pub async fn delete(args: Delete, spelling: Spelling) -> anyhow::Result<()> {
 /// # Errors
 /// A file that holds no key; the server's refusal.
 pub async fn import(args: Import, spelling: Spelling) -> anyhow::Result<()> {
-    let mut keys = keys_of_file(&args.file)?;
+    let mut keys = keys_of_file(&args.file, args.alg.as_deref())?;
     if keys.len() > 1 && args.kid.is_some() {
         bail!("{} holds {} keys; a kid on the command line fits one key only", args.file.display(), keys.len());
     }
@@ -189,18 +189,31 @@ fn usual_alg(key: &Value) -> Option<&'static str> {
     }
 }
 
-/// The keys of a file: a JWK or a JWK set.
-fn keys_of_file(file: &Path) -> anyhow::Result<Vec<Value>> {
-    let value: Value = serde_json::from_slice(&bytes_of(file)?)
-        .with_context(|| format!("{} is not a JSON Web Key", file.display()))?;
-    let keys = match value.get("keys") {
-        Some(Value::Array(keys)) => keys.clone(),
-        _ => vec![value],
+/// The keys of a file: a JWK, a JWK set, PEM or DER. `alg`, when given, stands in for the guess made about a key
+/// from PEM or DER, which names no algorithm itself; a JWK keeps its own.
+fn keys_of_file(file: &Path, alg: Option<&str>) -> anyhow::Result<Vec<Value>> {
+    let bytes = bytes_of(file)?;
+    let keys = match serde_json::from_slice::<Value>(&bytes) {
+        Ok(value) => keys_in(&value),
+        Err(_) => from_pem_or_der(&bytes, alg)
+            .with_context(|| format!("{}: a JWK, a JWK set, PEM or DER is wanted", file.display()))?,
     };
     if keys.is_empty() || keys.iter().any(|key| text(key, "kty").is_empty()) {
         bail!("{}: a JSON Web Key or a set of them is wanted; there is no kty", file.display());
     }
     Ok(keys)
+}
+
+fn from_pem_or_der(bytes: &[u8], alg: Option<&str>) -> anyhow::Result<Vec<Value>> {
+    let mut keys = crate::crypto::jwk::import(bytes)?;
+    for key in &mut keys {
+        if let Some(alg) = alg {
+            key.members_mut().insert("alg".to_owned(), Value::from(alg));
+        }
+        // The command line says what the key is for.
+        key.members_mut().remove("use");
+    }
+    Ok(keys.iter().map(|key| Value::Object(key.members().clone())).collect())
 }
 
 fn keys_in(answer: &Value) -> Vec<Value> {
@@ -258,7 +271,7 @@ mod tests {
         let file = folder.path().join("k.json");
         let keys = |content: &str| {
             std::fs::write(&file, content).unwrap();
-            keys_of_file(&file)
+            keys_of_file(&file, None)
         };
         assert_eq!(keys(r#"{"kty":"EC","crv":"P-256"}"#).unwrap().len(), 1);
         assert_eq!(keys(r#"{"keys":[{"kty":"EC"},{"kty":"RSA"}]}"#).unwrap().len(), 2);

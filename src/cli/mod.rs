@@ -86,7 +86,7 @@ enum Create {
     Client(Box<clients::Create>),
     /// Create a key in a set
     #[command(visible_alias = "jwks", after_help = help::CREATE_JWK)]
-    Jwk(keys::Create),
+    Jwk(Box<keys::Create>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -265,7 +265,7 @@ async fn call(command: Command) -> anyhow::Result<()> {
     use Spelling::{V1, V2};
     match command {
         Command::Create(Create::Client(args)) => clients::create(*args, V2).await,
-        Command::Create(Create::Jwk(args)) => keys::create(args, V2).await,
+        Command::Create(Create::Jwk(args)) => keys::create(*args, V2).await,
         Command::Get(Get::Client(args)) => clients::get(args, V2).await,
         Command::Get(Get::Jwk(args)) => keys::get(args, V2).await,
         Command::List(List::Clients(args)) => clients::list(args).await,
