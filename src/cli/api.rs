@@ -133,12 +133,15 @@ impl Api {
 
     async fn patiently(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
         let begun = Instant::now();
+        let mut told = false;
         loop {
             let again = request.try_clone().context("the request cannot be repeated")?;
             match again.send().await {
                 Ok(response) => return Ok(response),
                 Err(error) if error.is_connect() && begun.elapsed() < self.patience => {
-                    eprintln!("Nothing answers at {} yet, trying again.", self.base);
+                    if !std::mem::replace(&mut told, true) {
+                        eprintln!("Nothing answers at {} yet; trying for {:?}.", self.base, self.patience);
+                    }
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 Err(error) => {
