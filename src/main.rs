@@ -1,2 +1,4 @@
 //! Hands the arguments to the command line.
-fn main() {}
+fn main() -> std::process::ExitCode {
+    signet::cli::run(std::env::args_os())
+}

@@ -1,1 +1,349 @@
-//! The command line.
+//! The command line: the tree of commands in both spellings, and their help.
+//!
+//! `main` calls [`run`]; nobody else does. Invariant: results go to standard output, everything else to standard
+//! error, and a command that failed leaves with a code other than 0.
+
+mod api;
+mod client_flags;
+mod clients;
+mod completion;
+mod config;
+mod help;
+mod keys;
+mod output;
+mod tokens;
+mod version;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use api::Spelling;
+
+/// A headless OAuth 2.0 server and OpenID Connect provider
+#[derive(Debug, Parser)]
+#[command(name = "signet", disable_version_flag = true, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create a client or a key
+    #[command(subcommand, after_help = help::CREATE)]
+    Create(Create),
+    /// Show clients or keys
+    #[command(subcommand, after_help = help::GET)]
+    Get(Get),
+    /// List clients
+    #[command(subcommand, visible_alias = "ls", after_help = help::LIST)]
+    List(List),
+    /// Change a client
+    #[command(subcommand, after_help = help::UPDATE)]
+    Update(Update),
+    /// Delete clients, keys or access tokens
+    #[command(subcommand, after_help = help::DELETE)]
+    Delete(Delete),
+    /// Read clients or keys from files
+    #[command(subcommand, after_help = help::IMPORT)]
+    Import(Import),
+    /// Get a token
+    #[command(subcommand, after_help = help::PERFORM)]
+    Perform(Perform),
+    /// Ask whether a token is active
+    #[command(subcommand, after_help = help::INTROSPECT)]
+    Introspect(Introspect),
+    /// Revoke a token
+    #[command(subcommand, after_help = help::REVOKE)]
+    Revoke(Revoke),
+    /// Manage OAuth 2.0 clients (v1 spelling)
+    #[command(subcommand, after_help = help::CLIENTS)]
+    Clients(ClientsV1),
+    /// Manage JSON Web Keys (v1 spelling)
+    #[command(subcommand, after_help = help::KEYS)]
+    Keys(KeysV1),
+    /// Issue and manage tokens (v1 spelling)
+    #[command(subcommand, after_help = help::TOKEN)]
+    Token(TokenV1),
+    /// Show or check the configuration
+    #[command(subcommand, after_help = help::CONFIG)]
+    Config(config::Config),
+    /// Print a completion script for a shell
+    #[command(after_help = help::COMPLETION)]
+    Completion(completion::Completion),
+    /// Print version, git hash and build time
+    #[command(after_help = help::VERSION)]
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+enum Create {
+    /// Create an OAuth 2.0 client
+    #[command(name = "oauth2-client", visible_alias = "client", after_help = help::CREATE_CLIENT)]
+    Client(Box<clients::Create>),
+    /// Create a key in a set
+    #[command(visible_alias = "jwks", after_help = help::CREATE_JWK)]
+    Jwk(Box<keys::Create>),
+}
+
+#[derive(Debug, Subcommand)]
+enum Get {
+    /// Show one or more OAuth 2.0 clients
+    #[command(name = "oauth2-client", visible_alias = "client", alias = "oauth2-clients", after_help = help::GET_CLIENT)]
+    Client(clients::Ids),
+    /// Show a key set, or one key of it
+    #[command(visible_alias = "jwks", after_help = help::GET_JWK)]
+    Jwk(keys::Get),
+}
+
+#[derive(Debug, Subcommand)]
+enum List {
+    /// List OAuth 2.0 clients
+    #[command(name = "oauth2-clients", visible_alias = "clients", alias = "oauth2-client", after_help = help::LIST)]
+    Clients(clients::List),
+}
+
+#[derive(Debug, Subcommand)]
+enum Update {
+    /// Change what the flags name, or replace the client by a file
+    #[command(name = "oauth2-client", visible_alias = "client", after_help = help::UPDATE)]
+    Client(Box<clients::Update>),
+}
+
+#[derive(Debug, Subcommand)]
+enum Delete {
+    /// Delete one or more OAuth 2.0 clients
+    #[command(name = "oauth2-client", visible_alias = "client", alias = "oauth2-clients", after_help = help::DELETE_CLIENT)]
+    Client(clients::Ids),
+    /// Delete a key set, or one key of it
+    #[command(visible_alias = "jwks", after_help = help::DELETE_JWK)]
+    Jwk(keys::Delete),
+    /// Delete all access tokens of a client
+    #[command(name = "access-tokens", after_help = help::DELETE_TOKENS)]
+    AccessTokens(tokens::Delete),
+}
+
+#[derive(Debug, Subcommand)]
+enum Import {
+    /// Create clients from JSON files
+    #[command(name = "oauth2-client", visible_alias = "client", alias = "oauth2-clients", after_help = help::IMPORT_CLIENT)]
+    Client(clients::Import),
+    /// Put the keys of a file into a set
+    #[command(visible_alias = "jwks", after_help = help::IMPORT_JWK)]
+    Jwk(keys::Import),
+}
+
+#[derive(Debug, Subcommand)]
+enum Perform {
+    /// Get a token for the client itself
+    #[command(name = "client-credentials", after_help = help::PERFORM)]
+    ClientCredentials(tokens::ClientCredentials),
+}
+
+#[derive(Debug, Subcommand)]
+enum Introspect {
+    /// Ask whether a token is active, and what it stands for
+    #[command(after_help = help::INTROSPECT)]
+    Token(tokens::Introspect),
+}
+
+#[derive(Debug, Subcommand)]
+enum Revoke {
+    /// Revoke an access or refresh token
+    #[command(after_help = help::REVOKE)]
+    Token(tokens::Revoke),
+}
+
+#[derive(Debug, Subcommand)]
+enum ClientsV1 {
+    /// Create an OAuth 2.0 client
+    #[command(after_help = help::CLIENTS)]
+    Create(Box<clients::Create>),
+    /// Change an OAuth 2.0 client
+    #[command(after_help = help::CLIENTS_UPDATE)]
+    Update(Box<clients::Update>),
+    /// Show an OAuth 2.0 client
+    #[command(after_help = help::CLIENTS_GET)]
+    Get(clients::Ids),
+    /// Delete OAuth 2.0 clients
+    #[command(after_help = help::CLIENTS_DELETE)]
+    Delete(clients::Ids),
+    /// Create OAuth 2.0 clients from JSON files
+    #[command(after_help = help::CLIENTS_IMPORT)]
+    Import(clients::Import),
+    /// List OAuth 2.0 clients
+    #[command(after_help = help::CLIENTS_LIST)]
+    List(clients::ListV1),
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysV1 {
+    /// Create a key in a set
+    #[command(after_help = help::KEYS)]
+    Create(keys::Create),
+    /// Show a key set
+    #[command(after_help = help::KEYS_GET)]
+    Get(keys::Get),
+    /// Delete a key set
+    #[command(after_help = help::KEYS_DELETE)]
+    Delete(keys::Delete),
+    /// Put the keys of a file into a set
+    #[command(after_help = help::KEYS_IMPORT)]
+    Import(keys::Import),
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenV1 {
+    /// Get a token for the client itself; prints the access token alone
+    #[command(after_help = help::TOKEN)]
+    Client(tokens::ClientCredentials),
+    /// Ask whether a token is active
+    #[command(after_help = help::TOKEN_INTROSPECT)]
+    Introspect(tokens::Introspect),
+    /// Revoke an access or refresh token
+    #[command(after_help = help::TOKEN_REVOKE)]
+    Revoke(tokens::Revoke),
+    /// Delete all access tokens of a client
+    #[command(after_help = help::TOKEN_DELETE)]
+    Delete(tokens::Delete),
+}
+
+/// Runs one command. The first argument is the program's name; started as `hydra`, help speaks of `hydra`.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let name = program_name(arguments.first());
+    let parsed = tree(name).try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A reader that left early is no reason to fail.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match execute(cli.command, name) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", told(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn told(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<api::Refused>() {
+        Some(_) => format!("{error:#}"),
+        None => format!("Error: {error:#}"),
+    }
+}
+
+fn program_name(first: Option<&OsString>) -> &'static str {
+    let stem = first.and_then(|path| Path::new(path).file_stem());
+    if stem.is_some_and(|stem| stem == "hydra") { "hydra" } else { "signet" }
+}
+
+fn tree(name: &'static str) -> clap::Command {
+    help::speaking_of(Cli::command().help_template(help::FIRST_SCREEN), name).name(name).bin_name(name)
+}
+
+fn execute(command: Command, name: &'static str) -> anyhow::Result<()> {
+    match command {
+        Command::Completion(args) => args.print(tree(name), name),
+        Command::Config(command) => config::run(command),
+        Command::Version => version::print(),
+        remote => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(call(remote))
+        }
+    }
+}
+
+async fn call(command: Command) -> anyhow::Result<()> {
+    use Spelling::{V1, V2};
+    match command {
+        Command::Create(Create::Client(args)) => clients::create(*args, V2).await,
+        Command::Create(Create::Jwk(args)) => keys::create(*args, V2).await,
+        Command::Get(Get::Client(args)) => clients::get(args, V2).await,
+        Command::Get(Get::Jwk(args)) => keys::get(args, V2).await,
+        Command::List(List::Clients(args)) => clients::list(args).await,
+        Command::Update(Update::Client(args)) => clients::update(*args, V2).await,
+        Command::Delete(Delete::Client(args)) => clients::delete(args, V2).await,
+        Command::Delete(Delete::Jwk(args)) => keys::delete(args, V2).await,
+        Command::Delete(Delete::AccessTokens(args)) => tokens::delete(args, V2).await,
+        Command::Import(Import::Client(args)) => clients::import(args, V2).await,
+        Command::Import(Import::Jwk(args)) => keys::import(args, V2).await,
+        Command::Perform(Perform::ClientCredentials(args)) => tokens::client_credentials(args, V2).await,
+        Command::Introspect(Introspect::Token(args)) => tokens::introspect(args, V2).await,
+        Command::Revoke(Revoke::Token(args)) => tokens::revoke(args, V2).await,
+        Command::Clients(ClientsV1::Create(args)) => clients::create(*args, V1).await,
+        Command::Clients(ClientsV1::Update(args)) => clients::update(*args, V1).await,
+        Command::Clients(ClientsV1::Get(args)) => clients::get(args, V1).await,
+        Command::Clients(ClientsV1::Delete(args)) => clients::delete(args, V1).await,
+        Command::Clients(ClientsV1::Import(args)) => clients::import(args, V1).await,
+        Command::Clients(ClientsV1::List(args)) => clients::list_v1(args).await,
+        Command::Keys(KeysV1::Create(args)) => keys::create(args, V1).await,
+        Command::Keys(KeysV1::Get(args)) => keys::get(args, V1).await,
+        Command::Keys(KeysV1::Delete(args)) => keys::delete(args, V1).await,
+        Command::Keys(KeysV1::Import(args)) => keys::import(args, V1).await,
+        Command::Token(TokenV1::Client(args)) => tokens::client_credentials(args, V1).await,
+        Command::Token(TokenV1::Introspect(args)) => tokens::introspect(args, V1).await,
+        Command::Token(TokenV1::Revoke(args)) => tokens::revoke(args, V1).await,
+        Command::Token(TokenV1::Delete(args)) => tokens::delete(args, V1).await,
+        Command::Completion(_) | Command::Config(_) | Command::Version => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
+mod tests {
+    use super::*;
+
+    fn parses(line: &str) -> bool {
+        tree("signet").try_get_matches_from(line.split(' ')).and_then(|m| Cli::from_arg_matches(&m)).is_ok()
+    }
+
+    #[test]
+    fn the_tree_is_sound_and_the_first_screen_names_every_command() {
+        tree("signet").debug_assert();
+        for command in tree("signet").get_subcommands() {
+            assert!(help::FIRST_SCREEN.contains(&format!("  {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn every_command_teaches_with_an_example_in_the_name_it_was_started_by() {
+        fn check(command: &clap::Command, path: &str) {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("hydra ") && !after.contains("signet"), "{path}");
+            command.get_subcommands().filter(|c| c.get_name() != "help").for_each(|c| check(c, &format!("{path} {}", c.get_name())));
+        }
+        tree("hydra").get_subcommands().filter(|c| c.get_name() != "help").for_each(|c| check(c, c.get_name()));
+        assert_eq!(program_name(Some(&"/usr/bin/hydra".into())), "hydra");
+        assert_eq!(program_name(None), "signet");
+    }
+
+    #[test]
+    fn both_spellings_parse() {
+        for line in [
+            "signet clients create --endpoint http://h:4445 --id some-consumer --secret s --grant-types client_credentials --response-types token,code",
+            "signet clients create -g authorization_code,refresh_token -r token,code,id_token -a openid,offline -c http://127.0.0.1:9010/callback -n x",
+            "signet token client --client-id a --client-secret b --endpoint http://h:4444",
+            "signet token introspect --client-id a --client-secret b --endpoint http://h:4445 -token",
+            "signet create oauth2-client --skip-consent --skip-logout-consent=false --format jsonpath=$.client_id",
+            "signet ls oauth2-clients -q --page-size 3",
+            "signet keys create set key -a ES256 -u sig",
+            "signet import jwk set file.json kid",
+            "signet delete access-tokens id",
+        ] {
+            assert!(parses(line), "{line}");
+        }
+        for line in ["signet list oauth2-clients --no-such-flag", "signet no-such-command", "signet get oauth2-client", "signet list oauth2-clients --format xml"] {
+            assert!(!parses(line), "{line}");
+        }
+        let name = tree("hydra").try_get_matches_from(["hydra", "clients"]).unwrap_err().to_string();
+        assert!(name.contains("hydra clients"), "{name}");
+    }
+}

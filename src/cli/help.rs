@@ -1,0 +1,95 @@
+//! The words of `--help`: the first screen, and an example for every command.
+//!
+//! Invariant: each example can be typed as it stands once the server runs on its usual ports.
+
+/// What `signet --help` shows: one command for a newcomer, then the commands in groups.
+pub const FIRST_SCREEN: &str = "\
+{about}
+
+{usage-heading} {usage}
+
+Server
+  config       show or check the configuration
+  version      print version, git hash and build time
+  completion   print a completion script for a shell
+
+Clients, keys and tokens over the API of a running server
+  create       a client (oauth2-client) or a key (jwk)
+  get          show clients or keys
+  list         list clients
+  update       change a client
+  delete       delete clients, keys or access tokens
+  import       read clients or keys from files
+  perform      get a token (client-credentials)
+  introspect   ask whether a token is active
+  revoke       revoke a token
+
+The same in the spelling of v1
+  clients      create, get, list, update, delete, import
+  keys         create, get, delete, import
+  token        client, introspect, revoke, delete
+
+Options
+{options}
+
+`help COMMAND` or `COMMAND --help` tells more, with an example for each.";
+
+/// Lets the examples speak of the name that the program was started by.
+pub fn speaking_of(command: clap::Command, name: &'static str) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let renamed = names.iter().fold(command, |tree, sub| tree.mut_subcommand(sub, |sub| speaking_of(sub, name)));
+    match renamed.get_after_help().map(ToString::to_string) {
+        Some(text) => renamed.after_help(text.replace("signet ", &format!("{name} "))),
+        None => renamed,
+    }
+}
+
+macro_rules! examples {
+    ($($name:ident: $($line:literal),+;)+) => {
+        $(pub const $name: &str = concat!("Example:", $("\n  ", $line),+);)+
+    };
+}
+
+examples! {
+    CREATE: "signet create oauth2-client --grant-type client_credentials -e http://127.0.0.1:4445",
+        "signet create jwk my-set --alg ES256 -e http://127.0.0.1:4445";
+    CREATE_CLIENT: "signet create oauth2-client --name mine --grant-type client_credentials --scope read,write \\",
+        "    --format json -e http://127.0.0.1:4445 | jq -r .client_id";
+    CREATE_JWK: "signet create jwk my-set my-key --alg ES256 -e http://127.0.0.1:4445";
+    GET: "signet get oauth2-client my-client -e http://127.0.0.1:4445";
+    GET_CLIENT: "signet get oauth2-client my-client other-client --format json -e http://127.0.0.1:4445";
+    GET_JWK: "signet get jwk my-set --public --format json-pretty -e http://127.0.0.1:4445";
+    LIST: "signet list oauth2-clients --format json -e http://127.0.0.1:4445";
+    UPDATE: "signet update oauth2-client my-client --name 'Another name' -e http://127.0.0.1:4445";
+    DELETE: "signet delete oauth2-client my-client -e http://127.0.0.1:4445";
+    DELETE_CLIENT: "signet delete oauth2-client my-client other-client -e http://127.0.0.1:4445";
+    DELETE_JWK: "signet delete jwk my-set -e http://127.0.0.1:4445";
+    DELETE_TOKENS: "signet delete access-tokens my-client -e http://127.0.0.1:4445";
+    IMPORT: "signet import oauth2-client clients.json -e http://127.0.0.1:4445";
+    IMPORT_CLIENT: "signet get oauth2-client my-client --format json -e http://127.0.0.1:4445 > client.json",
+        "signet import oauth2-client client.json -e http://other.example:4445";
+    IMPORT_JWK: "signet import jwk my-set key.json -e http://127.0.0.1:4445";
+    PERFORM: "signet perform client-credentials --client-id my-client --client-secret my-secret -e http://127.0.0.1:4444";
+    INTROSPECT: "signet introspect token \"$TOKEN\" --format json -e http://127.0.0.1:4445";
+    REVOKE: "signet revoke token \"$TOKEN\" --client-id my-client --client-secret my-secret -e http://127.0.0.1:4444";
+    CLIENTS: "signet clients create --id some-consumer --secret some-secret \\",
+        "    --grant-types client_credentials --response-types token,code --endpoint http://127.0.0.1:4445";
+    CLIENTS_UPDATE: "signet clients update some-consumer --name 'Another name' --endpoint http://127.0.0.1:4445";
+    CLIENTS_GET: "signet clients get some-consumer --endpoint http://127.0.0.1:4445";
+    CLIENTS_DELETE: "signet clients delete some-consumer --endpoint http://127.0.0.1:4445";
+    CLIENTS_IMPORT: "signet clients import clients.json --endpoint http://127.0.0.1:4445";
+    CLIENTS_LIST: "signet clients list --limit 20 --page 2 --endpoint http://127.0.0.1:4445";
+    KEYS: "signet keys create my-set my-key --alg RS256 --endpoint http://127.0.0.1:4445";
+    KEYS_GET: "signet keys get my-set --endpoint http://127.0.0.1:4445";
+    KEYS_DELETE: "signet keys delete my-set --endpoint http://127.0.0.1:4445";
+    KEYS_IMPORT: "signet keys import my-set key.json --endpoint http://127.0.0.1:4445";
+    TOKEN: "signet token client --client-id some-consumer --client-secret some-secret --endpoint http://127.0.0.1:4444";
+    TOKEN_INTROSPECT: "signet token introspect --endpoint http://127.0.0.1:4445 \"$TOKEN\"";
+    TOKEN_REVOKE: "signet token revoke --client-id some-consumer --client-secret some-secret \\",
+        "    --endpoint http://127.0.0.1:4444 \"$TOKEN\"";
+    TOKEN_DELETE: "signet token delete some-consumer --endpoint http://127.0.0.1:4445";
+    CONFIG: "signet config validate -c config.yaml";
+    CONFIG_STATUS: "signet config status -c config.yaml --format json-pretty";
+    COMPLETION: "source <(signet completion bash)";
+    VERSION: "signet version";
+}
