@@ -12,6 +12,7 @@ mod scenarios;
 mod watch;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -81,7 +82,7 @@ struct Options {
     /// NAME=PID of a process whose CPU time and memory to report, its children included. May be repeated.
     #[arg(long, global = true, value_name = "NAME=PID")]
     watch: Vec<Watched>,
-    /// Connection string of the server's database, to count commits, rows, WAL and (with pg_stat_statements) statements.
+    /// Connection string of the server's database, to count write transactions, WAL and (with pg_stat_statements) statements and rows.
     #[arg(long, global = true, env = "SIGNET_LOADTEST_POSTGRES", value_name = "DSN", hide_env_values = true)]
     postgres: Option<String>,
     /// Also write the reports to this file.
@@ -151,8 +152,17 @@ enum Scenario {
     BareServer,
 }
 
-fn main() -> Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match start(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("signet-loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: Cli) -> Result<()> {
     if matches!(cli.scenario, Scenario::BareServer) {
         return bare::serve();
     }
@@ -178,6 +188,9 @@ async fn run(cli: Cli) -> Result<()> {
         Scenario::BareHttp => vec![run_set::bare_http(&bench).await?],
         Scenario::BareInsert { batch, connections } => bare_insert(&bench, batch, connections).await?,
         Scenario::RunSet { rounds, tokens, revoked, batch, markdown } => {
+            if options.rate.is_some() {
+                bail!("run-set measures capacity first and picks its own rates: leave --rate out");
+            }
             let size = SetSize { rounds, introspected: tokens, revoked, batch };
             let found = run_set::run(&bench, &target, size).await?;
             std::fs::write(&markdown, run_set::markdown(&found, batch)).context("cannot write the markdown")?;

@@ -12,7 +12,7 @@ use anyhow::Result;
 use crate::drive::{Pace, Progress, Source, Tally, Window, drive};
 use crate::report::{Latency, Report, costs};
 use crate::watch::{Reading, Watched, read_all};
-use crate::{GENERATOR, postgres};
+use crate::postgres;
 
 /// The meters and the pace of a run.
 #[derive(Clone, Debug)]
@@ -26,8 +26,13 @@ impl Bench {
     /// With another process to watch.
     pub fn watching(&self, name: &str, pid: u32) -> Self {
         let mut bench = self.clone();
-        bench.watched.push(Watched { name: name.to_owned(), pid });
+        bench.watched.push(Watched { name: name.to_owned(), pid, family: true });
         bench
+    }
+
+    /// The same meters around an open loop.
+    pub fn at_rate(&self, rate: f64) -> Self {
+        Self { pace: Pace { rate: Some(rate.max(1.0).round()), ..self.pace }, ..self.clone() }
     }
 
     fn pace_name(&self) -> String {
@@ -64,7 +69,13 @@ impl Bench {
         progress: Arc<Progress>,
         work: impl Future<Output = Result<Tally>>,
     ) -> Result<Report> {
-        let (tally, meters) = tokio::join!(work, self.meter(scenario, window, &progress));
+        let to_the_end = async {
+            let tally = work.await;
+            // Ends the meters too when the material was used up, or the work failed, before the window closed.
+            progress.stop.store(true, Ordering::Relaxed);
+            tally
+        };
+        let (tally, meters) = tokio::join!(to_the_end, self.meter(scenario, window, &progress));
         let (tally, meters) = (tally?, meters?);
         let ended = tally.last.map_or(window.end, |last| last.min(window.end));
         let seconds = ended.duration_since(window.measured).as_secs_f64().max(0.001);
@@ -90,7 +101,7 @@ impl Bench {
     /// which is not quite the number that was started in the window.
     async fn meter(&self, scenario: &str, window: Window, progress: &Progress) -> Result<Meters> {
         let mut watched = self.watched.clone();
-        watched.push(Watched { name: GENERATOR.to_owned(), pid: std::process::id() });
+        watched.push(Watched::generator());
         let client = match &self.postgres {
             Some(dsn) => Some(postgres::connect(dsn).await?),
             None => None,
@@ -109,7 +120,6 @@ impl Bench {
         }
         let postgres = match (client, database) {
             (Some(client), Some(start)) => {
-                tokio::time::sleep(postgres::COUNTERS_SETTLE).await;
                 Some((start, postgres::counters(&client).await?))
             }
             _ => None,

@@ -101,14 +101,21 @@ pub fn table(report: &Report) -> String {
     for (name, value) in report.postgres.iter().flatten() {
         let _ = writeln!(text, "  postgres  {value:>12.3} {name} per request");
     }
-    if let Some(warning) = generator_warning(report) {
+    if let Some(warning) = warning(report) {
         let _ = writeln!(text, "  WARNING   {warning}");
     }
     text
 }
 
-/// A generator without idle time measures itself.
-pub fn generator_warning(report: &Report) -> Option<String> {
+/// Why a run is worth nothing, if it is: nothing measured, too much failed, or a generator without idle time, which
+/// measures itself.
+pub fn warning(report: &Report) -> Option<String> {
+    if report.requests == 0 {
+        return Some("nothing was measured: raise --tokens or lower --warmup".to_owned());
+    }
+    if report.failed * 1000 > report.requests {
+        return Some(format!("{} of {} failed", report.failed, report.requests));
+    }
     let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
     let used = report.processes.get(crate::GENERATOR)?.cores;
     (used > 0.8 * cores).then(|| format!("the generator used {used:.1} of {cores:.0} cores: this figure is its own"))

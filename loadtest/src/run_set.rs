@@ -2,19 +2,21 @@
 //! worth quoting are the ratios: they were measured in the same minutes on the same machine.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::bare::BareServer;
+use crate::drive::Pace;
 use crate::measure::Bench;
-use crate::report::{MARKDOWN_HEADING, Report, generator_warning, markdown_row, table};
-use crate::scenarios::Target;
+use crate::report::{MARKDOWN_HEADING, Report, warning, markdown_row, table};
+use crate::scenarios::{Target, TestClient};
 
 /// Names of the reports the ratios are built from.
 const BARE_HTTP: &str = "bare-http";
 const OPAQUE: &str = "client-credentials opaque";
 const JWT: &str = "client-credentials jwt";
-const INTROSPECT: &str = "introspect";
+const INTROSPECT: &str = "introspect opaque";
 const REVOKE: &str = "revoke";
 
 /// Sizes of the set.
@@ -42,7 +44,7 @@ pub async fn client_credentials(bench: &Bench, target: &Target, strategy: &str, 
     }
     let report = bench.http(&format!("client-credentials {strategy}"), target.client_credentials(&made)?).await;
     for client in &made {
-        target.delete_client(client).await?;
+        forget(target, client).await;
     }
     report
 }
@@ -51,8 +53,8 @@ pub async fn client_credentials(bench: &Bench, target: &Target, strategy: &str, 
 pub async fn introspect(bench: &Bench, target: &Target, strategy: &str, tokens: usize) -> Result<Report> {
     let client = target.create_client(strategy).await?;
     let issued = target.issue(&client, tokens).await?;
-    let report = bench.http(INTROSPECT, target.introspect(&issued)?).await;
-    target.delete_client(&client).await?;
+    let report = bench.http(&format!("introspect {strategy}"), target.introspect(&issued)?).await;
+    forget(target, &client).await;
     report
 }
 
@@ -60,21 +62,38 @@ pub async fn introspect(bench: &Bench, target: &Target, strategy: &str, tokens: 
 pub async fn revoke(bench: &Bench, target: &Target, tokens: usize) -> Result<Report> {
     let client = target.create_client("opaque").await?;
     let issued = target.issue(&client, tokens).await?;
+    // Every token is good for one request: a long warm-up would leave none to measure.
+    let pace = Pace { warmup: bench.pace.warmup.min(Duration::from_secs(1)), ..bench.pace };
+    let bench = Bench { pace, ..bench.clone() };
     let report = bench.http(REVOKE, target.revoke(&client, &issued)).await;
-    target.delete_client(&client).await?;
+    forget(target, &client).await;
     report
 }
 
-/// Every scenario once, in the same order each round.
+/// Deletes a client. A server that cannot must not cost the figures just measured.
+async fn forget(target: &Target, client: &TestClient) {
+    if let Err(error) = target.delete_client(client).await {
+        eprintln!("a client of the load test was left behind: {error:#}");
+    }
+}
+
+/// Every scenario once, in the same order each round: capacity in a closed loop, then the latency of the two that
+/// matter most at half of it.
 async fn round(bench: &Bench, target: &Target, size: SetSize) -> Result<Vec<Report>> {
     let mut reports = vec![shown(bare_http(bench).await?)];
     if let Some(dsn) = &bench.postgres {
         reports.push(shown(bench.insert(dsn, 1, 1).await?));
         reports.push(shown(bench.insert(dsn, size.batch, 2).await?));
     }
-    reports.push(shown(client_credentials(bench, target, "opaque", 1).await?));
+    let issued = shown(client_credentials(bench, target, "opaque", 1).await?);
+    let half = bench.at_rate(issued.per_second / 2.0);
+    reports.push(issued);
+    reports.push(shown(client_credentials(&half, target, "opaque", 1).await?));
     reports.push(shown(client_credentials(bench, target, "jwt", 1).await?));
-    reports.push(shown(introspect(bench, target, "opaque", size.introspected).await?));
+    let introspected = shown(introspect(bench, target, "opaque", size.introspected).await?);
+    let half = bench.at_rate(introspected.per_second / 2.0);
+    reports.push(introspected);
+    reports.push(shown(introspect(&half, target, "opaque", size.introspected).await?));
     reports.push(shown(revoke(bench, target, size.revoked).await?));
     Ok(reports)
 }
@@ -120,7 +139,7 @@ pub fn markdown(rounds: &[Vec<Report>], batch: usize) -> String {
     for (number, reports) in rounds.iter().enumerate() {
         let _ = write!(text, "\n## Round {}\n\n{MARKDOWN_HEADING}", number + 1);
         reports.iter().for_each(|report| text.push_str(&markdown_row(report)));
-        for (report, warning) in reports.iter().filter_map(|report| Some((report, generator_warning(report)?))) {
+        for (report, warning) in reports.iter().filter_map(|report| Some((report, warning(report)?))) {
             let _ = writeln!(text, "\nVoid: {} ({warning}).", report.scenario);
         }
     }
@@ -128,7 +147,11 @@ pub fn markdown(rounds: &[Vec<Report>], batch: usize) -> String {
 }
 
 fn ratio(rounds: &[Vec<Report>], scenario: &str, limit: &str) -> Option<(f64, f64, f64)> {
-    let rate = |reports: &[Report], name: &str| Some(reports.iter().find(|report| report.scenario == name)?.per_second);
+    // The first of a name is the closed loop; a rate of nothing divides nothing.
+    let rate = |reports: &[Report], name: &str| {
+        let found = reports.iter().find(|report| report.scenario == name)?.per_second;
+        (found > 0.0).then_some(found)
+    };
     let mut found: Vec<f64> =
         rounds.iter().filter_map(|reports| Some(rate(reports, scenario)? / rate(reports, limit)?)).collect();
     found.sort_by(f64::total_cmp);

@@ -1,5 +1,6 @@
 //! CPU time and memory of the processes named by `--watch`, from `/proc`. A process's direct children belong to it, so
-//! the pid of a postmaster stands for the whole of PostgreSQL.
+//! the pid of a postmaster stands for the whole of PostgreSQL. Only the generator is read alone: the bare handler is
+//! its child and has a line of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +16,15 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct Watched {
     pub name: String,
     pub pid: u32,
+    /// Whether its children belong to it.
+    pub family: bool,
+}
+
+impl Watched {
+    /// This process, without its children.
+    pub fn generator() -> Self {
+        Self { name: crate::GENERATOR.to_owned(), pid: std::process::id(), family: false }
+    }
 }
 
 impl std::str::FromStr for Watched {
@@ -22,7 +32,8 @@ impl std::str::FromStr for Watched {
 
     fn from_str(text: &str) -> Result<Self> {
         let (name, pid) = text.split_once('=').context("expected NAME=PID")?;
-        Ok(Self { name: name.to_owned(), pid: pid.parse().context("the pid is not a number")? })
+        let pid = pid.parse().context("the pid is not a number")?;
+        Ok(Self { name: name.to_owned(), pid, family: true })
     }
 }
 
@@ -41,15 +52,17 @@ pub fn read_all(watched: &[Watched]) -> BTreeMap<String, Reading> {
     watched
         .iter()
         .filter_map(|process| {
-            let mine = children.get(&process.pid).map(Vec::as_slice).unwrap_or_default();
-            Some((process.name.clone(), read(process.pid, mine)?))
+            let family = process.family.then(|| children.get(&process.pid).map(Vec::as_slice).unwrap_or_default());
+            Some((process.name.clone(), read(process.pid, family)?))
         })
         .collect()
 }
 
-fn read(pid: u32, children: &[u32]) -> Option<Reading> {
+fn read(pid: u32, family: Option<&[u32]>) -> Option<Reading> {
     let own = ticks(pid)?;
     // Reaped children are in the parent's own account (cutime, cstime).
+    let reaped = if family.is_some() { own.reaped } else { 0 };
+    let children = family.unwrap_or_default();
     let living: u64 = children.iter().filter_map(|child| ticks(*child)).map(|ticks| ticks.own).sum();
     let (mut private, mut shared) = (0, 0);
     for pid in std::iter::once(&pid).chain(children) {
@@ -63,7 +76,7 @@ fn read(pid: u32, children: &[u32]) -> Option<Reading> {
         0
     };
     Some(Reading {
-        cpu_seconds: (own.own + own.reaped + living) as f64 / TICKS_PER_SECOND,
+        cpu_seconds: (own.own + reaped + living) as f64 / TICKS_PER_SECOND,
         rss_kb: peak.max(private + shared),
     })
 }
@@ -108,9 +121,8 @@ mod tests {
 
     #[test]
     fn reads_its_own_process() {
-        let me = Watched { name: "me".into(), pid: std::process::id() };
-        let reading = read_all(&[me]);
-        assert!(reading.get("me").is_some_and(|reading| reading.rss_kb > 1000));
+        let reading = read_all(&[Watched::generator()]);
+        assert!(reading.get(crate::GENERATOR).is_some_and(|reading| reading.rss_kb > 1000));
     }
 
     #[test]
