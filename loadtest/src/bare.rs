@@ -1,0 +1,82 @@
+//! The HTTP limit: an actix-web handler that does nothing but answer JSON of a token response's size, in a process of
+//! its own so that its CPU time is not mixed with the generator's.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::{Context, Result};
+
+use crate::client::{Call, Origin};
+use crate::drive::Source;
+
+/// The hidden subcommand that becomes the handler's process.
+pub const SUBCOMMAND: &str = "bare-server";
+
+const FORM: &str = "grant_type=client_credentials&scope=load";
+const JSON: &str = r#"{"access_token":"ory_at_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB","expires_in":3599,"scope":"load","token_type":"bearer"}"#;
+
+/// Serves on a free port, prints `port N` and runs until standard input ends.
+pub fn serve() -> Result<()> {
+    // Whoever started us holds the other end; when it is gone there is nobody left to serve.
+    std::thread::spawn(|| {
+        drop(std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+        std::process::exit(0);
+    });
+    actix_web::rt::System::new().block_on(async {
+        let app = || App::new().route("/oauth2/token", web::post().to(answer));
+        let server = HttpServer::new(app).disable_signals().bind(("127.0.0.1", 0))?;
+        let port = server.addrs().first().context("no port")?.port();
+        println!("port {port}");
+        server.run().await?;
+        Ok(())
+    })
+}
+
+async fn answer(form: web::Bytes) -> HttpResponse {
+    if form.is_empty() {
+        return HttpResponse::BadRequest().finish();
+    }
+    HttpResponse::Ok().content_type("application/json").insert_header(("Cache-Control", "no-store")).body(JSON)
+}
+
+/// The running handler; it ends with this value.
+pub struct BareServer {
+    child: Child,
+    origin: Origin,
+}
+
+impl BareServer {
+    /// Starts it and waits for its port.
+    pub fn start() -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg(SUBCOMMAND)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the bare handler")?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
+        let port = line.trim().strip_prefix("port ").context("the bare handler did not start")?;
+        let origin = Origin::parse(&format!("http://127.0.0.1:{port}"))?;
+        Ok(Self { child, origin })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The same form, again and again.
+    pub fn source(&self) -> Source {
+        let call = Call::form(&self.origin, "/oauth2/token", FORM).basic("client", "secret").expecting("\"access_token\"");
+        Arc::new(move |_| Some(call.clone()))
+    }
+}
+
+impl Drop for BareServer {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,176 @@
+//! Runs one scenario inside its window and reads every meter at both ends of the measured part.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::drive::{Pace, Progress, Source, Tally, Window, drive};
+use crate::report::{Latency, Report, costs};
+use crate::watch::{Reading, Watched, read_all};
+use crate::postgres;
+
+/// The meters and the pace of a run.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    pub pace: Pace,
+    pub watched: Vec<Watched>,
+    pub postgres: Option<String>,
+}
+
+impl Bench {
+    /// With another process to watch.
+    pub fn watching(&self, name: &str, pid: u32) -> Self {
+        let mut bench = self.clone();
+        bench.watched.push(Watched { name: name.to_owned(), pid, family: true });
+        bench
+    }
+
+    /// The same meters around an open loop.
+    pub fn at_rate(&self, rate: f64) -> Self {
+        Self { pace: Pace { rate: Some(rate.max(1.0).round()), ..self.pace }, ..self.clone() }
+    }
+
+    fn pace_name(&self) -> String {
+        match self.pace.rate {
+            Some(rate) => format!("open, {rate}/s"),
+            None => format!("closed, {} connections", self.pace.connections),
+        }
+    }
+
+    /// Drives a source of HTTP requests and reports.
+    pub async fn http(&self, scenario: &str, source: Source) -> Result<Report> {
+        let (window, progress) = (Window::new(&self.pace), Arc::new(Progress::default()));
+        let work = drive(source, self.pace, window, Arc::clone(&progress));
+        self.run(scenario, 1, window, progress, work).await
+    }
+
+    /// Inserts rows straight into PostgreSQL and reports rows; latency is that of a commit.
+    pub async fn insert(&self, dsn: &str, batch: usize, connections: usize) -> Result<Report> {
+        let client = postgres::connect(dsn).await?;
+        postgres::create_scratch(&client).await?;
+        let bench = Self { pace: Pace { connections, rate: None, ..self.pace }, ..self.clone() };
+        let (window, progress) = (Window::new(&bench.pace), Arc::new(Progress::default()));
+        let work = postgres::insert(dsn, bench.pace, batch, window, Arc::clone(&progress));
+        let report = bench.run(&format!("bare-insert {batch}/commit"), batch as u64, window, progress, work).await;
+        postgres::drop_scratch(&client).await?;
+        report
+    }
+
+    async fn run(
+        &self,
+        scenario: &str,
+        per_sample: u64,
+        window: Window,
+        progress: Arc<Progress>,
+        work: impl Future<Output = Result<Tally>>,
+    ) -> Result<Report> {
+        let to_the_end = async {
+            let tally = work.await;
+            // Ends the meters too when the material was used up, or the work failed, before the window closed.
+            progress.stop.store(true, Ordering::Relaxed);
+            tally
+        };
+        let (tally, meters) = tokio::join!(to_the_end, self.meter(scenario, window, &progress));
+        let (tally, meters) = (tally?, meters?);
+        let ended = tally.last.map_or(window.end, |last| last.min(window.end));
+        let seconds = ended.duration_since(window.measured).as_secs_f64().max(0.001);
+        let requests = tally.latency.len() * per_sample;
+        let failed = tally.failed * per_sample;
+        Ok(Report {
+            scenario: scenario.to_owned(),
+            pace: self.pace_name(),
+            seconds,
+            requests,
+            failed,
+            per_second: (requests - failed) as f64 / seconds,
+            latency_ms: Latency::of(&tally.latency),
+            outcomes: tally.outcomes,
+            processes: costs(&meters.before, &meters.after, meters.requests, meters.seconds),
+            postgres: meters
+                .postgres
+                .map(|(before, after)| postgres::per_request(&before, &after, meters.requests)),
+        })
+    }
+
+    /// Waits through the window beside the work. Costs are divided by the requests answered between the two readings,
+    /// which is not quite the number that was started in the window.
+    async fn meter(&self, scenario: &str, window: Window, progress: &Progress) -> Result<Meters> {
+        let mut watched = self.watched.clone();
+        watched.push(Watched::generator());
+        let client = match &self.postgres {
+            Some(dsn) => Some(postgres::connect(dsn).await?),
+            None => None,
+        };
+        wait_until(window.measured, scenario, "warm-up", progress).await;
+        let (before, done, started) = (read_all(&watched), progress.done.load(Ordering::Relaxed), Instant::now());
+        let database = match &client {
+            Some(client) => Some(postgres::counters(client).await?),
+            None => None,
+        };
+        let peaks = self.sample(&watched, window.end, scenario, progress).await;
+        let (mut after, seconds) = (read_all(&watched), started.elapsed().as_secs_f64());
+        let requests = progress.done.load(Ordering::Relaxed) - done;
+        for (name, reading) in &mut after {
+            reading.rss_kb = reading.rss_kb.max(peaks.get(name).copied().unwrap_or(0));
+        }
+        let postgres = match (client, database) {
+            (Some(client), Some(start)) => {
+                Some((start, postgres::counters(&client).await?))
+            }
+            _ => None,
+        };
+        Ok(Meters { before, after, requests, seconds, postgres })
+    }
+
+    async fn sample(
+        &self,
+        watched: &[Watched],
+        end: Instant,
+        scenario: &str,
+        progress: &Progress,
+    ) -> BTreeMap<String, u64> {
+        let mut peaks: BTreeMap<String, u64> = BTreeMap::new();
+        while Instant::now() < end && !progress.stop.load(Ordering::Relaxed) {
+            wait_until(end.min(Instant::now() + Duration::from_secs(1)), scenario, "measure", progress).await;
+            for (name, reading) in read_all(watched) {
+                let peak = peaks.entry(name).or_default();
+                *peak = reading.rss_kb.max(*peak);
+            }
+        }
+        peaks
+    }
+}
+
+struct Meters {
+    before: BTreeMap<String, Reading>,
+    after: BTreeMap<String, Reading>,
+    requests: u64,
+    seconds: f64,
+    postgres: Option<(BTreeMap<String, i64>, BTreeMap<String, i64>)>,
+}
+
+/// Sleeps, keeps the progress line moving, and turns Ctrl-C into an early end.
+async fn wait_until(end: Instant, scenario: &str, phase: &str, progress: &Progress) {
+    while Instant::now() < end && !progress.stop.load(Ordering::Relaxed) {
+        let before = (progress.done.load(Ordering::Relaxed), Instant::now());
+        let pause = Duration::from_secs(1).min(end.saturating_duration_since(Instant::now()));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = tokio::signal::ctrl_c() => progress.stop.store(true, Ordering::Relaxed),
+        }
+        let done = progress.done.load(Ordering::Relaxed);
+        let rate = (done - before.0) as f64 / before.1.elapsed().as_secs_f64();
+        if std::io::stderr().is_terminal() {
+            let failed = progress.failed.load(Ordering::Relaxed);
+            eprint!("\r\x1b[K{scenario}: {phase}, {done} done, {rate:.0}/s, {failed} failed");
+        }
+    }
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+}
