@@ -14,3 +14,5 @@ mod architecture;
 mod config;
 mod config_rules;
 mod harness;
+mod jose;
+mod life;
