@@ -46,7 +46,8 @@ impl Key {
         }
     }
 
-    fn sign(&self, input: &[u8]) -> Vec<u8> {
+    /// The bare signature of these bytes.
+    pub fn sign_bytes(&self, input: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match self {
             Self::Es256 { pair, .. } => pair.sign(&random, input).unwrap().as_ref().to_vec(),
@@ -109,7 +110,7 @@ impl Assertion {
             }
         }
         let claims = self.claims.to_string();
-        Self::raw(&header.to_string(), &claims, |input| key.sign(input))
+        Self::raw(&header.to_string(), &claims, |input| key.sign_bytes(input))
     }
 
     /// The compact form of any header and claims texts, with any signature.

@@ -11,8 +11,11 @@
 )]
 
 mod architecture;
+mod compat;
 mod config;
 mod config_rules;
+mod drivers;
 mod harness;
 mod jose;
 mod life;
+mod security;

@@ -64,14 +64,23 @@ impl Server {
 
     /// Starts a replica and waits until it is ready. `issuer` may name another replica's.
     pub async fn start(dsn: &str, issuer: Option<&str>, env: &[(&str, &str)]) -> Self {
-        let mut server = Self::launch(dsn, issuer, env);
+        Self::start_at(dsn, None, issuer, env).await
+    }
+
+    /// The same on a public port that the caller has chosen.
+    pub async fn start_at(dsn: &str, port: Option<u16>, issuer: Option<&str>, env: &[(&str, &str)]) -> Self {
+        let mut server = Self::launch_at(dsn, port, issuer, env);
         server.wait_ready().await;
         server
     }
 
     /// Starts a replica and does not wait.
     pub fn launch(dsn: &str, issuer: Option<&str>, env: &[(&str, &str)]) -> Self {
-        let (public, admin) = (free_port(), free_port());
+        Self::launch_at(dsn, None, issuer, env)
+    }
+
+    fn launch_at(dsn: &str, port: Option<u16>, issuer: Option<&str>, env: &[(&str, &str)]) -> Self {
+        let (public, admin) = (port.unwrap_or_else(free_port), free_port());
         let settings = settings(dsn, public, admin, issuer);
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = command(&[]);

@@ -108,6 +108,12 @@ impl Peer {
         answer.json()
     }
 
+    /// `GET /admin/clients` with one query parameter.
+    pub async fn list_clients(&self, key: &str, value: &str) -> Answer {
+        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair(key, value).finish();
+        self.admin(Method::GET, &format!("/admin/clients?{query}"), None).await
+    }
+
     /// A form to the public listener, with Basic credentials when given.
     pub async fn form(&self, path: &str, form: &[(&str, &str)], auth: Option<(&str, &str)>) -> Answer {
         let request = self.to_public(Method::POST, path).form(form);
