@@ -18,4 +18,5 @@ mod drivers;
 mod harness;
 mod jose;
 mod life;
+mod readme;
 mod security;
