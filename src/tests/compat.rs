@@ -10,7 +10,7 @@ use crate::harness::{Database, Server, World, postgres};
 /// Groups of questions that need no user's login.
 const GROUPS: &str = "health meta clients token introspect revoke tokens keys";
 /// Public bug reports that need no user's login.
-const BUGS: &str = "B01,B03,B07,B08,B11,B13,B15,B17,B19,B20,B25,B56,B57,B59,B61,B64,B66,B67,B68,B70,B72,B73,B74,B77";
+const BUGS: &str = "B01,B03,B07,B08,B11,B17,B20,B25,B56,B57,B61,B68,B70,B72,B73,B74";
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests").join(name)

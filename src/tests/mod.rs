@@ -19,4 +19,5 @@ mod harness;
 mod jose;
 mod life;
 mod readme;
+mod reports;
 mod security;
