@@ -18,6 +18,7 @@ mod drivers;
 mod harness;
 mod jose;
 mod life;
+mod quickstart;
 mod readme;
 mod reports;
 mod security;

@@ -34,7 +34,6 @@ fi
 stop() {
   local code=$?
   trap - EXIT INT TERM
-  [[ -z ${command_pid:-} ]] || kill "$command_pid" 2>/dev/null || true
   [[ -z ${redis_pid:-} ]] || kill "$redis_pid" 2>/dev/null || true
   [[ -z ${pg_pid:-} ]] || kill -INT "$pg_pid" 2>/dev/null || true # fast shutdown
   wait 2>/dev/null || true
@@ -85,9 +84,4 @@ cd - >/dev/null
 
 export SIGNET_TEST_POSTGRES="postgres://signet:$password@127.0.0.1:$port/postgres?sslmode=disable"
 export SIGNET_TEST_REDIS="redis://127.0.0.1:$redis_port/0"
-"$@" &
-command_pid=$!
-code=0
-wait "$command_pid" || code=$?
-command_pid=
-exit "$code"
+"$@" # its exit code is this script's; the trap stops the services
