@@ -21,7 +21,7 @@ quickstart: ## build and start Signet on SQLite, issue a first token, keep servi
 check: $(deny) $(typos) ## format, clippy, licences and bans, spelling, documentation
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	$(deny) --locked --offline check --config .cargo/deny.toml bans licenses sources
+	$(deny) --locked --config .cargo/deny.toml check bans licenses sources
 	$(typos) --config .typos.toml
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
@@ -33,7 +33,7 @@ test: ## every test; starts a private PostgreSQL and Redis and stops them (insta
 	SIGNET_TEST_DRIVERS=$(abspath $(TARGET)/drivers) bash $(scripts)/services.sh cargo test --locked --workspace $(ARGS)
 
 advisories: $(deny) ## known vulnerabilities of dependencies; needs the network for the advisory database
-	$(deny) --locked check --config .cargo/deny.toml advisories
+	$(deny) --locked --config .cargo/deny.toml check advisories
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)
