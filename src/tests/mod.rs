@@ -1,6 +1,26 @@
-//! Every test that needs more than one room.
+//! The tests that look at Signet from outside: the built binary, its listeners, its source.
+//!
+//! Those that need PostgreSQL read `SIGNET_TEST_POSTGRES`, which `make test` sets; without it they say that they were
+//! skipped.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed test may panic"
+)]
 
+mod architecture;
+mod compat;
 mod config;
 mod config_rules;
 #[expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test may panic")]
 mod contract;
+mod drivers;
+mod harness;
+mod jose;
+mod life;
+mod quickstart;
+mod readme;
+mod reports;
+mod security;

@@ -1,0 +1,42 @@
+# One word each: quickstart to see it run, check for the habits, test for everything.
+.DEFAULT_GOAL := help
+.PHONY: help quickstart check fmt test advisories
+SHELL := bash
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := $(TARGET)/tools
+CARGO_DENY := 0.20.2
+TYPOS := 1.52.0
+# A tool of the right name on PATH is taken; otherwise it is installed once under target/tools.
+deny := $(or $(shell command -v cargo-deny),$(TOOLS)/bin/cargo-deny)
+typos := $(or $(shell command -v typos),$(TOOLS)/venv/bin/typos)
+scripts := src/tests/scripts
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+quickstart: ## build and start Signet on SQLite, issue a first token, keep serving (ARGS="--exit" leaves after the steps)
+	cargo run --locked --bin signet -- quickstart $(ARGS)
+
+check: $(deny) $(typos) ## format, clippy, licences and bans, spelling, documentation
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(deny) --locked --config .cargo/deny.toml check bans licenses sources
+	$(typos) --config .typos.toml
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+fmt: ## format the code
+	cargo fmt --all
+
+test: ## every test; starts a private PostgreSQL and Redis and stops them (installs them on Debian when missing)
+	bash $(scripts)/drivers.sh $(TARGET)/drivers
+	SIGNET_TEST_DRIVERS=$(abspath $(TARGET)/drivers) bash $(scripts)/services.sh cargo test --locked --workspace $(ARGS)
+
+advisories: $(deny) ## known vulnerabilities of dependencies; needs the network for the advisory database
+	$(deny) --locked --config .cargo/deny.toml check advisories
+
+$(TOOLS)/bin/cargo-deny:
+	cargo install --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)
+
+$(TOOLS)/venv/bin/typos:
+	bash $(scripts)/venv.sh $(TOOLS)/venv typos==$(TYPOS)

@@ -1,0 +1,29 @@
+//! What every outside test stands on: a database of its own, one or two servers on free ports, and their wire.
+//!
+//! Children are ended by their own process id when the fixture goes; nothing else is touched.
+
+mod database;
+mod proxy;
+mod server;
+mod table;
+mod wire;
+
+pub use database::{Database, postgres};
+pub use proxy::Proxy;
+pub use server::{SECRET, Server, free_port, run, signal};
+pub(crate) use table::cases;
+pub use table::{Case, World, play};
+pub use wire::{Answer, Peer, basic, raw};
+
+/// What a client-credentials client of these tests looks like.
+pub fn machine(id: &str, secret: &str) -> serde_json::Value {
+    serde_json::json!({
+        "client_id": id, "client_secret": secret, "grant_types": ["client_credentials"], "response_types": [],
+        "scope": "read write", "audience": ["https://api.example.com"],
+    })
+}
+
+/// A name that no other test of this run uses.
+pub fn fresh(prefix: &str) -> String {
+    format!("{prefix}-{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
+}

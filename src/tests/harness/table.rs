@@ -1,0 +1,100 @@
+//! Tables of cases: every case runs, each failure is reported under its id, and then the test fails once.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+
+use futures_util::FutureExt;
+
+use super::{Database, Peer, Server, fresh, machine, postgres};
+
+/// One row of a table: an id, what it is about, and the steps.
+pub struct Case {
+    pub id: &'static str,
+    pub about: &'static str,
+    pub steps: for<'a> fn(&'a World) -> Pin<Box<dyn Future<Output = ()> + 'a>>,
+}
+
+/// The servers that a table is played on. `a` and `b` are one replica on SQLite, two on PostgreSQL.
+pub struct World {
+    pub a: Peer,
+    pub b: Peer,
+    pub database: Database,
+    _servers: Vec<Server>,
+}
+
+impl World {
+    /// One replica on a SQLite file.
+    pub async fn sqlite(env: &[(&str, &str)]) -> Self {
+        Self::on(Database::sqlite(), 1, env).await
+    }
+
+    /// Two replicas on one PostgreSQL database, or nothing where there is no PostgreSQL to test on.
+    pub async fn postgres(env: &[(&str, &str)]) -> Option<Self> {
+        let database = Database::postgres(&postgres()?).await;
+        Some(Self::on(database, 2, env).await)
+    }
+
+    async fn on(database: Database, replicas: usize, env: &[(&str, &str)]) -> Self {
+        let dsn = database.dsn();
+        Server::migrate(&dsn);
+        let first = Server::start(&dsn, None, env).await;
+        let mut servers = vec![first];
+        for _ in 1..replicas {
+            let issuer = format!("{}/", servers[0].peer.public);
+            servers.push(Server::start(&dsn, Some(&issuer), env).await);
+        }
+        let (a, b) = (servers[0].peer.clone(), servers[replicas - 1].peer.clone());
+        Self { a, b, database, _servers: servers }
+    }
+
+    /// A fresh client-credentials client: its id and secret.
+    pub async fn machine(&self) -> (String, String) {
+        self.machine_with(serde_json::json!({})).await
+    }
+
+    /// The same with some members replaced.
+    pub async fn machine_with(&self, over: serde_json::Value) -> (String, String) {
+        let (id, secret) = (fresh("machine"), fresh("secret-of"));
+        let mut client = machine(&id, &secret);
+        for (key, value) in over.as_object().unwrap() {
+            client[key] = value.clone();
+        }
+        client.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        self.a.create(client).await;
+        (id, secret)
+    }
+
+    /// The issuer of both replicas.
+    pub fn issuer(&self) -> String {
+        format!("{}/", self.a.public)
+    }
+}
+
+/// Plays every case on these servers; fails at the end with all that went wrong.
+pub async fn play(world: &World, table: &[Case]) {
+    let mut wrong = Vec::new();
+    for case in table {
+        match AssertUnwindSafe((case.steps)(world)).catch_unwind().await {
+            Ok(()) => println!("{} ok: {}", case.id, case.about),
+            Err(panic) => wrong.push(format!("{} {}: {}", case.id, case.about, text_of(&*panic))),
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} cases failed:\n{}", wrong.len(), table.len(), wrong.join("\n"));
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_default()
+}
+
+/// A table for [`play`]: `cases! { "D01" "about" => steps, … }`, each `steps` an `async fn(&World)`.
+macro_rules! cases {
+    ($($id:literal $about:literal => $steps:path),* $(,)?) => {
+        [$($crate::harness::Case { id: $id, about: $about, steps: |world| Box::pin($steps(world)) }),*]
+    };
+}
+pub(crate) use cases;

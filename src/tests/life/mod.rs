@@ -1,0 +1,6 @@
+//! A server's life: start, load, signals, an outage of its database, a neighbour on the same database.
+
+mod outage;
+mod replicas;
+mod signals;
+mod statements;
