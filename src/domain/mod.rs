@@ -3,14 +3,11 @@
 pub mod client;
 pub mod client_auth;
 pub mod client_metadata;
+pub mod client_patch;
 pub mod duration;
 pub mod error;
 pub mod grant;
-pub mod key_ring;
+pub mod page_token;
 pub mod scope;
 pub mod token;
-pub mod client_metadata;
-pub mod client_patch;
-pub mod duration;
-pub mod page_token;
 pub mod world;

@@ -11,16 +11,6 @@
 )]
 
 mod architecture;
-mod compat;
 mod config;
 mod config_rules;
-#[expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test may panic")]
 mod contract;
-mod drivers;
-mod harness;
-mod jose;
-mod life;
-mod quickstart;
-mod readme;
-mod reports;
-mod security;
