@@ -69,7 +69,8 @@ impl BareServer {
 
     /// The same form, again and again.
     pub fn source(&self) -> Source {
-        let call = Call::form(&self.origin, "/oauth2/token", FORM).basic("client", "secret").expecting("\"access_token\"");
+        let call =
+            Call::form(&self.origin, "/oauth2/token", FORM).basic("client", "secret").expecting("\"access_token\"");
         Arc::new(move |_| Some(call.clone()))
     }
 }

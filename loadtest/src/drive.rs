@@ -95,8 +95,7 @@ struct Shared {
 
 /// Drives a source to the end of the window; the workers' tallies added up.
 pub async fn drive(source: Source, pace: Pace, window: Window, progress: Arc<Progress>) -> Result<Tally> {
-    let shared =
-        Arc::new(Shared { source, pace, window, next: AtomicU64::new(0), progress, due: Semaphore::new(0) });
+    let shared = Arc::new(Shared { source, pace, window, next: AtomicU64::new(0), progress, due: Semaphore::new(0) });
     let workers: Vec<_> = (0..pace.connections)
         .map(|_| {
             let shared = Arc::clone(&shared);

@@ -227,5 +227,6 @@ async fn bare_insert(bench: &Bench, batch: usize, connections: usize) -> Result<
 
 fn write_json(options: &Options, reports: &[Report]) -> Result<()> {
     let Some(path) = &options.json else { return Ok(()) };
-    std::fs::write(path, serde_json::to_vec_pretty(reports)?).with_context(|| format!("cannot write {}", path.display()))
+    std::fs::write(path, serde_json::to_vec_pretty(reports)?)
+        .with_context(|| format!("cannot write {}", path.display()))
 }

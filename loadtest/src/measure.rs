@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::drive::{Pace, Progress, Source, Tally, Window, drive};
+use crate::postgres;
 use crate::report::{Latency, Report, costs};
 use crate::watch::{Reading, Watched, read_all};
-use crate::postgres;
 
 /// The meters and the pace of a run.
 #[derive(Clone, Debug)]
@@ -91,9 +91,7 @@ impl Bench {
             latency_ms: Latency::of(&tally.latency),
             outcomes: tally.outcomes,
             processes: costs(&meters.before, &meters.after, meters.requests, meters.seconds),
-            postgres: meters
-                .postgres
-                .map(|(before, after)| postgres::per_request(&before, &after, meters.requests)),
+            postgres: meters.postgres.map(|(before, after)| postgres::per_request(&before, &after, meters.requests)),
         })
     }
 
@@ -119,9 +117,7 @@ impl Bench {
             reading.rss_kb = reading.rss_kb.max(peaks.get(name).copied().unwrap_or(0));
         }
         let postgres = match (client, database) {
-            (Some(client), Some(start)) => {
-                Some((start, postgres::counters(&client).await?))
-            }
+            (Some(client), Some(start)) => Some((start, postgres::counters(&client).await?)),
             _ => None,
         };
         Ok(Meters { before, after, requests, seconds, postgres })

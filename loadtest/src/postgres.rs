@@ -32,7 +32,8 @@ const STATEMENTS: &str = "select coalesce(sum(s.calls), 0)::bigint, coalesce(sum
 /// changed) are the database's and need the extension `pg_stat_statements`.
 pub async fn counters(client: &Client) -> Result<BTreeMap<String, i64>> {
     let row = client.query_one(SERVER, &[]).await.context("cannot read the counters of --postgres")?;
-    let mut found = BTreeMap::from([("write transactions".to_owned(), row.get(0)), ("wal bytes".to_owned(), row.get(1))]);
+    let mut found =
+        BTreeMap::from([("write transactions".to_owned(), row.get(0)), ("wal bytes".to_owned(), row.get(1))]);
     if let Ok(row) = client.query_one(STATEMENTS, &[]).await {
         found.extend([("statements".to_owned(), row.get(0)), ("rows".to_owned(), row.get(1))]);
     }
@@ -97,7 +98,10 @@ async fn insert_loop(
     let (mut tally, mut round) = (Tally::new()?, 0_u64);
     while Instant::now() < window.end && !progress.stop.load(Ordering::Relaxed) {
         // Spread over the index as a hash would be.
-        let id = |n: usize| format!("{:016x}", (round << 20 | n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)) + &format!("-{worker}-{round}-{n}");
+        let id = |n: usize| {
+            format!("{:016x}", (round << 20 | n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                + &format!("-{worker}-{round}-{n}")
+        };
         let started = Instant::now();
         let outcome = if batch == 1 {
             client.execute(&statement, &[&id(0), &vec![7_u8; ROW_BYTES], &0_i64]).await

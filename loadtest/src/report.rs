@@ -82,7 +82,11 @@ pub fn table(report: &Report) -> String {
     let mut text = String::new();
     let lat = report.latency_ms;
     let _ = writeln!(text, "{} ({}), {:.1} s measured", report.scenario, report.pace, report.seconds);
-    let _ = writeln!(text, "  ok/s      {:>12.0}   requests {}   failed {}", report.per_second, report.requests, report.failed);
+    let _ = writeln!(
+        text,
+        "  ok/s      {:>12.0}   requests {}   failed {}",
+        report.per_second, report.requests, report.failed
+    );
     let _ = writeln!(
         text,
         "  ms        p50 {:.2}   p90 {:.2}   p99 {:.2}   p99.9 {:.2}   max {:.2}",

@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::bare::BareServer;
 use crate::drive::Pace;
 use crate::measure::Bench;
-use crate::report::{MARKDOWN_HEADING, Report, warning, markdown_row, table};
+use crate::report::{MARKDOWN_HEADING, Report, markdown_row, table, warning};
 use crate::scenarios::{Target, TestClient};
 
 /// Names of the reports the ratios are built from.

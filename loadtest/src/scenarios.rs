@@ -43,7 +43,8 @@ impl Target {
         let mut call = Call::form(&self.admin, "/admin/clients", serde_json::to_vec(&body)?);
         call.content_type = "application/json";
         let client = send(&mut Connection::default(), &call).await.context("cannot create a client")?;
-        let field = |name: &str| client.get(name).and_then(Value::as_str).map(str::to_owned).context("no client in the answer");
+        let field =
+            |name: &str| client.get(name).and_then(Value::as_str).map(str::to_owned).context("no client in the answer");
         Ok(TestClient { id: field("client_id")?, secret: field("client_secret")? })
     }
 

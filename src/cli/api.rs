@@ -223,9 +223,9 @@ fn headers(flags: &ApiFlags) -> anyhow::Result<HeaderMap> {
         map.insert("authorization", value);
     }
     for line in &flags.http_header {
-        let (name, value) = line.split_once(':').with_context(|| {
-            "--http-header is written 'Name: value', for example -H 'Authorization: Bearer some-token'"
-        })?;
+        let (name, value) = line.split_once(':').with_context(
+            || "--http-header is written 'Name: value', for example -H 'Authorization: Bearer some-token'",
+        )?;
         map.append(
             HeaderName::from_bytes(name.trim().as_bytes()).context("--http-header: not a header name")?,
             HeaderValue::from_str(value.trim()).context("--http-header: not a header value")?,

@@ -125,8 +125,9 @@ impl ClientFlags {
         self.lists(&mut members);
         self.switches(&mut members);
         if let Some(text) = &self.metadata {
-            let value = serde_json::from_str(text)
-                .with_context(|| format!("--metadata is not JSON: {text:?}; write for example --metadata '{{\"team\":\"a\"}}'"))?;
+            let value = serde_json::from_str(text).with_context(|| {
+                format!("--metadata is not JSON: {text:?}; write for example --metadata '{{\"team\":\"a\"}}'")
+            })?;
             members.insert("metadata".to_owned(), value);
         }
         if !self.scope.is_empty() {

@@ -299,8 +299,7 @@ fn show_list(show: &Show, all: &[Value]) -> anyhow::Result<()> {
 }
 
 fn row(client: &Value) -> Row {
-    let fields =
-        ["client_id", "client_secret", "grant_types", "response_types", "scope", "audience", "redirect_uris"];
+    let fields = ["client_id", "client_secret", "grant_types", "response_types", "scope", "audience", "redirect_uris"];
     Row { id: text(client, "client_id"), cells: fields.iter().map(|field| text(client, field)).collect() }
 }
 

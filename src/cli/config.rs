@@ -54,7 +54,9 @@ impl Files {
 
 /// The environment; what is not UTF-8 cannot be a setting.
 pub fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// All faults as one error.
@@ -90,9 +92,7 @@ fn status(sources: &Sources, show: &Show) -> anyhow::Result<()> {
             cells: vec![key.key.to_owned(), key.value.clone(), key.source.clone(), key.effect.to_string()],
         })
         .collect();
-    let one = |key: &config::StatusRow| {
-        json!({"key": key.key, "value": key.value, "source": key.source, "effect": key.effect.to_string(), "doc": key.doc})
-    };
+    let one = |key: &config::StatusRow| json!({"key": key.key, "value": key.value, "source": key.source, "effect": key.effect.to_string(), "doc": key.doc});
     let json = json!({"items": keys.iter().map(one).collect::<Vec<_>>()});
     show.list(&["KEY", "VALUE", "SOURCE", "EFFECT"], &rows, &json, "")
 }

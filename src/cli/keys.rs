@@ -260,7 +260,8 @@ mod tests {
 
     #[test]
     fn the_public_part_has_no_private_member() {
-        let rsa = json!({"kty": "RSA", "n": "n", "e": "e", "d": "d", "p": "p", "q": "q", "dp": "1", "dq": "2", "qi": "3"});
+        let rsa =
+            json!({"kty": "RSA", "n": "n", "e": "e", "d": "d", "p": "p", "q": "q", "dp": "1", "dq": "2", "qi": "3"});
         assert_eq!(public_part(rsa), Some(json!({"kty": "RSA", "n": "n", "e": "e"})));
         assert_eq!(public_part(json!({"kty": "oct", "k": "secret"})), None);
     }

@@ -318,7 +318,10 @@ mod tests {
         fn check(command: &clap::Command, path: &str) {
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(after.contains("hydra ") && !after.contains("signet"), "{path}");
-            command.get_subcommands().filter(|c| c.get_name() != "help").for_each(|c| check(c, &format!("{path} {}", c.get_name())));
+            command
+                .get_subcommands()
+                .filter(|c| c.get_name() != "help")
+                .for_each(|c| check(c, &format!("{path} {}", c.get_name())));
         }
         tree("hydra").get_subcommands().filter(|c| c.get_name() != "help").for_each(|c| check(c, c.get_name()));
         assert_eq!(program_name(Some(&"/usr/bin/hydra".into())), "hydra");
@@ -340,7 +343,12 @@ mod tests {
         ] {
             assert!(parses(line), "{line}");
         }
-        for line in ["signet list oauth2-clients --no-such-flag", "signet no-such-command", "signet get oauth2-client", "signet list oauth2-clients --format xml"] {
+        for line in [
+            "signet list oauth2-clients --no-such-flag",
+            "signet no-such-command",
+            "signet get oauth2-client",
+            "signet list oauth2-clients --format xml",
+        ] {
             assert!(!parses(line), "{line}");
         }
         let name = tree("hydra").try_get_matches_from(["hydra", "clients"]).unwrap_err().to_string();

@@ -166,7 +166,9 @@ fn walk<'v>(json: &'v Value, path: &str) -> anyhow::Result<&'v Value> {
         };
         let step = step.trim_matches(['\'', '"']);
         if step.is_empty() || step.contains(['*', '?', '@', ':']) {
-            bail!("{path:?}: only names and indices are understood, as in $.items[0].client_id; pipe json into jq for more");
+            bail!(
+                "{path:?}: only names and indices are understood, as in $.items[0].client_id; pipe json into jq for more"
+            );
         }
         let next = match here {
             Value::Array(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
@@ -253,7 +255,10 @@ fn yaml_child(item: &Value, depth: usize, out: &mut String) {
 fn yaml_text(text: &str) -> String {
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/'))
         && text.chars().next().is_some_and(|c| c.is_ascii_alphabetic())
-        && !matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n");
+        && !matches!(
+            text.to_ascii_lowercase().as_str(),
+            "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
+        );
     if plain { text.to_owned() } else { Value::from(text).to_string() }
 }
 
@@ -285,7 +290,8 @@ mod tests {
         assert_eq!(at("jsonpath=items.0.id").unwrap(), "x");
         assert_eq!(at("jsonpath=$['a.b']").unwrap(), "true");
         assert_eq!(at("jsonpointer=/items/0/id").unwrap(), "x");
-        for wrong in ["jsonpath=$.no", "jsonpath=$.items[*]", "jsonpath=$.items[0", "jsonpath=$..id", "jsonpointer=/x"] {
+        for wrong in ["jsonpath=$.no", "jsonpath=$.items[*]", "jsonpath=$.items[0", "jsonpath=$..id", "jsonpointer=/x"]
+        {
             assert!(at(wrong).is_err(), "{wrong}");
         }
         assert!(format("xml").is_err());

@@ -110,8 +110,11 @@ pub async fn client_credentials(args: ClientCredentials, spelling: Spelling) -> 
     let who = args.who.both()?;
     let (scope, audience) = (args.scope.join(" "), args.audience.join(" "));
     let mut form = vec![("grant_type", "client_credentials")];
-    form.extend([("scope", scope.as_str()), ("audience", audience.as_str())].into_iter().filter(|(_, v)| !v.is_empty()));
+    form.extend(
+        [("scope", scope.as_str()), ("audience", audience.as_str())].into_iter().filter(|(_, v)| !v.is_empty()),
+    );
     let api = Api::open(&args.api, Side::Public, spelling)?;
+    #[expect(clippy::disallowed_methods, reason = "the command line tells its user the time of the answer")]
     let asked = OffsetDateTime::now_utc();
     let mut token = api.call(Method::POST, &["oauth2", "token"], &[], Body::Form(&form, Some(who))).await?.value;
     let access = text(&token, "access_token");

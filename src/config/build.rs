@@ -2,9 +2,7 @@
 
 use super::gather::{Gathered, Mode};
 use super::rules;
-use super::settings::{
-    Cookies, Cors, Db, IdentityProvider, Listener, Pem, Secret, Serve, Settings, Socket, Tls, Urls,
-};
+use super::settings::{Cookies, Cors, Db, IdentityProvider, Listener, Pem, Secret, Serve, Settings, Socket, Tls, Urls};
 use super::value::Value;
 use super::{build_protocol, settings_parts::HiddenMap};
 
@@ -12,11 +10,7 @@ use super::{build_protocol, settings_parts::HiddenMap};
 pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
     let mut warnings = Vec::new();
     let dev = mode == Mode::Dev || from.bool("dev");
-    let mode = if dev && mode == Mode::Production {
-        Mode::Dev
-    } else {
-        mode
-    };
+    let mode = if dev && mode == Mode::Production { Mode::Dev } else { mode };
     let serve = serve(from, mode);
     let urls = urls(from, &serve);
     let dsn = rules::dsn(from, mode);
@@ -25,8 +19,7 @@ pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
     Settings {
         dev,
         db: Db {
-            max_conns: rules::dsn_max_conns(from, &dsn)
-                .unwrap_or_else(|| from.int("db.pool.max_conns")),
+            max_conns: rules::dsn_max_conns(from, &dsn).unwrap_or_else(|| from.int("db.pool.max_conns")),
             statement_timeout: from.duration("db.statement_timeout"),
         },
         dsn,
@@ -50,11 +43,7 @@ pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
 }
 
 fn serve(from: &mut Gathered, mode: Mode) -> Serve {
-    let public = if mode == Mode::Quickstart {
-        "127.0.0.1"
-    } else {
-        "0.0.0.0"
-    };
+    let public = if mode == Mode::Quickstart { "127.0.0.1" } else { "0.0.0.0" };
     Serve {
         public: listener(from, "serve.public", public),
         // Whoever reaches the admin listener rules the server, so the world reaches it only when told to.
@@ -66,9 +55,7 @@ fn serve(from: &mut Gathered, mode: Mode) -> Serve {
 
 fn listener(from: &mut Gathered, at: &str, default_host: &str) -> Listener {
     Listener {
-        host: from
-            .opt_text(&format!("{at}.host"))
-            .unwrap_or_else(|| default_host.to_owned()),
+        host: from.opt_text(&format!("{at}.host")).unwrap_or_else(|| default_host.to_owned()),
         port: from.int(&format!("{at}.port")),
         socket: Socket {
             owner: from.opt_text(&format!("{at}.socket.owner")),
@@ -85,46 +72,26 @@ fn listener(from: &mut Gathered, at: &str, default_host: &str) -> Listener {
 fn tls(from: &mut Gathered, at: &str) -> Tls {
     let name = |from: &Gathered, leaf: &str| {
         let own = format!("{at}.tls.{leaf}");
-        if from.is_set(&own) {
-            own
-        } else {
-            format!("serve.tls.{leaf}")
-        }
+        if from.is_set(&own) { own } else { format!("serve.tls.{leaf}") }
     };
     let enabled = from.bool(&name(from, "enabled"));
     let (cert, key) = (pem(from, at, "cert"), pem(from, at, "key"));
     for (part, found) in [("cert", cert.is_some()), ("key", key.is_some())] {
         if enabled && !found {
             let key = format!("{at}.tls.{part}.path");
-            from.fault(
-                &key,
-                "TLS is enabled without it",
-                format!("set {key} or {at}.tls.{part}.base64"),
-            );
+            from.fault(&key, "TLS is enabled without it", format!("set {key} or {at}.tls.{part}.base64"));
         }
     }
     let networks = name(from, "allow_termination_from");
     let allow_termination_from = rules::networks(from, &networks);
-    Tls {
-        enabled,
-        cert,
-        key,
-        allow_termination_from,
-    }
+    Tls { enabled, cert, key, allow_termination_from }
 }
 
 fn pem(from: &Gathered, at: &str, part: &str) -> Option<Pem> {
-    [format!("{at}.tls"), "serve.tls".to_owned()]
-        .iter()
-        .find_map(|branch| {
-            let text = from
-                .opt_text(&format!("{branch}.{part}.base64"))
-                .map(|text| Pem::Base64(Secret(text)));
-            text.or_else(|| {
-                from.opt_text(&format!("{branch}.{part}.path"))
-                    .map(Pem::Path)
-            })
-        })
+    [format!("{at}.tls"), "serve.tls".to_owned()].iter().find_map(|branch| {
+        let text = from.opt_text(&format!("{branch}.{part}.base64")).map(|text| Pem::Base64(Secret(text)));
+        text.or_else(|| from.opt_text(&format!("{branch}.{part}.path")).map(Pem::Path))
+    })
 }
 
 fn cors(from: &Gathered, at: &str) -> Cors {
@@ -156,11 +123,7 @@ fn cookies(from: &Gathered) -> Cookies {
 
 /// The base URL of a listener when none is configured.
 fn derived_url(listener: &Listener) -> String {
-    let scheme = if listener.tls.enabled {
-        "https"
-    } else {
-        "http"
-    };
+    let scheme = if listener.tls.enabled { "https" } else { "http" };
     let host = match listener.host.as_str() {
         "" | "0.0.0.0" | "::" | "[::]" => "127.0.0.1".to_owned(),
         host if host.starts_with("unix:") => "127.0.0.1".to_owned(),
@@ -171,22 +134,16 @@ fn derived_url(listener: &Listener) -> String {
 }
 
 fn urls(from: &Gathered, serve: &Serve) -> Urls {
-    let issuer = from
-        .opt_text("urls.self.issuer")
-        .unwrap_or_else(|| derived_url(&serve.public));
+    let issuer = from.opt_text("urls.self.issuer").unwrap_or_else(|| derived_url(&serve.public));
     let login = from.opt_text("urls.login");
     let headers = match from.get("urls.identity_provider.headers") {
         Some(Value::Object(map)) => map.clone(),
         _ => serde_json::Map::new(),
     };
     Urls {
-        public: from
-            .opt_text("urls.self.public")
-            .unwrap_or_else(|| issuer.clone()),
+        public: from.opt_text("urls.self.public").unwrap_or_else(|| issuer.clone()),
         issuer,
-        admin: from
-            .opt_text("urls.self.admin")
-            .unwrap_or_else(|| derived_url(&serve.admin)),
+        admin: from.opt_text("urls.self.admin").unwrap_or_else(|| derived_url(&serve.admin)),
         registration: from.opt_text("urls.registration").or_else(|| login.clone()),
         login,
         consent: from.opt_text("urls.consent"),

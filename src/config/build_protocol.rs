@@ -4,30 +4,21 @@ use std::time::Duration;
 
 use super::gather::Gathered;
 use super::settings::{
-    Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, Janitor, JwtGrant, Keys, Log,
-    LogFormat, OAuth2, Oidc, Pkce, ScopeClaim, Secret, Strategies, Tracing, Ttl, Webfinger,
+    Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, Janitor, JwtGrant, Keys, Log, LogFormat, OAuth2, Oidc,
+    Pkce, ScopeClaim, Secret, Strategies, Tracing, Ttl, Webfinger,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub(super) fn ttl(from: &mut Gathered) -> Ttl {
-    for name in [
-        "ttl.access_token",
-        "ttl.id_token",
-        "ttl.auth_code",
-        "ttl.login_consent_request",
-    ] {
+    for name in ["ttl.access_token", "ttl.id_token", "ttl.auth_code", "ttl.login_consent_request"] {
         if from.duration(name).is_zero() {
             from.fault(name, "is zero", "write a duration such as 10m");
         }
     }
     let authentication_session = from.duration("ttl.authentication_session");
     if authentication_session > DAY * 180 {
-        from.fault(
-            "ttl.authentication_session",
-            "is longer than 180 days",
-            "write at most 4320h",
-        );
+        from.fault("ttl.authentication_session", "is longer than 180 days", "write at most 4320h");
     }
     Ttl {
         access_token: from.duration("ttl.access_token"),
@@ -72,8 +63,7 @@ pub(super) fn oauth2(from: &mut Gathered) -> OAuth2 {
         },
         cc_default_scope: from.bool("oauth2.client_credentials.default_grant_allowed_scope"),
         refresh_grace_period: from.duration("oauth2.grant.refresh_token.rotation_grace_period"),
-        refresh_grace_reuse_count: from
-            .int("oauth2.grant.refresh_token.rotation_grace_reuse_count"),
+        refresh_grace_reuse_count: from.int("oauth2.grant.refresh_token.rotation_grace_reuse_count"),
         jwt_grant: JwtGrant {
             jti_optional: from.bool("oauth2.grant.jwt.jti_optional"),
             iat_optional: from.bool("oauth2.grant.jwt.iat_optional"),
@@ -86,8 +76,7 @@ pub(super) fn oauth2(from: &mut Gathered) -> OAuth2 {
             polling_interval: from.duration("oauth2.device_authorization.token_polling_interval"),
             entropy_preset: from.text_of("oauth2.device_authorization.user_code.entropy_preset"),
             user_code_length: from.opt_int("oauth2.device_authorization.user_code.length"),
-            user_code_characters: from
-                .opt_text("oauth2.device_authorization.user_code.character_set"),
+            user_code_characters: from.opt_text("oauth2.device_authorization.user_code.character_set"),
         },
     }
 }
@@ -101,11 +90,7 @@ fn grace_period(from: &mut Gathered) {
         from.fault(name, "is longer than 180 days", "write at most 4320h");
     }
     if !counted && given > Duration::from_secs(300) {
-        from.fault(
-            name,
-            "is longer than 5m",
-            "write at most 5m, or set rotation_grace_reuse_count",
-        );
+        from.fault(name, "is longer than 5m", "write at most 5m, or set rotation_grace_reuse_count");
     }
 }
 
@@ -118,46 +103,22 @@ fn hook(from: &mut Gathered, at: &str) -> Option<Hook> {
     let wants_auth = kind.is_some() || in_.is_some() || name.is_some() || value.is_some();
     let Some(url) = from.opt_text(&part("url")) else {
         if wants_auth {
-            from.fault(
-                &part("url"),
-                "is missing though the hook's auth is set",
-                format!("set {at}.url"),
-            );
+            from.fault(&part("url"), "is missing though the hook's auth is set", format!("set {at}.url"));
         }
         return None;
     };
     if !url.starts_with("http://") && !url.starts_with("https://") {
-        from.fault(
-            &part("url"),
-            "is not an http or https URL",
-            "write one such as https://host/hook",
-        );
+        from.fault(&part("url"), "is not an http or https URL", "write one such as https://host/hook");
     }
-    let place = if in_.as_deref() == Some("cookie") {
-        HookIn::Cookie
-    } else {
-        HookIn::Header
-    };
+    let place = if in_.as_deref() == Some("cookie") { HookIn::Cookie } else { HookIn::Header };
     let auth = match (in_, name, value) {
         _ if !wants_auth => None,
-        (Some(_), Some(name), Some(value)) => Some(HookAuth {
-            in_: place,
-            name,
-            value: Secret(value),
-        }),
+        (Some(_), Some(name), Some(value)) => Some(HookAuth { in_: place, name, value: Secret(value) }),
         (in_, name, value) => {
-            for (leaf, found) in [
-                ("in", in_.is_some()),
-                ("name", name.is_some()),
-                ("value", value.is_some()),
-            ] {
+            for (leaf, found) in [("in", in_.is_some()), ("name", name.is_some()), ("value", value.is_some())] {
                 let key = part(&format!("auth.config.{leaf}"));
                 if !found {
-                    from.fault(
-                        &key,
-                        "is missing though the hook's auth is set",
-                        format!("set {key}"),
-                    );
+                    from.fault(&key, "is missing though the hook's auth is set", format!("set {key}"));
                 }
             }
             None
@@ -169,25 +130,13 @@ fn hook(from: &mut Gathered, at: &str) -> Option<Hook> {
 pub(super) fn oidc(from: &mut Gathered) -> Oidc {
     let subject_types = from.list("oidc.subject_identifiers.supported_types");
     let salt = from.text_of("oidc.subject_identifiers.pairwise.salt");
-    if subject_types.is_empty()
-        || subject_types
-            .iter()
-            .any(|kind| kind != "public" && kind != "pairwise")
-    {
+    if subject_types.is_empty() || subject_types.iter().any(|kind| kind != "public" && kind != "pairwise") {
         let fix = "list public, pairwise or both";
-        from.fault(
-            "oidc.subject_identifiers.supported_types",
-            "holds no known type or an unknown one",
-            fix,
-        );
+        from.fault("oidc.subject_identifiers.supported_types", "holds no known type or an unknown one", fix);
     }
     if subject_types.iter().any(|kind| kind == "pairwise") && salt.chars().count() < 8 {
         let problem = "is missing or shorter than 8 characters though pairwise subjects are on";
-        from.fault(
-            "oidc.subject_identifiers.pairwise.salt",
-            problem,
-            "set one, made by `openssl rand -hex 32`",
-        );
+        from.fault("oidc.subject_identifiers.pairwise.salt", problem, "set one, made by `openssl rand -hex 32`");
     }
     Oidc {
         subject_types,
@@ -238,26 +187,16 @@ pub(super) fn tracing(from: &mut Gathered, warnings: &mut Vec<String>) -> Tracin
     let otlp_endpoint = match (provider.as_deref(), server) {
         (Some("otel"), Some(server)) if server.contains("://") => Some(server),
         (Some("otel"), Some(server)) => {
-            let scheme = if from.bool("tracing.providers.otlp.insecure") {
-                "http"
-            } else {
-                "https"
-            };
+            let scheme = if from.bool("tracing.providers.otlp.insecure") { "http" } else { "https" };
             Some(format!("{scheme}://{server}"))
         }
         (Some("otel"), None) => {
             let fix = "set it, such as 127.0.0.1:4318, or take tracing.provider out";
-            from.fault(
-                "tracing.providers.otlp.server_url",
-                "is missing though tracing.provider is otel",
-                fix,
-            );
+            from.fault("tracing.providers.otlp.server_url", "is missing though tracing.provider is otel", fix);
             None
         }
         (Some(other), _) => {
-            warnings.push(format!(
-                "tracing.provider {other} sends nothing here; use otel"
-            ));
+            warnings.push(format!("tracing.provider {other} sends nothing here; use otel"));
             None
         }
         (None, _) => None,
@@ -274,11 +213,7 @@ pub(super) fn keys(from: &mut Gathered) -> Keys {
     let publish_lead = from.duration("keys.rotation.publish_lead");
     if !rotation_interval.is_zero() && publish_lead >= rotation_interval {
         let fix = "make it shorter, or set keys.rotation.interval to 0s";
-        from.fault(
-            "keys.rotation.publish_lead",
-            "is not shorter than keys.rotation.interval",
-            fix,
-        );
+        from.fault("keys.rotation.publish_lead", "is not shorter than keys.rotation.interval", fix);
     }
     Keys {
         rotation_interval,
@@ -291,14 +226,7 @@ pub(super) fn keys(from: &mut Gathered) -> Keys {
 pub(super) fn janitor(from: &mut Gathered) -> Janitor {
     let interval = from.duration("janitor.interval");
     if interval.is_zero() {
-        from.fault(
-            "janitor.interval",
-            "is zero",
-            "write a duration such as 60s",
-        );
+        from.fault("janitor.interval", "is zero", "write a duration such as 60s");
     }
-    Janitor {
-        interval,
-        batch_size: from.int("janitor.batch_size"),
-    }
+    Janitor { interval, batch_size: from.int("janitor.batch_size") }
 }

@@ -25,9 +25,7 @@ pub(super) fn read(into: &mut Gathered, env: &Env) {
 }
 
 fn set<'a>(env: &'a Env, name: &str) -> Option<&'a str> {
-    env.get(name)
-        .map(String::as_str)
-        .filter(|text| !text.is_empty())
+    env.get(name).map(String::as_str).filter(|text| !text.is_empty())
 }
 
 /// A whole branch may be given as a JSON object: `SERVE_PUBLIC_CORS={"enabled": true}`. The shorter name comes first,
@@ -41,19 +39,15 @@ fn branches(into: &mut Gathered, env: &Env) {
     }
     for name in names.into_iter().filter(|name| key::find(name).is_none()) {
         let variable = env_name(name);
-        let Some(text) = set(env, &variable).filter(|text| text.trim_start().starts_with('{'))
-        else {
+        let Some(text) = set(env, &variable).filter(|text| text.trim_start().starts_with('{')) else {
             continue;
         };
         let source = format!("environment {variable}");
         match serde_json::from_str(text) {
             Ok(Json::Object(map)) => into.branch(name, &map, &source),
-            _ => into.faults.push(Fault::new(
-                name,
-                &source,
-                "is not a JSON object",
-                "write one, or set its keys singly",
-            )),
+            _ => {
+                into.faults.push(Fault::new(name, &source, "is not a JSON object", "write one, or set its keys singly"))
+            }
         }
     }
 }
@@ -61,27 +55,17 @@ fn branches(into: &mut Gathered, env: &Env) {
 fn one(into: &mut Gathered, env: &Env, key: &'static Key) {
     let name = key.env();
     let source = format!("environment {name}");
-    let items = if key.kind.is_list() {
-        items(into, env, key)
-    } else {
-        Vec::new()
-    };
+    let items = if key.kind.is_list() { items(into, env, key) } else { Vec::new() };
     let whole = value(into, env, key, &name);
     match (whole, items.is_empty()) {
         (Some(_), false) => {
             let problem = format!("{name} and {name}_0 are both set");
-            into.faults
-                .push(Fault::new(key.name, &source, problem, "keep one of them"));
+            into.faults.push(Fault::new(key.name, &source, problem, "keep one of them"));
         }
         (Some(text), true) => into.text(key, &text, &source),
         (None, false) => match serde_json::to_string(&items) {
             Ok(list) => into.text(key, &list, &format!("environment {name}_0")),
-            Err(_) => into.faults.push(Fault::new(
-                key.name,
-                &source,
-                "is not a list of texts",
-                "write text",
-            )),
+            Err(_) => into.faults.push(Fault::new(key.name, &source, "is not a list of texts", "write text")),
         },
         (None, true) => {}
     }
@@ -95,25 +79,13 @@ fn items(into: &mut Gathered, env: &Env, key: &'static Key) -> Vec<String> {
         found.push(text);
     }
     let prefix = format!("{name}_");
-    let beyond = env
-        .keys()
-        .filter_map(|variable| variable.strip_prefix(&prefix))
-        .filter_map(|rest| {
-            rest.strip_suffix("_FILE")
-                .unwrap_or(rest)
-                .parse::<usize>()
-                .ok()
-                .filter(|index| *index > found.len())
-        });
+    let beyond = env.keys().filter_map(|variable| variable.strip_prefix(&prefix)).filter_map(|rest| {
+        rest.strip_suffix("_FILE").unwrap_or(rest).parse::<usize>().ok().filter(|index| *index > found.len())
+    });
     if let Some(index) = beyond.min() {
         let source = format!("environment {name}_{index}");
         let problem = format!("{name}_{} is missing before it", found.len());
-        into.faults.push(Fault::new(
-            key.name,
-            &source,
-            problem,
-            "count from 0 without a gap",
-        ));
+        into.faults.push(Fault::new(key.name, &source, problem, "count from 0 without a gap"));
     }
     found
 }
@@ -128,8 +100,7 @@ fn value(into: &mut Gathered, env: &Env, key: &'static Key, name: &str) -> Optio
     let source = format!("environment {file}");
     if direct.is_some() {
         let problem = format!("{name} and {file} are both set");
-        into.faults
-            .push(Fault::new(key.name, &source, problem, "keep one of them"));
+        into.faults.push(Fault::new(key.name, &source, problem, "keep one of them"));
         return direct;
     }
     match std::fs::read_to_string(path) {
@@ -137,23 +108,13 @@ fn value(into: &mut Gathered, env: &Env, key: &'static Key, name: &str) -> Optio
             let text = text.strip_suffix('\n').unwrap_or(&text);
             let text = text.strip_suffix('\r').unwrap_or(text).to_owned();
             if text.is_empty() {
-                into.faults.push(Fault::new(
-                    key.name,
-                    &source,
-                    format!("{path} is empty"),
-                    "put the secret in it",
-                ));
+                into.faults.push(Fault::new(key.name, &source, format!("{path} is empty"), "put the secret in it"));
             }
             Some(text).filter(|text| !text.is_empty())
         }
         Err(error) => {
             let problem = format!("{path} cannot be read: {error}");
-            into.faults.push(Fault::new(
-                key.name,
-                &source,
-                problem,
-                "check the path and its permissions",
-            ));
+            into.faults.push(Fault::new(key.name, &source, problem, "check the path and its permissions"));
             None
         }
     }

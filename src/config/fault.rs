@@ -16,29 +16,14 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub(super) fn new(
-        key: &str,
-        source: &str,
-        problem: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
-        Self {
-            key: key.to_owned(),
-            source: source.to_owned(),
-            problem: problem.into(),
-            fix: fix.into(),
-        }
+    pub(super) fn new(key: &str, source: &str, problem: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), source: source.to_owned(), problem: problem.into(), fix: fix.into() }
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            key,
-            source,
-            problem,
-            fix,
-        } = self;
+        let Self { key, source, problem, fix } = self;
         let line = if key.is_empty() {
             format!("{source}: {problem}; {fix}")
         } else {

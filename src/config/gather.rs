@@ -98,27 +98,16 @@ impl Gathered {
     /// Takes every key of an object that stands at the dotted name `at`.
     pub(super) fn branch(&mut self, at: &str, map: &Map<String, Json>, source: &str) {
         for (name, json) in map {
-            let dotted = if at.is_empty() {
-                name.clone()
-            } else {
-                format!("{at}.{name}")
-            };
+            let dotted = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
             // "$schema" only tells an editor what the file is.
             if json.is_null() || name == "$schema" {
                 continue;
             }
             match (key::find(&dotted), json) {
                 (Some(key), _) => self.leaf(key, json, source),
-                (None, Json::Object(inner)) if key::is_branch(&dotted) => {
-                    self.branch(&dotted, inner, source)
-                }
+                (None, Json::Object(inner)) if key::is_branch(&dotted) => self.branch(&dotted, inner, source),
                 (None, _) if key::is_branch(&dotted) => {
-                    self.faults.push(Fault::new(
-                        &dotted,
-                        source,
-                        "is not an object",
-                        "put its keys below it",
-                    ));
+                    self.faults.push(Fault::new(&dotted, source, "is not an object", "put its keys below it"));
                 }
                 (None, _) => self.unknown(&dotted, source),
             }
@@ -148,8 +137,7 @@ impl Gathered {
             Some(near) => format!("did you mean {near}?"),
             None => "take it out; `signet config status` lists every key".to_owned(),
         };
-        self.faults
-            .push(Fault::new(name, source, "is not a known key", fix));
+        self.faults.push(Fault::new(name, source, "is not a known key", fix));
     }
 
     pub(super) fn fault(&mut self, name: &str, problem: impl Into<String>, fix: impl Into<String>) {
@@ -159,23 +147,16 @@ impl Gathered {
 
     /// Where a key's value came from, or `not set`.
     pub(super) fn source(&self, name: &str) -> String {
-        self.values
-            .get(name)
-            .map_or_else(|| "not set".to_owned(), |(_, source)| source.clone())
+        self.values.get(name).map_or_else(|| "not set".to_owned(), |(_, source)| source.clone())
     }
 
     /// Whether anything but the default was given.
     pub(super) fn is_set(&self, name: &str) -> bool {
-        self.values
-            .get(name)
-            .is_some_and(|(_, source)| source != "default")
+        self.values.get(name).is_some_and(|(_, source)| source != "default")
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        debug_assert!(
-            key::find(name).is_some_and(|key| key.name == name),
-            "{name} is not in the table"
-        );
+        debug_assert!(key::find(name).is_some_and(|key| key.name == name), "{name} is not in the table");
         self.values.get(name).map(|(value, _)| value)
     }
 
@@ -239,18 +220,11 @@ fn read_file(path: &Path) -> Result<Map<String, Json>, (String, String)> {
         Some("json") => JsonFormat,
         Some("toml") => Toml,
         _ => {
-            return Err((
-                "has an unknown form".into(),
-                "name it .yaml, .yml, .json or .toml".into(),
-            ));
+            return Err(("has an unknown form".into(), "name it .yaml, .yml, .json or .toml".into()));
         }
     };
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        (
-            format!("cannot be read: {error}"),
-            "check the path and its permissions".into(),
-        )
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| (format!("cannot be read: {error}"), "check the path and its permissions".into()))?;
     if text.trim().is_empty() {
         return Ok(Map::new());
     }
@@ -259,15 +233,7 @@ fn read_file(path: &Path) -> Result<Map<String, Json>, (String, String)> {
         .build()
         .and_then(config::Config::try_deserialize)
         .map_err(|error| {
-            let first = error
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            (
-                format!("cannot be parsed: {first}"),
-                "mend it at that place".into(),
-            )
+            let first = error.to_string().lines().next().unwrap_or_default().to_owned();
+            (format!("cannot be parsed: {first}"), "mend it at that place".into())
         })
 }

@@ -107,42 +107,24 @@ pub(super) const fn key(
     effect: Effect,
     doc: &'static str,
 ) -> Key {
-    Key {
-        name,
-        kind,
-        default,
-        effect,
-        doc,
-    }
+    Key { name, kind, default, effect, doc }
 }
 
 /// Older names that are still read, each with the name it stands for.
 pub const ALIASES: [(&str, &str); 2] = [
-    (
-        "serve.public.access_log.disable_for_health",
-        "serve.public.request_log.disable_for_health",
-    ),
-    (
-        "serve.admin.access_log.disable_for_health",
-        "serve.admin.request_log.disable_for_health",
-    ),
+    ("serve.public.access_log.disable_for_health", "serve.public.request_log.disable_for_health"),
+    ("serve.admin.access_log.disable_for_health", "serve.admin.request_log.disable_for_health"),
 ];
 
 /// Every key, area by area.
 pub fn all() -> impl Iterator<Item = &'static Key> {
-    super::keys_serve::KEYS
-        .iter()
-        .chain(super::keys_oauth::KEYS)
-        .chain(super::keys_server::KEYS)
+    super::keys_serve::KEYS.iter().chain(super::keys_oauth::KEYS).chain(super::keys_server::KEYS)
 }
 
 /// The key of this name; an older spelling finds the key it stands for. Letter case is not regarded.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Key> {
-    let name = ALIASES
-        .iter()
-        .find(|(old, _)| old.eq_ignore_ascii_case(name))
-        .map_or(name, |(_, new)| new);
+    let name = ALIASES.iter().find(|(old, _)| old.eq_ignore_ascii_case(name)).map_or(name, |(_, new)| new);
     all().find(|key| key.name.eq_ignore_ascii_case(name))
 }
 
@@ -150,8 +132,7 @@ pub fn find(name: &str) -> Option<&'static Key> {
 #[must_use]
 pub fn is_branch(name: &str) -> bool {
     let below = |full: &str| {
-        full.get(..name.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(name))
+        full.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
             && full.as_bytes().get(name.len()) == Some(&b'.')
     };
     all().any(|key| below(key.name)) || ALIASES.iter().any(|(old, _)| below(old))
@@ -160,21 +141,12 @@ pub fn is_branch(name: &str) -> bool {
 /// The known name nearest to a mistyped one, when one is near enough to be meant.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
-    let leaf = |text: &str| {
-        text.rsplit('.')
-            .next()
-            .map(str::to_owned)
-            .unwrap_or_default()
-    };
-    let near = all()
-        .map(|key| (distance(name, key.name), key.name))
-        .min()?;
+    let leaf = |text: &str| text.rsplit('.').next().map(str::to_owned).unwrap_or_default();
+    let near = all().map(|key| (distance(name, key.name), key.name)).min()?;
     if near.0 <= 3.max(name.len() / 5) {
         return Some(near.1);
     }
-    all()
-        .find(|key| leaf(key.name) == leaf(name))
-        .map(|key| key.name)
+    all().find(|key| leaf(key.name) == leaf(name)).map(|key| key.name)
 }
 
 /// Edit distance (insert, delete, replace), letter case aside.
@@ -186,9 +158,7 @@ fn distance(left: &str, right: &str) -> usize {
         let mut before = i + 1;
         let mut next = vec![before];
         for (b, above) in right.iter().zip(row.iter().skip(1)) {
-            let here = (corner + usize::from(a != *b))
-                .min(above + 1)
-                .min(before + 1);
+            let here = (corner + usize::from(a != *b)).min(above + 1).min(before + 1);
             corner = *above;
             before = here;
             next.push(here);

@@ -34,11 +34,7 @@ use gather::Gathered;
 pub fn load(sources: &Sources) -> Result<Settings, Vec<Fault>> {
     let mut gathered = Gathered::from(sources);
     let settings = build::settings(&mut gathered, sources.mode);
-    if gathered.faults.is_empty() {
-        Ok(settings)
-    } else {
-        Err(gathered.faults)
-    }
+    if gathered.faults.is_empty() { Ok(settings) } else { Err(gathered.faults) }
 }
 
 /// What [`load`] would refuse; empty when all is well.

@@ -27,7 +27,8 @@ pub(super) fn dsn(from: &mut Gathered, mode: Mode) -> String {
         if mode == Mode::Quickstart {
             return "memory".to_owned();
         }
-        let fix = "set DSN=postgres://user:password@host/database, DSN=sqlite:///path/file.db, or DSN=memory to try it out";
+        let fix =
+            "set DSN=postgres://user:password@host/database, DSN=sqlite:///path/file.db, or DSN=memory to try it out";
         from.fault("dsn", "is missing", fix);
         return String::new();
     };
@@ -36,17 +37,10 @@ pub(super) fn dsn(from: &mut Gathered, mode: Mode) -> String {
         Some("postgres" | "postgresql" | "sqlite" | "sqlite3") => return dsn,
         None if dsn == "memory" => return dsn,
         Some("mysql" | "cockroach") => {
-            let problem = format!(
-                "{} is not a database this server can use",
-                scheme.unwrap_or_default()
-            );
+            let problem = format!("{} is not a database this server can use", scheme.unwrap_or_default());
             from.fault("dsn", problem, "use postgres:// or sqlite://");
         }
-        _ => from.fault(
-            "dsn",
-            "is not a known form",
-            "write postgres://..., sqlite://... or memory",
-        ),
+        _ => from.fault("dsn", "is not a known form", "write postgres://..., sqlite://... or memory"),
     }
     String::new()
 }
@@ -54,18 +48,10 @@ pub(super) fn dsn(from: &mut Gathered, mode: Mode) -> String {
 /// `max_conns` in the DSN's query, which wins over `db.pool.max_conns`.
 pub(super) fn dsn_max_conns(from: &mut Gathered, dsn: &str) -> Option<usize> {
     let (_, query) = dsn.split_once('?')?;
-    let (_, text) =
-        url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "max_conns")?;
-    let number = text
-        .parse()
-        .ok()
-        .filter(|number| (1..=1000).contains(number));
+    let (_, text) = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "max_conns")?;
+    let number = text.parse().ok().filter(|number| (1..=1000).contains(number));
     if number.is_none() {
-        from.fault(
-            "dsn",
-            "has a max_conns that is not a number from 1 to 1000",
-            "write one such as max_conns=8",
-        );
+        from.fault("dsn", "has a max_conns that is not a number from 1 to 1000", "write one such as max_conns=8");
     }
     number
 }
@@ -77,49 +63,29 @@ pub(super) fn secrets(from: &mut Gathered, mode: Mode, warnings: &mut Vec<String
         from.fault("secrets.system", "is missing", MAKE_SECRET);
     } else if system.is_empty() {
         system.extend(made_up(from));
-        warnings.push("secrets.system is not set: a secret was made up, and nothing written with it can be read after a restart".into());
+        warnings.push(
+            "secrets.system is not set: a secret was made up, and nothing written with it can be read after a restart"
+                .into(),
+        );
     }
     let mut other = |name| {
         let list = checked_list(from, name, mode, warnings);
-        if list.is_empty() {
-            system.clone()
-        } else {
-            list
-        }
+        if list.is_empty() { system.clone() } else { list }
     };
     let (cookie, pagination) = (other("secrets.cookie"), other("secrets.pagination"));
-    SecretLists {
-        system,
-        cookie,
-        pagination,
-    }
+    SecretLists { system, cookie, pagination }
 }
 
-fn checked_list(
-    from: &mut Gathered,
-    name: &str,
-    mode: Mode,
-    warnings: &mut Vec<String>,
-) -> Vec<String> {
+fn checked_list(from: &mut Gathered, name: &str, mode: Mode, warnings: &mut Vec<String>) -> Vec<String> {
     let list = from.list(name);
     for (index, secret) in list.iter().enumerate() {
         let nth = index + 1;
         if secret.chars().count() < 16 {
-            from.fault(
-                name,
-                format!("secret {nth} is shorter than 16 characters"),
-                MAKE_SECRET,
-            );
+            from.fault(name, format!("secret {nth} is shorter than 16 characters"), MAKE_SECRET);
         } else if mode == Mode::Production && is_example(secret) {
-            from.fault(
-                name,
-                format!("secret {nth} is an example's, which anyone knows"),
-                MAKE_SECRET,
-            );
+            from.fault(name, format!("secret {nth} is an example's, which anyone knows"), MAKE_SECRET);
         } else if secret.chars().count() < 32 {
-            warnings.push(format!(
-                "{name}: secret {nth} is shorter than 32 characters"
-            ));
+            warnings.push(format!("{name}: secret {nth} is shorter than 32 characters"));
         }
     }
     list
@@ -129,9 +95,7 @@ fn is_example(secret: &str) -> bool {
     let lower = secret.to_ascii_lowercase();
     let first = secret.chars().next();
     let one_character = secret.chars().all(|character| Some(character) == first);
-    one_character
-        || lower.starts_with("this_needs_to_be_the_same_always")
-        || EXAMPLES.contains(&lower.as_str())
+    one_character || lower.starts_with("this_needs_to_be_the_same_always") || EXAMPLES.contains(&lower.as_str())
 }
 
 fn made_up(from: &mut Gathered) -> Option<String> {
@@ -139,11 +103,7 @@ fn made_up(from: &mut Gathered) -> Option<String> {
     match getrandom::fill(&mut bytes) {
         Ok(()) => Some(hex::encode(bytes)),
         Err(error) => {
-            from.fault(
-                "secrets.system",
-                format!("none could be made up: {error}"),
-                MAKE_SECRET,
-            );
+            from.fault("secrets.system", format!("none could be made up: {error}"), MAKE_SECRET);
             None
         }
     }
@@ -153,17 +113,9 @@ fn made_up(from: &mut Gathered) -> Option<String> {
 pub(super) fn networks(from: &mut Gathered, name: &str) -> Vec<IpNet> {
     let mut found = Vec::new();
     for text in from.list(name) {
-        match text
-            .parse::<IpNet>()
-            .ok()
-            .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
-        {
+        match text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
             Some(network) => found.push(network),
-            None => from.fault(
-                name,
-                format!("{text:?} is not a network"),
-                "write one such as 10.0.0.0/8",
-            ),
+            None => from.fault(name, format!("{text:?} is not a network"), "write one such as 10.0.0.0/8"),
         }
     }
     found
@@ -173,37 +125,22 @@ pub(super) fn networks(from: &mut Gathered, name: &str) -> Vec<IpNet> {
 pub(super) fn exposure(from: &mut Gathered, mode: Mode, serve: &Serve, issuer: &str) {
     let url = Url::parse(issuer).ok();
     let name = "urls.self.issuer";
-    if let Some(url) = url
-        .as_ref()
-        .filter(|url| url.query().is_some() || url.fragment().is_some())
-    {
-        from.fault(
-            name,
-            format!("{url} has a query or a fragment"),
-            "take it out",
-        );
+    if let Some(url) = url.as_ref().filter(|url| url.query().is_some() || url.fragment().is_some()) {
+        from.fault(name, format!("{url} has a query or a fragment"), "take it out");
     }
     match mode {
         Mode::Production if url.as_ref().is_none_or(|url| url.scheme() != "https") => {
             let problem = format!("{issuer} is not https");
-            from.fault(
-                name,
-                problem,
-                "set URLS_SELF_ISSUER=https://..., or start with --dev to try it out",
-            );
+            from.fault(name, problem, "set URLS_SELF_ISSUER=https://..., or start with --dev to try it out");
         }
         Mode::Quickstart => {
             if !url.is_some_and(|url| is_loopback_url(&url)) {
                 let fix = "use a loopback issuer with quickstart, or `signet serve all` for a real server";
                 from.fault(name, format!("{issuer} is not on loopback"), fix);
             }
-            for (name, host) in [
-                ("serve.public.host", &serve.public.host),
-                ("serve.admin.host", &serve.admin.host),
-            ] {
+            for (name, host) in [("serve.public.host", &serve.public.host), ("serve.admin.host", &serve.admin.host)] {
                 if !is_loopback_host(host) {
-                    let fix =
-                        "use 127.0.0.1 with quickstart, or `signet serve all` for a real server";
+                    let fix = "use 127.0.0.1 with quickstart, or `signet serve all` for a real server";
                     from.fault(name, format!("{host} is not on loopback"), fix);
                 }
             }
@@ -225,7 +162,5 @@ fn is_loopback_host(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
         || host.starts_with("unix:")
-        || bare
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -7,9 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use super::settings_parts::{
-    Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, IdentityProvider, Janitor,
-    JwtGrant, Keys, Log, LogFormat, OAuth2, Oidc, Pkce, ScopeClaim, Strategies, Tracing, Ttl, Urls,
-    Webfinger,
+    Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, IdentityProvider, Janitor, JwtGrant, Keys, Log,
+    LogFormat, OAuth2, Oidc, Pkce, ScopeClaim, Strategies, Tracing, Ttl, Urls, Webfinger,
 };
 
 /// Text that `Debug` does not show.

@@ -27,9 +27,7 @@ pub fn status(sources: &Sources) -> Vec<StatusRow> {
             key: key.name,
             value: match gathered.get(key.name) {
                 None => String::new(),
-                Some(_) if key.kind.is_secret() || key.kind == key::Kind::Object => {
-                    "(hidden)".to_owned()
-                }
+                Some(_) if key.kind.is_secret() || key.kind == key::Kind::Object => "(hidden)".to_owned(),
                 Some(value) => without_password(&value.shown()),
             },
             source: gathered.source(key.name),
@@ -45,11 +43,7 @@ fn without_password(text: &str) -> String {
         return text.to_owned();
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest
-        .get(..end)
-        .and_then(|authority| authority.rfind('@'))
-        .and_then(|at| rest.get(at..))
-    {
+    match rest.get(..end).and_then(|authority| authority.rfind('@')).and_then(|at| rest.get(at..)) {
         Some(host) => format!("{scheme}://(hidden){host}"),
         None => text.to_owned(),
     }

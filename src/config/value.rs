@@ -34,11 +34,7 @@ impl Value {
                 "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Self::Bool(false)),
                 _ => Err(refuse()),
             },
-            Kind::Int(..) => text
-                .parse()
-                .ok()
-                .and_then(|number| integer(key, number))
-                .ok_or_else(refuse),
+            Kind::Int(..) => text.parse().ok().and_then(|number| integer(key, number)).ok_or_else(refuse),
             Kind::Ratio => text.parse().ok().and_then(ratio).ok_or_else(refuse),
             Kind::List | Kind::SecretList => list_text(text).map(Self::List).ok_or_else(refuse),
             Kind::Object => match serde_json::from_str(text) {
@@ -53,28 +49,14 @@ impl Value {
     pub(super) fn from_json(key: &Key, json: &Json) -> Result<Self, Refusal> {
         let value = match (key.kind, json) {
             (Kind::Bool, Json::Bool(yes)) => Some(Self::Bool(*yes)),
-            (Kind::Int(..), Json::Number(number)) => {
-                number.as_i64().and_then(|number| integer(key, number))
-            }
+            (Kind::Int(..), Json::Number(number)) => number.as_i64().and_then(|number| integer(key, number)),
             (Kind::Ratio, Json::Number(number)) => number.as_f64().and_then(ratio),
-            (Kind::List | Kind::SecretList, Json::Array(items)) => items
-                .iter()
-                .map(|item| item.as_str().map(str::to_owned))
-                .collect::<Option<_>>()
-                .map(Self::List),
-            (Kind::Object, Json::Object(map)) => Some(Self::Object(map.clone())),
-            (Kind::OneOf(_) | Kind::DurationOrNever, Json::Number(number)) => {
-                plain(key, &number.to_string())
+            (Kind::List | Kind::SecretList, Json::Array(items)) => {
+                items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>().map(Self::List)
             }
-            (
-                Kind::Bool
-                | Kind::Int(..)
-                | Kind::Ratio
-                | Kind::List
-                | Kind::SecretList
-                | Kind::Object,
-                _,
-            ) => None,
+            (Kind::Object, Json::Object(map)) => Some(Self::Object(map.clone())),
+            (Kind::OneOf(_) | Kind::DurationOrNever, Json::Number(number)) => plain(key, &number.to_string()),
+            (Kind::Bool | Kind::Int(..) | Kind::Ratio | Kind::List | Kind::SecretList | Kind::Object, _) => None,
             (_, Json::String(text)) => plain(key, text),
             _ => None,
         };
@@ -114,23 +96,18 @@ fn plain(key: &Key, text: &str) -> Option<Value> {
 
 fn is_reference(text: &str) -> bool {
     let base = Url::parse("http://host.invalid/").ok();
-    !text.contains(char::is_whitespace)
-        && Url::options().base_url(base.as_ref()).parse(text).is_ok()
+    !text.contains(char::is_whitespace) && Url::options().base_url(base.as_ref()).parse(text).is_ok()
 }
 
 fn integer(key: &Key, number: i64) -> Option<Value> {
     let Kind::Int(least, most) = key.kind else {
         return None;
     };
-    (least..=most)
-        .contains(&number)
-        .then_some(Value::Int(number))
+    (least..=most).contains(&number).then_some(Value::Int(number))
 }
 
 fn ratio(number: f64) -> Option<Value> {
-    (0.0..=1.0)
-        .contains(&number)
-        .then_some(Value::Ratio(number))
+    (0.0..=1.0).contains(&number).then_some(Value::Ratio(number))
 }
 
 /// A list as text: JSON when it begins with a bracket, else split at commas. Blanks inside an item stay.
@@ -139,13 +116,7 @@ fn list_text(text: &str) -> Option<Vec<String>> {
     if text.starts_with('[') {
         return serde_json::from_str(text).ok();
     }
-    Some(
-        text.split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-            .map(str::to_owned)
-            .collect(),
-    )
+    Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
 }
 
 fn refusal(key: &Key, json: &Json) -> Refusal {
@@ -154,62 +125,30 @@ fn refusal(key: &Key, json: &Json) -> Refusal {
         // A mistyped object or list may have a secret inside.
         Json::Object(_) => "an object".to_owned(),
         Json::Array(_) => "a list".to_owned(),
-        Json::String(text)
-            if matches!(key.kind, Kind::Object | Kind::Hook) || text.contains('@') =>
-        {
+        Json::String(text) if matches!(key.kind, Kind::Object | Kind::Hook) || text.contains('@') => {
             "the text".to_owned()
         }
         other => other.to_string(),
     };
     let (problem, fix) = match key.kind {
-        Kind::Bool => (
-            "is not true or false".to_owned(),
-            "write true or false".to_owned(),
-        ),
-        Kind::Int(least, most) => (
-            "is not a whole number in range".to_owned(),
-            format!("write a number from {least} to {most}"),
-        ),
-        Kind::Ratio => (
-            "is not a number from 0 to 1".to_owned(),
-            "write a number such as 0.1".to_owned(),
-        ),
-        Kind::OneOf(words) => (
-            "is not a known word".to_owned(),
-            format!("write one of {}", words.join(", ")),
-        ),
-        Kind::Duration => (
-            "is not a duration".to_owned(),
-            "write one such as 30s, 10m or 1h30m".to_owned(),
-        ),
-        Kind::DurationOrNever => (
-            "is not a duration".to_owned(),
-            "write one such as 30s, 10m or 720h, or -1 for ever".to_owned(),
-        ),
-        Kind::List | Kind::SecretList => (
-            "is not a list of texts".to_owned(),
-            "write a list: in a file [\"a\", \"b\"], elsewhere a,b".to_owned(),
-        ),
-        Kind::Url => (
-            "is not an absolute URL".to_owned(),
-            "write one such as https://host/path".to_owned(),
-        ),
-        Kind::UrlRef => (
-            "is not a URL".to_owned(),
-            "write one such as https://host/path or /path".to_owned(),
-        ),
-        Kind::Object => (
-            "is not a JSON object".to_owned(),
-            "write one such as {\"a\": \"b\"}".to_owned(),
-        ),
-        Kind::Hook => (
-            "is not a hook".to_owned(),
-            "write a URL, or an object with url and auth".to_owned(),
-        ),
-        Kind::Text | Kind::Secret => (
-            "is not text".to_owned(),
-            "write text; in a file, in quotes".to_owned(),
-        ),
+        Kind::Bool => ("is not true or false".to_owned(), "write true or false".to_owned()),
+        Kind::Int(least, most) => {
+            ("is not a whole number in range".to_owned(), format!("write a number from {least} to {most}"))
+        }
+        Kind::Ratio => ("is not a number from 0 to 1".to_owned(), "write a number such as 0.1".to_owned()),
+        Kind::OneOf(words) => ("is not a known word".to_owned(), format!("write one of {}", words.join(", "))),
+        Kind::Duration => ("is not a duration".to_owned(), "write one such as 30s, 10m or 1h30m".to_owned()),
+        Kind::DurationOrNever => {
+            ("is not a duration".to_owned(), "write one such as 30s, 10m or 720h, or -1 for ever".to_owned())
+        }
+        Kind::List | Kind::SecretList => {
+            ("is not a list of texts".to_owned(), "write a list: in a file [\"a\", \"b\"], elsewhere a,b".to_owned())
+        }
+        Kind::Url => ("is not an absolute URL".to_owned(), "write one such as https://host/path".to_owned()),
+        Kind::UrlRef => ("is not a URL".to_owned(), "write one such as https://host/path or /path".to_owned()),
+        Kind::Object => ("is not a JSON object".to_owned(), "write one such as {\"a\": \"b\"}".to_owned()),
+        Kind::Hook => ("is not a hook".to_owned(), "write a URL, or an object with url and auth".to_owned()),
+        Kind::Text | Kind::Secret => ("is not text".to_owned(), "write text; in a file, in quotes".to_owned()),
     };
     (format!("{given} {problem}"), fix)
 }

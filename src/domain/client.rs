@@ -300,7 +300,7 @@ fn object_or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Value, D::Error
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test may panic")]
 mod tests {
     use super::*;
     use serde_json::json;
@@ -331,7 +331,12 @@ mod tests {
 
     #[test]
     fn wrong_types_are_refused() {
-        for bad in [json!({"redirect_uris": "x"}), json!({"skip_consent": "yes"}), json!({"jwks": []}), json!({"scope": ["a"]})] {
+        for bad in [
+            json!({"redirect_uris": "x"}),
+            json!({"skip_consent": "yes"}),
+            json!({"jwks": []}),
+            json!({"scope": ["a"]}),
+        ] {
             assert!(read(bad.clone()).is_err(), "{bad}");
         }
         let bad = read(json!({"implicit_grant_id_token_lifespan": "soon"})).unwrap_err();
@@ -341,7 +346,10 @@ mod tests {
     #[test]
     fn effective_defaults() {
         let mut client = Client { scope: " a  b ".to_owned(), ..Client::default() };
-        assert_eq!((client.auth_method(), client.signing_alg(), client.is_public()), ("client_secret_basic", "RS256", false));
+        assert_eq!(
+            (client.auth_method(), client.signing_alg(), client.is_public()),
+            ("client_secret_basic", "RS256", false)
+        );
         assert!(client.allows_grant("authorization_code") && !client.allows_grant("client_credentials"));
         assert_eq!(client.scopes(), ["a", "b"]);
         assert!(client.wants_jwt(true) && !client.wants_jwt(false));

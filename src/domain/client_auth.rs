@@ -77,9 +77,17 @@ fn assertion(kind: Option<&str>, jwt: Option<&str>) -> Result<Option<String>, OA
     match (kind, jwt) {
         (None, None) => Ok(None),
         (Some(JWT_BEARER), Some(jwt)) => Ok(Some(jwt.to_owned())),
-        (Some(JWT_BEARER), None) => Err(OAuthError::new(ErrorCode::InvalidRequest, "The client_assertion request parameter must be set when using client_assertion_type of 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'.")),
-        (None, Some(_)) => Err(OAuthError::new(ErrorCode::InvalidRequest, "The client_assertion_type request parameter must be set together with client_assertion.")),
-        (Some(other), _) => Err(OAuthError::new(ErrorCode::InvalidRequest, format!("Unknown client_assertion_type '{other}'."))),
+        (Some(JWT_BEARER), None) => Err(OAuthError::new(
+            ErrorCode::InvalidRequest,
+            "The client_assertion request parameter must be set when using client_assertion_type of 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'.",
+        )),
+        (None, Some(_)) => Err(OAuthError::new(
+            ErrorCode::InvalidRequest,
+            "The client_assertion_type request parameter must be set together with client_assertion.",
+        )),
+        (Some(other), _) => {
+            Err(OAuthError::new(ErrorCode::InvalidRequest, format!("Unknown client_assertion_type '{other}'.")))
+        }
     }
 }
 
@@ -113,11 +121,17 @@ pub fn form_decode(text: &str) -> Option<String> {
 }
 
 fn missing() -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidRequest, "Client credentials missing or malformed in both HTTP Authorization header and HTTP POST body.")
+    OAuthError::new(
+        ErrorCode::InvalidRequest,
+        "Client credentials missing or malformed in both HTTP Authorization header and HTTP POST body.",
+    )
 }
 
 fn more_than_one() -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidRequest, "The request carries more than one kind of client authentication; use one (RFC 6749 section 2.3).")
+    OAuthError::new(
+        ErrorCode::InvalidRequest,
+        "The request carries more than one kind of client authentication; use one (RFC 6749 section 2.3).",
+    )
 }
 
 /// Whether the client is registered for this method.
@@ -132,7 +146,9 @@ pub fn check_method(client: &Client, method: &str) -> Result<(), OAuthError> {
     }
     Err(OAuthError::new(
         ErrorCode::InvalidClient,
-        format!("The OAuth 2.0 Client supports client authentication method '{registered}', but method '{method}' was requested. You must configure the OAuth 2.0 client's 'token_endpoint_auth_method' value to accept '{method}'."),
+        format!(
+            "The OAuth 2.0 Client supports client authentication method '{registered}', but method '{method}' was requested. You must configure the OAuth 2.0 client's 'token_endpoint_auth_method' value to accept '{method}'."
+        ),
     ))
 }
 
@@ -154,15 +170,29 @@ pub struct Proof {
 ///
 /// # Errors
 /// `invalid_client`, with a hint that names the claim.
-pub fn check_assertion(claims: &Claims, client_id: &str, audiences: &[String], now: Timestamp) -> Result<Proof, OAuthError> {
+pub fn check_assertion(
+    claims: &Claims,
+    client_id: &str,
+    audiences: &[String],
+    now: Timestamp,
+) -> Result<Proof, OAuthError> {
     let bad = |what: &str| OAuthError::new(ErrorCode::InvalidClient, what);
     for name in ["iss", "sub"] {
         if claims.str(name) != Some(client_id) {
-            return Err(bad(&format!("Claim '{name}' from 'client_assertion' must match the 'client_id' of the OAuth 2.0 Client.")));
+            return Err(bad(&format!(
+                "Claim '{name}' from 'client_assertion' must match the 'client_id' of the OAuth 2.0 Client."
+            )));
         }
     }
-    let jti = claims.str("jti").filter(|j| !j.is_empty() && j.len() <= 1024).ok_or_else(|| bad("Claim 'jti' from 'client_assertion' must be set but is not."))?;
-    let time = |name: &str| claims.time(name).map_err(|e: JoseError| bad(&format!("Claim '{name}' from 'client_assertion' is not a NumericDate.")).with_debug(e.to_string()));
+    let jti = claims
+        .str("jti")
+        .filter(|j| !j.is_empty() && j.len() <= 1024)
+        .ok_or_else(|| bad("Claim 'jti' from 'client_assertion' must be set but is not."))?;
+    let time = |name: &str| {
+        claims.time(name).map_err(|e: JoseError| {
+            bad(&format!("Claim '{name}' from 'client_assertion' is not a NumericDate.")).with_debug(e.to_string())
+        })
+    };
     let exp = time("exp")?.ok_or_else(|| bad("Claim 'exp' from 'client_assertion' must be set but is not."))?;
     if exp <= now.secs() {
         return Err(bad("Claim 'exp' from 'client_assertion' lies in the past: the assertion has expired."));
@@ -175,7 +205,9 @@ pub fn check_assertion(claims: &Claims, client_id: &str, audiences: &[String], n
             return Err(bad(&format!("Claim '{name}' from 'client_assertion' lies in the future.")));
         }
     }
-    let aud = claims.audience().map_err(|e| bad("Claim 'aud' from 'client_assertion' is malformed.").with_debug(e.to_string()))?;
+    let aud = claims
+        .audience()
+        .map_err(|e| bad("Claim 'aud' from 'client_assertion' is malformed.").with_debug(e.to_string()))?;
     if !aud.iter().any(|a| audiences.contains(a)) {
         return Err(bad("Claim 'aud' from 'client_assertion' must name this server's token endpoint or its issuer."));
     }
@@ -200,9 +232,15 @@ mod tests {
         for bad in ["Basic %%%".to_owned(), basic("no-colon"), basic("%zz:x"), basic("a:\0"), basic("a:%00")] {
             assert_eq!(find(Some(&bad), &[]).err(), Some(ErrorCode::InvalidRequest), "{bad}");
         }
-        assert_eq!(find(Some(&basic("a:b")), &[("client_id", "a"), ("client_secret", "b")]).err(), Some(ErrorCode::InvalidRequest));
+        assert_eq!(
+            find(Some(&basic("a:b")), &[("client_id", "a"), ("client_secret", "b")]).err(),
+            Some(ErrorCode::InvalidRequest)
+        );
         assert_eq!(find(Some(&basic("a:b")), &[("client_id", "other")]).err(), Some(ErrorCode::InvalidRequest));
-        assert_eq!(find(Some(&basic("a:b")), &[("client_assertion_type", JWT_BEARER), ("client_assertion", "x")]).err(), Some(ErrorCode::InvalidRequest));
+        assert_eq!(
+            find(Some(&basic("a:b")), &[("client_assertion_type", JWT_BEARER), ("client_assertion", "x")]).err(),
+            Some(ErrorCode::InvalidRequest)
+        );
         assert_eq!(find(None, &[]).err(), Some(ErrorCode::InvalidRequest));
         assert_eq!(find(None, &[("client_id", "a")]).unwrap().method(), "none");
     }

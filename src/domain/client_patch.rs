@@ -51,7 +51,8 @@ impl ClientPatch {
         let mut secret = None;
         for one in self.0.iter().filter(|one| first(one.path()).as_deref() == Some("client_secret")) {
             secret = match one {
-                PatchOperation::Add(AddOperation { value, .. }) | PatchOperation::Replace(ReplaceOperation { value, .. }) => {
+                PatchOperation::Add(AddOperation { value, .. })
+                | PatchOperation::Replace(ReplaceOperation { value, .. }) => {
                     let text = value.as_str().ok_or_else(|| PatchError("client_secret must be a text".to_owned()))?;
                     Some(text.to_owned())
                 }
@@ -87,7 +88,9 @@ fn check_path(path: &Pointer) -> Result<(), PatchError> {
     if path.tokens().count() > DEEPEST {
         return Err(PatchError("the path is too deep".to_owned()));
     }
-    let Some(name) = first(path) else { return Err(PatchError("the whole document cannot be patched; name a member".to_owned())) };
+    let Some(name) = first(path) else {
+        return Err(PatchError("the whole document cannot be patched; name a member".to_owned()));
+    };
     let plain = name.to_lowercase().replace(['_', '-'], "");
     if plain == "id" || plain.starts_with("rotated") {
         return Err(PatchError(format!("path '{path}' must not be patched")));
@@ -106,7 +109,8 @@ fn step(document: &mut Value, one: &PatchOperation) -> Result<(), PatchError> {
     if let PatchOperation::Add(add) = &one {
         make_parents(document, &add.path);
     }
-    json_patch::patch(document, std::slice::from_ref(&one)).map_err(|e| PatchError(format!("path '{}': {}", one.path(), e.kind)))
+    json_patch::patch(document, std::slice::from_ref(&one))
+        .map_err(|e| PatchError(format!("path '{}': {}", one.path(), e.kind)))
 }
 
 /// Creates missing parents: lists where an index follows, objects elsewhere.
@@ -164,11 +168,23 @@ mod tests {
         let deep = "/metadata".to_owned() + &"/a".repeat(1000);
         let nested = (0..120).fold(json!(1), |inner, _| json!([inner]));
         for patch in [
-            json!({"op": "replace"}), json!([1]), json!([{"op": "test", "path": "/client_name", "value": "n"}]), json!([{"op": "copy", "from": "/a", "path": "/b"}]), json!([{"op": "move", "from": "/a", "path": "/b"}]),
-            json!([{"op": "add", "path": "/x"}]), json!([{"op": "add", "path": "x", "value": 1}]), json!([{"op": "add", "path": "", "value": {}}]), json!([{"op": "replace", "path": "/ID", "value": 1}]),
-            json!([{"op": "add", "path": "/rotated_secrets", "value": []}]), json!([{"op": "add", "path": "/Rotated-Secrets/0", "value": 1}]), json!([{"op": "remove", "path": "/nothing"}]),
-            json!([{"op": "add", "path": "/audience/7", "value": "x"}]), json!([{"op": "add", "path": "/client_name/x", "value": "x"}]), json!([{"op": "add", "path": deep, "value": 1}]),
-            json!([{"op": "add", "path": "/metadata/a/b/c/d/e/f/g/h/i", "value": nested}]), json!([{"op": "replace", "path": "/audience/9999999999999999999999", "value": 1}]),
+            json!({"op": "replace"}),
+            json!([1]),
+            json!([{"op": "test", "path": "/client_name", "value": "n"}]),
+            json!([{"op": "copy", "from": "/a", "path": "/b"}]),
+            json!([{"op": "move", "from": "/a", "path": "/b"}]),
+            json!([{"op": "add", "path": "/x"}]),
+            json!([{"op": "add", "path": "x", "value": 1}]),
+            json!([{"op": "add", "path": "", "value": {}}]),
+            json!([{"op": "replace", "path": "/ID", "value": 1}]),
+            json!([{"op": "add", "path": "/rotated_secrets", "value": []}]),
+            json!([{"op": "add", "path": "/Rotated-Secrets/0", "value": 1}]),
+            json!([{"op": "remove", "path": "/nothing"}]),
+            json!([{"op": "add", "path": "/audience/7", "value": "x"}]),
+            json!([{"op": "add", "path": "/client_name/x", "value": "x"}]),
+            json!([{"op": "add", "path": deep, "value": 1}]),
+            json!([{"op": "add", "path": "/metadata/a/b/c/d/e/f/g/h/i", "value": nested}]),
+            json!([{"op": "replace", "path": "/audience/9999999999999999999999", "value": 1}]),
         ] {
             assert!(run(patch.clone()).is_err(), "{patch}");
         }

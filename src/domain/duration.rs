@@ -46,18 +46,12 @@ fn one_part(text: &str) -> Option<(u128, &str)> {
         return None;
     }
     let (unit, rest) = unit(rest)?;
-    let whole: u128 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse::<u64>().ok()?.into()
-    };
+    let whole: u128 = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()?.into() };
     let mut nanos = whole.checked_mul(unit)?;
     // Digits below a nanosecond are dropped, as Go drops them; twenty are more than any unit needs.
     let (mut scale, mut part) = (1_u128, 0_u128);
     for digit in fraction.bytes().take(20) {
-        part = part
-            .checked_mul(10)?
-            .checked_add(u128::from(digit.wrapping_sub(b'0')))?;
+        part = part.checked_mul(10)?.checked_add(u128::from(digit.wrapping_sub(b'0')))?;
         scale = scale.checked_mul(10)?;
     }
     nanos = nanos.checked_add(part.checked_mul(unit)?.checked_div(scale)?)?;
@@ -72,9 +66,7 @@ fn unit(text: &str) -> Option<(u128, &str)> {
     if let Some(rest) = text.strip_prefix('h') {
         return Some((HOUR, rest));
     }
-    UNITS
-        .iter()
-        .find_map(|(name, nanos)| text.strip_prefix(name).map(|rest| (*nanos, rest)))
+    UNITS.iter().find_map(|(name, nanos)| text.strip_prefix(name).map(|rest| (*nanos, rest)))
 }
 
 /// Writes a duration exactly as Go's `Duration.String()`: `1h0m0s`, `1m30s`, `1.5s`, `100ms`, `0s`.

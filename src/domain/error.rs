@@ -42,17 +42,51 @@ impl ErrorCode {
     /// The code on the wire, the HTTP status, and the general description.
     const fn row(self) -> (&'static str, u16, &'static str) {
         match self {
-            Self::InvalidRequest => ("invalid_request", 400, "The request is missing a required parameter, includes an invalid parameter value, includes a parameter more than once, or is otherwise malformed."),
-            Self::InvalidClient => ("invalid_client", 401, "Client authentication failed (e.g., unknown client, no client authentication included, or unsupported authentication method)."),
-            Self::InvalidGrant => ("invalid_grant", 400, "The provided authorization grant (e.g., authorization code, resource owner credentials) or refresh token is invalid, expired, revoked, does not match the redirection URI used in the authorization request, or was issued to another client."),
+            Self::InvalidRequest => (
+                "invalid_request",
+                400,
+                "The request is missing a required parameter, includes an invalid parameter value, includes a parameter more than once, or is otherwise malformed.",
+            ),
+            Self::InvalidClient => (
+                "invalid_client",
+                401,
+                "Client authentication failed (e.g., unknown client, no client authentication included, or unsupported authentication method).",
+            ),
+            Self::InvalidGrant => (
+                "invalid_grant",
+                400,
+                "The provided authorization grant (e.g., authorization code, resource owner credentials) or refresh token is invalid, expired, revoked, does not match the redirection URI used in the authorization request, or was issued to another client.",
+            ),
             Self::InvalidScope => ("invalid_scope", 400, "The requested scope is invalid, unknown, or malformed."),
-            Self::UnauthorizedClient => ("unauthorized_client", 400, "The client is not authorized to request a token using this method."),
-            Self::UnsupportedGrantType => ("unsupported_grant_type", 400, "The authorization grant type is not supported by the authorization server."),
-            Self::AccessDenied => ("access_denied", 403, "The resource owner or authorization server denied the request."),
-            Self::ServerError => ("server_error", 500, "The authorization server encountered an unexpected condition that prevented it from fulfilling the request."),
-            Self::TemporarilyUnavailable => ("temporarily_unavailable", 503, "The authorization server is currently unable to handle the request due to a temporary overloading or maintenance of the server."),
-            Self::InvalidClientMetadata => ("invalid_client_metadata", 400, "The value of one of the Client Metadata fields is invalid and the server has rejected this request. Note that an Authorization Server MAY choose to substitute a valid value for any requested parameter of a Client's Metadata."),
-            Self::InvalidRedirectUri => ("invalid_redirect_uri", 400, "The value of one or more redirect_uris is invalid."),
+            Self::UnauthorizedClient => {
+                ("unauthorized_client", 400, "The client is not authorized to request a token using this method.")
+            }
+            Self::UnsupportedGrantType => (
+                "unsupported_grant_type",
+                400,
+                "The authorization grant type is not supported by the authorization server.",
+            ),
+            Self::AccessDenied => {
+                ("access_denied", 403, "The resource owner or authorization server denied the request.")
+            }
+            Self::ServerError => (
+                "server_error",
+                500,
+                "The authorization server encountered an unexpected condition that prevented it from fulfilling the request.",
+            ),
+            Self::TemporarilyUnavailable => (
+                "temporarily_unavailable",
+                503,
+                "The authorization server is currently unable to handle the request due to a temporary overloading or maintenance of the server.",
+            ),
+            Self::InvalidClientMetadata => (
+                "invalid_client_metadata",
+                400,
+                "The value of one of the Client Metadata fields is invalid and the server has rejected this request. Note that an Authorization Server MAY choose to substitute a valid value for any requested parameter of a Client's Metadata.",
+            ),
+            Self::InvalidRedirectUri => {
+                ("invalid_redirect_uri", 400, "The value of one or more redirect_uris is invalid.")
+            }
             Self::JtiKnown => ("jti_known", 400, "The jti was already used."),
             Self::RequestUnauthorized => ("request_unauthorized", 401, "The request could not be authorized."),
         }

@@ -46,7 +46,13 @@ impl List {
     ///
     /// # Errors
     /// When nothing can be sealed.
-    pub fn token(&self, sealer: &Sealer, salt: &[u8; 32], after: &str, now: Timestamp) -> Result<String, PageTokenError> {
+    pub fn token(
+        &self,
+        sealer: &Sealer,
+        salt: &[u8; 32],
+        after: &str,
+        now: Timestamp,
+    ) -> Result<String, PageTokenError> {
         let mut plain = now.plus(LIFE).micros().to_be_bytes().to_vec();
         plain.extend_from_slice(after.as_bytes());
         let sealed = sealer.seal(salt, &self.0, &plain).map_err(|_| PageTokenError::Invalid)?;
@@ -88,7 +94,11 @@ mod tests {
         assert_eq!(list.after(&sealer(), &token, now.plus(LIFE + LIFE)), Err(PageTokenError::Expired));
         let first = list.token(&sealer(), &[2; 32], "", now).unwrap();
         assert_eq!(list.after(&sealer(), &first, now), Ok(None));
-        for other in [List::new("keys", &[Some("a"), None]), List::new("clients", &[None, Some("a")]), List::new("clients", &[Some("a"), Some("")])] {
+        for other in [
+            List::new("keys", &[Some("a"), None]),
+            List::new("clients", &[None, Some("a")]),
+            List::new("clients", &[Some("a"), Some("")]),
+        ] {
             assert_eq!(other.after(&sealer(), &token, now), Err(PageTokenError::Invalid));
         }
         for forged in ["", "zzz", "%%", &token[1..], &format!("{token}A"), &token.replace(&token[80..84], "AAAA")] {

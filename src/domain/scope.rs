@@ -70,12 +70,19 @@ pub fn audience_allowed(registered: &[String], audience: &str) -> bool {
 
 fn url_covers(registered: &str, asked: &str) -> bool {
     let (Ok(r), Ok(a)) = (Url::parse(registered), Url::parse(asked)) else { return false };
-    if !r.has_host() || r.scheme() != a.scheme() || r.host() != a.host() || r.port_or_known_default() != a.port_or_known_default() {
+    if !r.has_host()
+        || r.scheme() != a.scheme()
+        || r.host() != a.host()
+        || r.port_or_known_default() != a.port_or_known_default()
+    {
         return false;
     }
     let clean = |u: &Url| u.username().is_empty() && u.password().is_none();
     let base = r.path().trim_end_matches('/');
-    clean(&r) && clean(&a) && r.query() == a.query() && (a.path() == base || a.path().strip_prefix(base).is_some_and(|rest| rest.starts_with('/')))
+    clean(&r)
+        && clean(&a)
+        && r.query() == a.query()
+        && (a.path() == base || a.path().strip_prefix(base).is_some_and(|rest| rest.starts_with('/')))
 }
 
 #[cfg(test)]

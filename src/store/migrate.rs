@@ -39,14 +39,7 @@ pub(super) fn checksum(script: &str) -> String {
 /// matter: migrations only add, so that old and new replicas run side by side.
 pub(super) fn status(applied: &[Applied]) -> Vec<Migration> {
     let has = |version| applied.iter().any(|a| a.version == version);
-    SCRIPTS
-        .iter()
-        .map(|s| Migration {
-            version: s.version,
-            name: s.name.to_owned(),
-            applied: has(s.version),
-        })
-        .collect()
+    SCRIPTS.iter().map(|s| Migration { version: s.version, name: s.name.to_owned(), applied: has(s.version) }).collect()
 }
 
 /// The scripts still to be applied.
@@ -64,10 +57,7 @@ pub(super) fn pending(
             Some(found) if found.checksum == checksum(text(script)) => {}
             Some(_) => {
                 return Err(OpenError::new(
-                    format!(
-                        "migration {} ({}) was applied from a different script",
-                        script.version, script.name
-                    ),
+                    format!("migration {} ({}) was applied from a different script", script.version, script.name),
                     "use the binary that made this schema, or start with an empty database",
                 ));
             }

@@ -32,10 +32,7 @@ pub struct OpenError {
 
 impl OpenError {
     pub(super) fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            fix: fix.into(),
-        }
+        Self { what: what.into(), fix: fix.into() }
     }
 }
 

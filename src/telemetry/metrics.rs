@@ -19,17 +19,12 @@ use prometheus::{
 };
 
 /// Bucket bounds in seconds for work that is answered from memory or by one statement.
-const FAST: &[f64] = &[
-    0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
-];
+const FAST: &[f64] = &[0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 /// Bucket bounds in seconds for whole requests; 0.025 and 0.25 are exact because objectives are set on them.
-const REQUEST: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-];
+const REQUEST: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// Bucket bounds in bytes: powers of four.
-const BYTES: &[f64] = &[
-    256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0,
-];
+const BYTES: &[f64] = &[256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0];
 /// Bucket bounds for counts of messages in one commit: powers of two.
 const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
@@ -100,12 +95,7 @@ impl Table<'_> {
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
         self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
     }
-    fn histograms(
-        &self,
-        opts: Opts,
-        buckets: &[f64],
-        labels: &[&str],
-    ) -> Result<HistogramVec, prometheus::Error> {
+    fn histograms(&self, opts: Opts, buckets: &[f64], labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
         self.add(HistogramVec::new(HistogramOpts::from(opts).buckets(buckets.to_vec()), labels)?)
     }
 }

@@ -77,9 +77,7 @@ fn printable(text: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn accept_request_id(header: Option<&str>) -> Option<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    header
-        .filter(|id| (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(allowed))
-        .map(str::to_owned)
+    header.filter(|id| (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(allowed)).map(str::to_owned)
 }
 
 /// The span of a request, child of the caller's trace when `parent` carries one (see [`traces::remote_context`]).

@@ -11,18 +11,9 @@ use signet::config::{Fault, Settings, Sources, key, load, status};
 const SECRET: &str = "a-system-secret-of-enough-length-x";
 
 pub(crate) fn sources(env: &[(&str, &str)]) -> Sources {
-    let base = [
-        ("DSN", "memory"),
-        ("SECRETS_SYSTEM", SECRET),
-        ("URLS_SELF_ISSUER", "https://id.example"),
-    ];
+    let base = [("DSN", "memory"), ("SECRETS_SYSTEM", SECRET), ("URLS_SELF_ISSUER", "https://id.example")];
     let all = base.iter().chain(env);
-    Sources {
-        env: all
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect(),
-        ..Sources::default()
-    }
+    Sources { env: all.map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(), ..Sources::default() }
 }
 
 pub(crate) fn loaded(env: &[(&str, &str)]) -> Settings {
@@ -54,12 +45,7 @@ fn every_key_of_the_schema_is_in_the_table() {
         let node = resolve(root, node);
         let mut branch = false;
         for list in ["allOf", "oneOf", "anyOf"] {
-            for part in node[list]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|part| resolve(root, part))
-            {
+            for part in node[list].as_array().into_iter().flatten().map(|part| resolve(root, part)) {
                 if part["properties"].is_object() {
                     branch = true;
                     walk(root, part, at, leaves);
@@ -68,24 +54,14 @@ fn every_key_of_the_schema_is_in_the_table() {
         }
         for (name, inner) in node["properties"].as_object().into_iter().flatten() {
             branch = true;
-            walk(
-                root,
-                inner,
-                &if at.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{at}.{name}")
-                },
-                leaves,
-            );
+            walk(root, inner, &if at.is_empty() { name.clone() } else { format!("{at}.{name}") }, leaves);
         }
         let refs = node.to_string().contains("ory://");
         if !branch && !refs {
             leaves.insert(at.to_owned());
         }
     }
-    let schema: Value =
-        serde_json::from_str(include_str!("data/hydra-config.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("data/hydra-config.schema.json")).unwrap();
     let mut leaves = BTreeSet::new();
     walk(&schema, &schema, "", &mut leaves);
     assert!(leaves.len() > 80, "the walk found {} keys", leaves.len());
@@ -119,10 +95,7 @@ fn every_key_of_the_schema_is_in_the_table() {
             leaves.insert(format!("{listener}.{leaf}"));
         }
     }
-    let missing: Vec<_> = leaves
-        .iter()
-        .filter(|name| key::find(name).is_none())
-        .collect();
+    let missing: Vec<_> = leaves.iter().filter(|name| key::find(name).is_none()).collect();
     assert!(missing.is_empty(), "not in the table: {missing:?}");
 }
 
@@ -130,26 +103,15 @@ fn every_key_of_the_schema_is_in_the_table() {
 fn the_table_is_sound() {
     let mut variables = BTreeSet::new();
     for key in key::all() {
-        assert!(
-            variables.insert(key.env()),
-            "{} shares its variable",
-            key.name
-        );
-        assert!(
-            !key.doc.is_empty() && !key.doc.contains('\n'),
-            "{}",
-            key.name
-        );
+        assert!(variables.insert(key.env()), "{} shares its variable", key.name);
+        assert!(!key.doc.is_empty() && !key.doc.contains('\n'), "{}", key.name);
     }
     assert!(load(&sources(&[])).is_ok());
 }
 
 #[test]
 fn later_sources_win() {
-    let (_dir, mut sources) = with_file(
-        "a.yaml",
-        "ttl: {access_token: 5m, id_token: 6m, auth_code: 7m}\n",
-    );
+    let (_dir, mut sources) = with_file("a.yaml", "ttl: {access_token: 5m, id_token: 6m, auth_code: 7m}\n");
     sources.env.insert("TTL_ID_TOKEN".into(), "8m".into());
     sources.env.insert("TTL_AUTH_CODE".into(), "9m".into());
     sources.flags.push(("ttl.auth_code".into(), "10m".into()));
@@ -158,12 +120,7 @@ fn later_sources_win() {
     assert_eq!(settings.ttl.access_token, minutes(5));
     assert_eq!(settings.ttl.id_token, minutes(8));
     assert_eq!(settings.ttl.auth_code, minutes(10));
-    let row = |name| {
-        status(&sources)
-            .into_iter()
-            .find(|row| row.key == name)
-            .unwrap()
-    };
+    let row = |name| status(&sources).into_iter().find(|row| row.key == name).unwrap();
     assert_eq!(row("ttl.auth_code").source, "flag --ttl.auth_code");
     assert_eq!(row("ttl.id_token").source, "environment TTL_ID_TOKEN");
     assert_eq!(row("ttl.access_token").value, "5m0s");
@@ -194,18 +151,10 @@ fn each_file_form_says_the_same() {
         let (_dir, sources) = with_file(name, text);
         let settings = load(&sources).unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
         assert_eq!(settings.serve.public.port, 7, "{name}");
-        assert_eq!(
-            settings.serve.public.cors.allowed_origins,
-            ["https://a.example"],
-            "{name}"
-        );
+        assert_eq!(settings.serve.public.cors.allowed_origins, ["https://a.example"], "{name}");
         assert!(!settings.serve.public.log_health, "{name}");
         assert_eq!(settings.ttl.refresh_token, None, "{name}");
-        assert_eq!(
-            settings.urls.identity_provider.public_url.as_deref(),
-            Some("https://k.example"),
-            "{name}"
-        );
+        assert_eq!(settings.urls.identity_provider.public_url.as_deref(), Some("https://k.example"), "{name}");
     }
 }
 
@@ -213,32 +162,10 @@ fn each_file_form_says_the_same() {
 fn secrets_are_read_in_every_spelling() {
     let two = ["first-secret-0123456789", "second-secret-0123456789"];
     for (spelling, want) in [
-        (
-            vec![("SECRETS_SYSTEM", "foo bar 123 456 lorem ipsum")],
-            vec!["foo bar 123 456 lorem ipsum"],
-        ),
-        (
-            vec![(
-                "SECRETS_SYSTEM",
-                "first-secret-0123456789,second-secret-0123456789",
-            )],
-            two.to_vec(),
-        ),
-        (
-            vec![(
-                "SECRETS_SYSTEM",
-                r#"["first-secret-0123456789","second-secret-0123456789"]"#,
-            )],
-            two.to_vec(),
-        ),
-        (
-            vec![
-                ("SECRETS_SYSTEM", ""),
-                ("SECRETS_SYSTEM_0", two[0]),
-                ("SECRETS_SYSTEM_1", two[1]),
-            ],
-            two.to_vec(),
-        ),
+        (vec![("SECRETS_SYSTEM", "foo bar 123 456 lorem ipsum")], vec!["foo bar 123 456 lorem ipsum"]),
+        (vec![("SECRETS_SYSTEM", "first-secret-0123456789,second-secret-0123456789")], two.to_vec()),
+        (vec![("SECRETS_SYSTEM", r#"["first-secret-0123456789","second-secret-0123456789"]"#)], two.to_vec()),
+        (vec![("SECRETS_SYSTEM", ""), ("SECRETS_SYSTEM_0", two[0]), ("SECRETS_SYSTEM_1", two[1])], two.to_vec()),
     ] {
         let settings = loaded(&spelling);
         assert_eq!(settings.secrets.system, want, "{spelling:?}");
@@ -255,10 +182,7 @@ fn secrets_are_read_from_files() {
     std::fs::write(&path, "a secret from a file, 0123456789\n").unwrap();
     let path = path.to_str().unwrap();
     let settings = loaded(&[("SECRETS_SYSTEM", ""), ("SECRETS_SYSTEM_0_FILE", path)]);
-    assert_eq!(
-        settings.secrets.system,
-        ["a secret from a file, 0123456789"]
-    );
+    assert_eq!(settings.secrets.system, ["a secret from a file, 0123456789"]);
     let hook = loaded(&[
         (
             "OAUTH2_TOKEN_HOOK",
@@ -267,24 +191,10 @@ fn secrets_are_read_from_files() {
         ("OAUTH2_TOKEN_HOOK_AUTH_CONFIG_VALUE_FILE", path),
     ]);
     let auth = hook.oauth2.token_hook.unwrap().auth.unwrap();
-    assert_eq!(
-        (auth.in_, auth.name.as_str(), &*auth.value),
-        (HookIn::Cookie, "n", "a secret from a file, 0123456789")
-    );
-    let faults = refused(&sources(&[
-        ("SECRETS_SYSTEM_FILE", path),
-        ("DSN_FILE", "/nowhere/at/all"),
-        ("DSN", ""),
-    ]));
-    let text = faults
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n");
-    assert!(
-        text.contains("SECRETS_SYSTEM and SECRETS_SYSTEM_FILE are both set"),
-        "{text}"
-    );
+    assert_eq!((auth.in_, auth.name.as_str(), &*auth.value), (HookIn::Cookie, "n", "a secret from a file, 0123456789"));
+    let faults = refused(&sources(&[("SECRETS_SYSTEM_FILE", path), ("DSN_FILE", "/nowhere/at/all"), ("DSN", "")]));
+    let text = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(text.contains("SECRETS_SYSTEM and SECRETS_SYSTEM_FILE are both set"), "{text}");
     assert!(text.contains("/nowhere/at/all cannot be read"), "{text}");
 }
 
@@ -292,14 +202,8 @@ fn secrets_are_read_from_files() {
 fn environment_values_have_their_type() {
     let settings = loaded(&[
         ("WEBFINGER_OIDC_DISCOVERY_SUPPORTED_CLAIMS", "email"),
-        (
-            "WEBFINGER_OIDC_DISCOVERY_SUPPORTED_SCOPE",
-            r#"["profile","email"]"#,
-        ),
-        (
-            "SERVE_ADMIN_TLS_ALLOW_TERMINATION_FROM",
-            "127.0.0.1/32, 172.17.0.0/16",
-        ),
+        ("WEBFINGER_OIDC_DISCOVERY_SUPPORTED_SCOPE", r#"["profile","email"]"#),
+        ("SERVE_ADMIN_TLS_ALLOW_TERMINATION_FROM", "127.0.0.1/32, 172.17.0.0/16"),
         ("SERVE_PUBLIC_CORS", r#"{"enabled":true,"max_age":9}"#),
         ("SERVE_PUBLIC_CORS_MAX_AGE", "10"),
         ("OAUTH2_HASHERS_PBKDF2_ITERATIONS", "2000"),
@@ -316,9 +220,6 @@ fn environment_values_have_their_type() {
     assert_eq!(settings.oauth2.hasher, HasherSetting::Pbkdf2(2000));
     assert_eq!(settings.ttl.access_token, Duration::from_secs(1020));
     assert!(settings.oidc.dcr_enabled);
-    assert_eq!(
-        settings.oauth2.token_hook.unwrap().url,
-        "https://h.example/hook"
-    );
+    assert_eq!(settings.oauth2.token_hook.unwrap().url, "https://h.example/hook");
     assert_eq!(settings.urls.login, None);
 }

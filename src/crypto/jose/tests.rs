@@ -98,8 +98,18 @@ fn shapes_that_are_no_token_are_refused() {
     }
     let good = sign(&make(Alg::ES256), &json!({}));
     let bad = [
-        "", ".", "..", "a.b", "a.b.c.d", "a.b.c.d.e", &format!("{good}.."), &format!("{good}="), &format!("{good}\n"),
-        &format!(" {good}"), "é.é.é", &good.replace('.', "+."),
+        "",
+        ".",
+        "..",
+        "a.b",
+        "a.b.c.d",
+        "a.b.c.d.e",
+        &format!("{good}.."),
+        &format!("{good}="),
+        &format!("{good}\n"),
+        &format!(" {good}"),
+        "é.é.é",
+        &good.replace('.', "+."),
     ]
     .map(|text| Unverified::parse(text).is_err());
     assert!(bad.into_iter().all(|refused| refused), "{bad:?}");
@@ -181,12 +191,14 @@ fn weak_keys_do_not_verify() {
 #[test]
 fn a_bad_date_is_never_an_absent_one() {
     let claims = |value: Value| Claims(serde_json::Map::from_iter([("exp".to_owned(), value)]));
-    for (value, want) in [(json!(0), 0), (json!(1_700_000_000.9), 1_700_000_000), (json!(1.7e9), 1_700_000_000), (json!(-5), -5)]
+    for (value, want) in
+        [(json!(0), 0), (json!(1_700_000_000.9), 1_700_000_000), (json!(1.7e9), 1_700_000_000), (json!(-5), -5)]
     {
         assert_eq!(claims(value).time("exp"), Ok(Some(want)));
     }
     let bad = [json!("1"), json!(true), json!(null), json!([]), json!({}), json!(i64::MAX), json!(i64::MIN)];
-    for value in bad.into_iter().chain([json!(u64::MAX), json!(1e308), json!(-1e308), json!(9_007_199_254_740_992_i64)]) {
+    for value in bad.into_iter().chain([json!(u64::MAX), json!(1e308), json!(-1e308), json!(9_007_199_254_740_992_i64)])
+    {
         assert_eq!(claims(value).time("exp"), Err(JoseError::Claim("exp".into())));
     }
     assert_eq!(claims(json!(1)).time("nbf"), Ok(None));

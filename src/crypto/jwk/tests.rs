@@ -145,7 +145,7 @@ fn keys_come_in_from_every_form() {
     }
     let set = json!({"keys": [&*RSA, make(Alg::ES256)]}).to_string();
     assert_eq!(import(set.as_bytes()).unwrap().len(), 2);
-    assert_eq!(import(serde_json::to_vec(&*RSA).unwrap().as_slice()).unwrap(), [RSA.clone()]);
+    assert_eq!(import(serde_json::to_vec(&*RSA).unwrap().as_slice()).unwrap(), std::slice::from_ref(&*RSA));
 }
 
 #[test]

@@ -22,9 +22,7 @@ fn pbkdf2_rfc_6070_and_its_sha2_kin() {
     // Made by another implementation (Python's hashlib).
     let stored = "$pbkdf2-sha256$i=25000,l=32$MDEyMzQ1Njc4OWFiY2RlZg$FU/Sg/ExEPWS8oCCcOh4UNhNXJ7DR8W436k9fUaMItU";
     assert!(verify("secret", stored) && !verify("Secret", stored));
-    for (name, algorithm) in
-        [("sha384", pbkdf2::PBKDF2_HMAC_SHA384), ("sha512", pbkdf2::PBKDF2_HMAC_SHA512)]
-    {
+    for (name, algorithm) in [("sha384", pbkdf2::PBKDF2_HMAC_SHA384), ("sha512", pbkdf2::PBKDF2_HMAC_SHA512)] {
         let mut key = [0; 32];
         pbkdf2::derive(algorithm, NonZeroU32::MIN, b"salt", b"password", &mut key);
         let stored = format!("$pbkdf2-{name}$i=1,l=32$c2FsdA${}", STANDARD_NO_PAD.encode(key));
@@ -62,10 +60,23 @@ fn argon2_within_bounds() {
 fn garbage_is_never_a_match() {
     let long = "$".repeat(100_000);
     for stored in [
-        "", "$", "$$$$", "plain", "$pbkdf2-sha256$", "$pbkdf2-sha256$i=0,l=32$c2FsdA$AAAA",
-        "$pbkdf2-sha256$i=1,l=0$c2FsdA$", "$pbkdf2-sha256$i=4294967295,l=32$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAA",
-        "$pbkdf2-md5$i=1,l=32$c2FsdA$AAAA", "$2a$", "$2a$99$", "$2a$31$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-        "$2a$é", "$argon2id$", "$argon2id$v=19$m=8,t=1,p=1$$", "ünï", long.as_str(),
+        "",
+        "$",
+        "$$$$",
+        "plain",
+        "$pbkdf2-sha256$",
+        "$pbkdf2-sha256$i=0,l=32$c2FsdA$AAAA",
+        "$pbkdf2-sha256$i=1,l=0$c2FsdA$",
+        "$pbkdf2-sha256$i=4294967295,l=32$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "$pbkdf2-md5$i=1,l=32$c2FsdA$AAAA",
+        "$2a$",
+        "$2a$99$",
+        "$2a$31$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "$2a$é",
+        "$argon2id$",
+        "$argon2id$v=19$m=8,t=1,p=1$$",
+        "ünï",
+        long.as_str(),
     ] {
         assert!(!verify("secret", stored));
         assert!(!verify("", stored));

@@ -86,7 +86,9 @@ pub fn normalize(mut client: Client, rules: &MetadataRules) -> Result<Client, Me
 /// When it is shorter than 6 characters or not printable ASCII.
 pub fn check_secret(secret: &str) -> Result<(), MetadataError> {
     if secret.chars().count() < 6 {
-        return Err(MetadataError::field("Field client_secret must contain a secret that is at least 6 characters long."));
+        return Err(MetadataError::field(
+            "Field client_secret must contain a secret that is at least 6 characters long.",
+        ));
     }
     if !is_vschar(secret) {
         return Err(MetadataError::field("Field client_secret may contain printable ASCII characters only."));
@@ -105,7 +107,8 @@ fn clean_text(client: &mut Client, _: &MetadataRules) -> Result<(), MetadataErro
         return Err(MetadataError::field("The metadata has no JSON form."));
     };
     let free = |name: &str| matches!(name, "jwks" | "metadata");
-    let bad = |(name, value): &(&String, &Value)| any_char(value, &|c| if free(name) { c == '\0' } else { c.is_control() });
+    let bad =
+        |(name, value): &(&String, &Value)| any_char(value, &|c| if free(name) { c == '\0' } else { c.is_control() });
     match members.iter().find(bad) {
         Some((name, _)) => Err(MetadataError::field(format!("Field {name} must not contain control characters."))),
         None => Ok(()),
@@ -123,7 +126,9 @@ fn any_char(value: &Value, bad: &impl Fn(char) -> bool) -> bool {
 
 fn client_id(client: &mut Client, _: &MetadataRules) -> Result<(), MetadataError> {
     if client.client_id.is_empty() || client.client_id.len() > 255 || !is_vschar(&client.client_id) {
-        return Err(MetadataError::field("Field client_id must have 1 to 255 characters, all of them printable ASCII."));
+        return Err(MetadataError::field(
+            "Field client_id must have 1 to 255 characters, all of them printable ASCII.",
+        ));
     }
     Ok(())
 }
@@ -134,9 +139,13 @@ fn auth_method(client: &mut Client, _: &MetadataRules) -> Result<(), MetadataErr
         "client_secret_basic" | "client_secret_post" | "none" => Ok(()),
         "private_key_jwt" => match client.signing_alg() {
             "RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512" | "ES256" | "ES384" | "ES512" => Ok(()),
-            _ => Err(MetadataError::field("Only RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and ES512 are supported as algorithms for private key authentication.")),
+            _ => Err(MetadataError::field(
+                "Only RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and ES512 are supported as algorithms for private key authentication.",
+            )),
         },
-        other => Err(MetadataError::field(format!("Field token_endpoint_auth_method can be 'client_secret_basic', 'client_secret_post', 'private_key_jwt' or 'none' but is '{other}'."))),
+        other => Err(MetadataError::field(format!(
+            "Field token_endpoint_auth_method can be 'client_secret_basic', 'client_secret_post', 'private_key_jwt' or 'none' but is '{other}'."
+        ))),
     }
 }
 
@@ -148,9 +157,9 @@ fn has_keys(client: &Client) -> bool {
 fn key_source(client: &mut Client, _: &MetadataRules) -> Result<(), MetadataError> {
     match (has_keys(client), !client.jwks_uri.is_empty()) {
         (true, true) => Err(MetadataError::field("Fields jwks and jwks_uri can not both be set, you must choose one.")),
-        (false, false) if client.auth_method() == "private_key_jwt" => {
-            Err(MetadataError::field("When token_endpoint_auth_method is 'private_key_jwt', either jwks or jwks_uri must be set."))
-        }
+        (false, false) if client.auth_method() == "private_key_jwt" => Err(MetadataError::field(
+            "When token_endpoint_auth_method is 'private_key_jwt', either jwks or jwks_uri must be set.",
+        )),
         _ => Ok(()),
     }
 }
@@ -160,7 +169,8 @@ fn keys(client: &mut Client, _: &MetadataRules) -> Result<(), MetadataError> {
         return Ok(());
     }
     let members = client.jwks.get("keys").and_then(Value::as_array);
-    let members = members.ok_or_else(|| MetadataError::field("Field jwks must be a JSON Web Key Set: an object with a list 'keys'."))?;
+    let members = members
+        .ok_or_else(|| MetadataError::field("Field jwks must be a JSON Web Key Set: an object with a list 'keys'."))?;
     members.iter().enumerate().try_for_each(|(at, key)| check_key(at, key.as_object()))
 }
 
@@ -210,7 +220,9 @@ fn access_token_strategy(client: &mut Client, _: &MetadataRules) -> Result<(), M
     client.access_token_strategy.make_ascii_lowercase();
     match client.access_token_strategy.as_str() {
         "" | "jwt" | "opaque" => Ok(()),
-        other => Err(MetadataError::field(format!("invalid access token strategy: expected one of [jwt, opaque] but got {other}"))),
+        other => Err(MetadataError::field(format!(
+            "invalid access token strategy: expected one of [jwt, opaque] but got {other}"
+        ))),
     }
 }
 

@@ -18,7 +18,8 @@ fn absolute(text: &str) -> Result<Url, &'static str> {
     if DANGEROUS.contains(&url.scheme()) {
         return Err("has a scheme that is not allowed");
     }
-    let authority = text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://") && !rest.starts_with(":///"));
+    let authority =
+        text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://") && !rest.starts_with(":///"));
     if is_web(&url) && !authority {
         return Err("is not a valid absolute URI");
     }
@@ -131,7 +132,9 @@ fn cors_origin(origin: &str) -> Result<(), MetadataError> {
     }
     let rest = origin.split_once("://").map_or(origin, |(_, rest)| rest);
     if rest.trim_end_matches('/').contains(['/', '?', '#']) {
-        return Err(MetadataError::field(format!("Origin URL {origin} must have an empty path, query, and fragment but one of the parts is not empty.")));
+        return Err(MetadataError::field(format!(
+            "Origin URL {origin} must have an empty path, query, and fragment but one of the parts is not empty."
+        )));
     }
     Ok(())
 }
@@ -160,9 +163,12 @@ pub(super) fn redirects(client: &mut Client, _: &MetadataRules) -> Result<(), Me
 pub(super) fn post_logout(client: &mut Client, _: &MetadataRules) -> Result<(), MetadataError> {
     let redirects: Vec<Url> = client.redirect_uris.iter().filter_map(|uri| absolute(uri).ok()).collect();
     for uri in &client.post_logout_redirect_uris {
-        let url = absolute(uri).map_err(|what| MetadataError::field(format!("post_logout_redirect_uri '{uri}' {what}.")))?;
+        let url =
+            absolute(uri).map_err(|what| MetadataError::field(format!("post_logout_redirect_uri '{uri}' {what}.")))?;
         if !redirects.iter().any(|one| same_origin(one, &url)) {
-            return Err(MetadataError::field(format!("post_logout_redirect_uri '{uri}' must match the domain, port, scheme of at least one of the registered redirect URIs but did not")));
+            return Err(MetadataError::field(format!(
+                "post_logout_redirect_uri '{uri}' must match the domain, port, scheme of at least one of the registered redirect URIs but did not"
+            )));
         }
     }
     Ok(())

@@ -45,14 +45,23 @@ pub struct Grant {
 /// `unauthorized_client`, `invalid_grant` for a public client, `invalid_scope`, or `invalid_request` for an audience.
 pub fn decide(client: &Client, request: &Request, rules: Rules) -> Result<Grant, OAuthError> {
     if client.is_public() {
-        return Err(OAuthError::new(ErrorCode::InvalidGrant, "The OAuth 2.0 Client is marked as public and is thus not allowed to use authorization grant 'client_credentials'."));
+        return Err(OAuthError::new(
+            ErrorCode::InvalidGrant,
+            "The OAuth 2.0 Client is marked as public and is thus not allowed to use authorization grant 'client_credentials'.",
+        ));
     }
     if !client.allows_grant(GRANT_TYPE) {
-        return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "The OAuth 2.0 Client is not allowed to use authorization grant 'client_credentials'."));
+        return Err(OAuthError::new(
+            ErrorCode::UnauthorizedClient,
+            "The OAuth 2.0 Client is not allowed to use authorization grant 'client_credentials'.",
+        ));
     }
     let scope = granted_scope(client, request, rules)?;
     if let Some(bad) = request.audience.iter().find(|a| !audience_allowed(&client.audience, a)) {
-        return Err(OAuthError::new(ErrorCode::InvalidRequest, format!("Requested audience '{bad}' has not been whitelisted by the OAuth 2.0 Client.")));
+        return Err(OAuthError::new(
+            ErrorCode::InvalidRequest,
+            format!("Requested audience '{bad}' has not been whitelisted by the OAuth 2.0 Client."),
+        ));
     }
     let lifespan = client.cc_access_token_lifespan().unwrap_or(rules.lifespan);
     Ok(Grant { scope, audience: request.audience.clone(), lifespan })
@@ -65,7 +74,10 @@ fn granted_scope(client: &Client, request: &Request, rules: Rules) -> Result<Vec
     let allowed = client.scopes();
     let covered = |s: &String| is_scope_token(s) && rules.strategy.covers(allowed.iter().copied(), s);
     match request.scope.iter().find(|s| !covered(s)) {
-        Some(bad) => Err(OAuthError::new(ErrorCode::InvalidScope, format!("The OAuth 2.0 Client is not allowed to request scope '{bad}'."))),
+        Some(bad) => Err(OAuthError::new(
+            ErrorCode::InvalidScope,
+            format!("The OAuth 2.0 Client is not allowed to request scope '{bad}'."),
+        )),
         None => Ok(request.scope.clone()),
     }
 }

@@ -102,19 +102,34 @@ pub fn row_key(token: &str) -> Option<[u8; 32]> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a failed test may panic")]
 mod tests {
     use super::*;
 
     fn made(rules: &JwtRules, ext: &Value) -> Value {
         let ext = ext.as_object().cloned().unwrap_or_default();
         let scope = ["a".to_owned(), "b".to_owned()];
-        let of = AccessClaims { issuer: "i", subject: "s", client_id: "c", jti: "j", scope: &scope, audience: &[], issued_at: Timestamp::from_secs(5), expires_at: Timestamp::from_secs(9), ext: &ext };
+        let of = AccessClaims {
+            issuer: "i",
+            subject: "s",
+            client_id: "c",
+            jti: "j",
+            scope: &scope,
+            audience: &[],
+            issued_at: Timestamp::from_secs(5),
+            expires_at: Timestamp::from_secs(9),
+            ext: &ext,
+        };
         Value::Object(claims(&of, rules))
     }
 
     #[test]
     fn extra_claims_never_replace_ours() {
-        let rules = JwtRules { allowed_top_level: ["sub", "tenant", "scp"].map(str::to_owned).to_vec(), mirror_top_level: true, ..JwtRules::default() };
+        let rules = JwtRules {
+            allowed_top_level: ["sub", "tenant", "scp"].map(str::to_owned).to_vec(),
+            mirror_top_level: true,
+            ..JwtRules::default()
+        };
         let x = made(&rules, &json!({"sub": "evil", "tenant": "t", "scp": ["admin"]}));
         assert_eq!((&x["sub"], &x["tenant"], &x["scp"]), (&json!("s"), &json!("t"), &json!(["a", "b"])));
         assert_eq!(x["ext"]["sub"], "evil");
@@ -123,7 +138,10 @@ mod tests {
     #[test]
     fn the_plain_shape_is_the_recorded_one() {
         let rules = JwtRules { mirror_top_level: true, ..JwtRules::default() };
-        assert_eq!(made(&rules, &json!({})), json!({"ext": {}, "iss": "i", "sub": "s", "aud": [], "client_id": "c", "jti": "j", "iat": 5, "exp": 9, "nbf": 5, "scp": ["a", "b"]}));
+        assert_eq!(
+            made(&rules, &json!({})),
+            json!({"ext": {}, "iss": "i", "sub": "s", "aud": [], "client_id": "c", "jti": "j", "iat": 5, "exp": 9, "nbf": 5, "scp": ["a", "b"]})
+        );
         let both = JwtRules { scope_claim: ScopeClaim::Both, exclude_not_before: true, ..rules };
         let x = made(&both, &json!({}));
         assert!(x.get("nbf").is_none());

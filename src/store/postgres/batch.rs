@@ -20,13 +20,13 @@ pub(super) enum Shape<'a> {
 }
 
 /// Sorts a batch by kind.
-pub(super) fn shape(writes: &[Write]) -> Shape<'_> {
-    let issue = |write| match write {
-        &Write::Issue(ref order) if order.jti.is_none() => Some(order),
+pub(super) fn shape<'a>(writes: &'a [Write]) -> Shape<'a> {
+    let issue = |write: &'a Write| match write {
+        Write::Issue(order) if order.jti.is_none() => Some(order),
         _ => None,
     };
-    let revoke = |write| match write {
-        &Write::Revoke(ref order) if order.jti.is_none() => Some(order),
+    let revoke = |write: &'a Write| match write {
+        Write::Revoke(order) if order.jti.is_none() => Some(order),
         _ => None,
     };
     if let Some(orders) = writes.iter().map(issue).collect() {
@@ -119,11 +119,7 @@ const USE_JTIS: &str = "
     ON CONFLICT DO NOTHING RETURNING client_id, jti";
 
 /// Uses them up; those that were not used before.
-async fn use_jtis(
-    db: &impl GenericClient,
-    nid: Uuid,
-    jtis: &[&JtiUse],
-) -> Result<HashSet<(String, Vec<u8>)>, Fault> {
+async fn use_jtis(db: &impl GenericClient, nid: Uuid, jtis: &[&JtiUse]) -> Result<HashSet<(String, Vec<u8>)>, Fault> {
     if jtis.is_empty() {
         return Ok(HashSet::new());
     }

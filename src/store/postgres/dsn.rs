@@ -150,9 +150,18 @@ impl Dsn {
             "application_name" => drop(self.config.application_name(value)),
             "options" => self.options.push(value.to_owned()),
             // Of Go's pool and drivers; ours keeps every connection it has and prepares by itself.
-            "max_idle_conns" | "default_query_exec_mode" | "statement_cache_capacity" | "binary_parameters"
-            | "sslsni" | "target_session_attrs" | "client_encoding" | "fallback_application_name"
-            | "description_cache_capacity" | "pool_max_conns" | "gssencmode" | "channel_binding" => {}
+            "max_idle_conns"
+            | "default_query_exec_mode"
+            | "statement_cache_capacity"
+            | "binary_parameters"
+            | "sslsni"
+            | "target_session_attrs"
+            | "client_encoding"
+            | "fallback_application_name"
+            | "description_cache_capacity"
+            | "pool_max_conns"
+            | "gssencmode"
+            | "channel_binding" => {}
             _ => self.setting(name, value).ok_or_else(bad)?,
         }
         Ok(())

@@ -34,11 +34,8 @@ async fn apply(db: &impl GenericClient, nid: Uuid, change: &KeyChange) -> Result
             let statement = db.prepare_cached(PUT).await?;
             let (created, activates) = (Moment(key.created_at), Moment(key.activates_at));
             let retires = key.retires_at.map(Moment);
-            db.execute(
-                &statement,
-                &[&nid, &key.set, &key.kid, &key.alg, &key.sealed, &created, &activates, &retires],
-            )
-            .await?
+            db.execute(&statement, &[&nid, &key.set, &key.kid, &key.alg, &key.sealed, &created, &activates, &retires])
+                .await?
         }
         KeyChange::Retire { set, kid, at } => {
             let statement = db.prepare_cached(RETIRE).await?;

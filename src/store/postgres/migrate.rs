@@ -82,10 +82,7 @@ pub(in crate::store) async fn migration_status(dsn: &str) -> Result<Vec<Migratio
 }
 
 /// Runs the work on a connection of its own, driving both.
-async fn connected<T>(
-    dsn: &str,
-    work: impl AsyncFnOnce(&mut Client) -> Result<T, OpenError>,
-) -> Result<T, OpenError> {
+async fn connected<T>(dsn: &str, work: impl AsyncFnOnce(&mut Client) -> Result<T, OpenError>) -> Result<T, OpenError> {
     let dsn = Dsn::parse(dsn)?;
     let connecting = dsn.config.connect(tls::connector(&dsn.tls)?);
     let (mut client, connection) = match tokio::time::timeout(PATIENCE, connecting).await {

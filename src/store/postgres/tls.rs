@@ -43,19 +43,14 @@ fn unreadable(path: &Path, why: &str) -> OpenError {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, OpenError> {
-    CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|e| unreadable(path, &e.to_string()))
+    CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|e| unreadable(path, &e.to_string()))
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, OpenError> {
     PrivateKeyDer::from_pem_file(path).map_err(|e| unreadable(path, &e.to_string()))
 }
 
-fn authority(
-    path: Option<&Path>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>, OpenError> {
+fn authority(path: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, OpenError> {
     let mut roots = RootCertStore::empty();
     match path {
         Some(path) => {

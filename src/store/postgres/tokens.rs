@@ -79,11 +79,7 @@ const VALID: &str = "
 
 async fn valid(conn: &Object, nid: Uuid, signature: &SignatureHash) -> Result<Option<AccessToken>, Fault> {
     let statement = conn.prepare_cached(VALID).await?;
-    conn.query_opt(&statement, &[&signature.as_slice(), &nid])
-        .await?
-        .as_ref()
-        .map(rows::access_token)
-        .transpose()
+    conn.query_opt(&statement, &[&signature.as_slice(), &nid]).await?.as_ref().map(rows::access_token).transpose()
 }
 
 const END_FAMILIES: &str = "

@@ -30,8 +30,7 @@ fn insert(db: &Connection, nid: &[u8], c: &ClientRecord) -> rusqlite::Result<()>
         c.created_at.micros(),
         c.updated_at.micros(),
     ])?;
-    db.prepare_cached(INSERT_FAMILY)?
-        .execute(params![family, nid, c.id])?;
+    db.prepare_cached(INSERT_FAMILY)?.execute(params![family, nid, c.id])?;
     Ok(())
 }
 
@@ -40,11 +39,7 @@ const BY_ID: &str = "SELECT * FROM client WHERE nid = ?1 AND id = ?2";
 fn by_id(db: &Connection, nid: &[u8], id: &str) -> Result<Option<ClientRecord>, StoreError> {
     let mut statement = db.prepare_cached(BY_ID).map_err(store_error)?;
     let mut found = statement.query(params![nid, id]).map_err(store_error)?;
-    found
-        .next()
-        .map_err(store_error)?
-        .map(rows::client)
-        .transpose()
+    found.next().map_err(store_error)?.map(rows::client).transpose()
 }
 
 const LIST: &str = "
@@ -55,9 +50,7 @@ const LIST: &str = "
 fn list(db: &Connection, nid: &[u8], page: &ClientPage) -> Result<Vec<ClientRecord>, StoreError> {
     let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
     let mut statement = db.prepare_cached(LIST).map_err(store_error)?;
-    let mut found = statement
-        .query(params![nid, page.after, page.name, page.owner, limit])
-        .map_err(store_error)?;
+    let mut found = statement.query(params![nid, page.after, page.name, page.owner, limit]).map_err(store_error)?;
     let mut clients = Vec::new();
     while let Some(row) = found.next().map_err(store_error)? {
         clients.push(rows::client(row)?);
@@ -70,12 +63,7 @@ const REPLACE: &str = "
                       registration_token_hash = ?9, version = version + 1, created_at = ?10, updated_at = ?11
     WHERE nid = ?1 AND id = ?2 AND version = ?3";
 
-fn replace(
-    db: &Connection,
-    nid: &[u8],
-    c: &ClientRecord,
-    expected: i64,
-) -> rusqlite::Result<Replaced> {
+fn replace(db: &Connection, nid: &[u8], c: &ClientRecord, expected: i64) -> rusqlite::Result<Replaced> {
     let written = db.prepare_cached(REPLACE)?.execute(params![
         nid,
         c.id,
@@ -102,19 +90,14 @@ const VERSION: &str = "SELECT version FROM client WHERE nid = ?1 AND id = ?2";
 
 /// The version of the client's row.
 pub(super) fn version(db: &Connection, nid: &[u8], id: &str) -> rusqlite::Result<Option<i64>> {
-    db.prepare_cached(VERSION)?
-        .query_row(params![nid, id], |row| row.get(0))
-        .optional()
+    db.prepare_cached(VERSION)?.query_row(params![nid, id], |row| row.get(0)).optional()
 }
 
 const DELETE: &str = "DELETE FROM client WHERE nid = ?1 AND id = ?2";
 
 fn delete(db: &Connection, world: &World, id: &str) -> Result<bool, StoreError> {
     let nid = world.nid(db)?;
-    let gone = db
-        .prepare_cached(DELETE)
-        .and_then(|mut s| s.execute(params![nid, id]))
-        .map_err(store_error)?;
+    let gone = db.prepare_cached(DELETE).and_then(|mut s| s.execute(params![nid, id])).map_err(store_error)?;
     if gone == 0 {
         return Ok(false);
     }
@@ -127,27 +110,20 @@ fn delete(db: &Connection, world: &World, id: &str) -> Result<bool, StoreError> 
 impl ClientStore for SqliteStore {
     async fn create_client(&self, record: &ClientRecord) -> Result<(), StoreError> {
         let record = record.clone();
-        self.write(move |db, world, _| insert(db, world.nid(db)?, &record).map_err(store_error))
-            .await
+        self.write(move |db, world, _| insert(db, world.nid(db)?, &record).map_err(store_error)).await
     }
 
     async fn client(&self, id: &str) -> Result<Option<ClientRecord>, StoreError> {
         let id = id.to_owned();
-        self.read(move |db, world| by_id(db, world.nid(db)?, &id))
-            .await
+        self.read(move |db, world| by_id(db, world.nid(db)?, &id)).await
     }
 
     async fn clients(&self, page: &ClientPage) -> Result<Vec<ClientRecord>, StoreError> {
         let page = page.clone();
-        self.read(move |db, world| list(db, world.nid(db)?, &page))
-            .await
+        self.read(move |db, world| list(db, world.nid(db)?, &page)).await
     }
 
-    async fn replace_client(
-        &self,
-        record: &ClientRecord,
-        expected: i64,
-    ) -> Result<Replaced, StoreError> {
+    async fn replace_client(&self, record: &ClientRecord, expected: i64) -> Result<Replaced, StoreError> {
         let record = record.clone();
         self.write(move |db, world, changes| {
             let outcome = replace(db, world.nid(db)?, &record, expected).map_err(store_error)?;

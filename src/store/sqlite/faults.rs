@@ -8,17 +8,11 @@ pub(super) fn store_error(fault: Error) -> StoreError {
     let Error::SqliteFailure(code, text) = &fault else {
         return StoreError::Corrupt(fault.to_string());
     };
-    let taken = [
-        ffi::SQLITE_CONSTRAINT_PRIMARYKEY,
-        ffi::SQLITE_CONSTRAINT_UNIQUE,
-    ];
+    let taken = [ffi::SQLITE_CONSTRAINT_PRIMARYKEY, ffi::SQLITE_CONSTRAINT_UNIQUE];
     if taken.contains(&code.extended_code) {
         return StoreError::Conflict;
     }
-    if text
-        .as_deref()
-        .is_some_and(|t| t.starts_with("no such table"))
-    {
+    if text.as_deref().is_some_and(|t| t.starts_with("no such table")) {
         return StoreError::Unavailable("the schema is missing, run the migrations".to_owned());
     }
     match code.code {

@@ -12,9 +12,7 @@ const OF_SETS: &str = "
 
 fn of_sets(db: &Connection, nid: &[u8], sets: &[String]) -> Result<Vec<KeyRow>, StoreError> {
     let read = || -> rusqlite::Result<Vec<KeyRow>> {
-        db.prepare_cached(OF_SETS)?
-            .query_map(params![nid, rows::list_text(sets)], rows::key)?
-            .collect()
+        db.prepare_cached(OF_SETS)?.query_map(params![nid, rows::list_text(sets)], rows::key)?.collect()
     };
     read().map_err(store_error)
 }
@@ -24,8 +22,7 @@ const PUT: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT (nid, set_id, kid) DO UPDATE SET alg = excluded.alg, sealed = excluded.sealed,
         created_at = excluded.created_at, activates_at = excluded.activates_at, retires_at = excluded.retires_at";
-const RETIRE: &str =
-    "UPDATE json_web_key SET retires_at = ?4 WHERE nid = ?1 AND set_id = ?2 AND kid = ?3";
+const RETIRE: &str = "UPDATE json_web_key SET retires_at = ?4 WHERE nid = ?1 AND set_id = ?2 AND kid = ?3";
 const DELETE: &str = "DELETE FROM json_web_key WHERE nid = ?1 AND set_id = ?2 AND kid = ?3";
 const DELETE_SET: &str = "DELETE FROM json_web_key WHERE nid = ?1 AND set_id = ?2";
 
@@ -41,13 +38,8 @@ fn apply(db: &Connection, nid: &[u8], change: &KeyChange) -> rusqlite::Result<us
             key.activates_at.micros(),
             key.retires_at.map(|at| at.micros()),
         ]),
-        KeyChange::Retire { set, kid, at } => {
-            db.prepare_cached(RETIRE)?
-                .execute(params![nid, set, kid, at.micros()])
-        }
-        KeyChange::Delete { set, kid } => {
-            db.prepare_cached(DELETE)?.execute(params![nid, set, kid])
-        }
+        KeyChange::Retire { set, kid, at } => db.prepare_cached(RETIRE)?.execute(params![nid, set, kid, at.micros()]),
+        KeyChange::Delete { set, kid } => db.prepare_cached(DELETE)?.execute(params![nid, set, kid]),
         KeyChange::DeleteSet { set } => db.prepare_cached(DELETE_SET)?.execute(params![nid, set]),
     }
 }
@@ -56,15 +48,10 @@ fn apply(db: &Connection, nid: &[u8], change: &KeyChange) -> rusqlite::Result<us
 impl KeyStore for SqliteStore {
     async fn keys(&self, sets: &[String]) -> Result<Vec<KeyRow>, StoreError> {
         let sets = sets.to_vec();
-        self.read(move |db, world| of_sets(db, world.nid(db)?, &sets))
-            .await
+        self.read(move |db, world| of_sets(db, world.nid(db)?, &sets)).await
     }
 
-    async fn change_keys(
-        &self,
-        sets: &[String],
-        decide: KeyDecision,
-    ) -> Result<Vec<KeyRow>, StoreError> {
+    async fn change_keys(&self, sets: &[String], decide: KeyDecision) -> Result<Vec<KeyRow>, StoreError> {
         let sets = sets.to_vec();
         self.write(move |db, world, changes| {
             let nid = world.nid(db)?;

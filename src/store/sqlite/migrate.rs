@@ -12,8 +12,7 @@ const TABLE: &str = "
         checksum   TEXT    NOT NULL,
         applied_at INTEGER NOT NULL
     ) STRICT";
-const HAS_TABLE: &str =
-    "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migration'";
+const HAS_TABLE: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migration'";
 const APPLIED: &str = "SELECT version, checksum FROM schema_migration ORDER BY version";
 const REMEMBER: &str = "
     INSERT INTO schema_migration (version, name, checksum, applied_at)
@@ -24,21 +23,10 @@ fn text(script: &Script) -> &'static str {
 }
 
 fn applied(db: &Connection) -> rusqlite::Result<Vec<Applied>> {
-    if db
-        .query_row(HAS_TABLE, [], |_| Ok(()))
-        .optional()?
-        .is_none()
-    {
+    if db.query_row(HAS_TABLE, [], |_| Ok(())).optional()?.is_none() {
         return Ok(Vec::new());
     }
-    db.prepare(APPLIED)?
-        .query_map([], |row| {
-            Ok(Applied {
-                version: row.get(0)?,
-                checksum: row.get(1)?,
-            })
-        })?
-        .collect()
+    db.prepare(APPLIED)?.query_map([], |row| Ok(Applied { version: row.get(0)?, checksum: row.get(1)? }))?.collect()
 }
 
 /// Every migration this binary knows, and whether the database has it.
@@ -48,16 +36,13 @@ pub(super) fn known(db: &Connection) -> rusqlite::Result<Vec<Migration>> {
 
 /// Applies what is pending, as a whole or not at all.
 pub(super) fn apply(db: &mut Connection) -> Result<Vec<Migration>, OpenError> {
-    let tx = db
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(failed)?;
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     for script in pending(&applied(&tx).map_err(failed)?, text)? {
         let run = || -> rusqlite::Result<()> {
             tx.execute_batch(TABLE)?;
             tx.execute_batch(script.sqlite)?;
             let sum = checksum(script.sqlite);
-            tx.execute(REMEMBER, params![script.version, script.name, sum])
-                .map(drop)
+            tx.execute(REMEMBER, params![script.version, script.name, sum]).map(drop)
         };
         run().map_err(failed)?;
     }
@@ -74,10 +59,7 @@ fn failed(fault: rusqlite::Error) -> OpenError {
 }
 
 /// Applies what is pending, if `ask` agrees.
-pub(in crate::store) fn migrate(
-    place: &Place,
-    ask: &mut Ask<'_>,
-) -> Result<Vec<Migration>, OpenError> {
+pub(in crate::store) fn migrate(place: &Place, ask: &mut Ask<'_>) -> Result<Vec<Migration>, OpenError> {
     let before = migration_status(place)?;
     if before.iter().all(|m| m.applied) || !ask(&before) {
         return Ok(before);
@@ -89,10 +71,7 @@ pub(in crate::store) fn migrate(
 /// The state of the schema; a file that is not there has none, memory always has all.
 pub(in crate::store) fn migration_status(place: &Place) -> Result<Vec<Migration>, OpenError> {
     match place {
-        Place::Memory => Ok(status(&[])
-            .into_iter()
-            .map(|m| Migration { applied: true, ..m })
-            .collect()),
+        Place::Memory => Ok(status(&[]).into_iter().map(|m| Migration { applied: true, ..m }).collect()),
         Place::File(path) if !path.exists() => Ok(status(&[])),
         Place::File(_) => {
             let db = place.connect_read_only()?;

@@ -48,9 +48,7 @@ impl World {
         if let Some(nid) = self.nid.get() {
             return Ok(nid);
         }
-        let found: Vec<u8> = db
-            .query_row(NETWORK, [], |row| row.get(0))
-            .map_err(faults::store_error)?;
+        let found: Vec<u8> = db.query_row(NETWORK, [], |row| row.get(0)).map_err(faults::store_error)?;
         Ok(self.nid.get_or_init(|| found))
     }
 }
@@ -70,10 +68,7 @@ pub(super) struct SqliteStore {
 impl SqliteStore {
     /// Opens the file and starts the threads.
     pub(super) async fn open(place: Place, options: &OpenOptions) -> Result<Self, OpenError> {
-        let world = Arc::new(World {
-            clock: Arc::clone(&options.clock),
-            nid: OnceLock::new(),
-        });
+        let world = Arc::new(World { clock: Arc::clone(&options.clock), nid: OnceLock::new() });
         let lock = place.lock()?;
         let mut db = place.connect()?;
         if place == Place::Memory {
@@ -86,13 +81,7 @@ impl SqliteStore {
         };
         let writer = Writer::start(db, world, feed.clone())?;
         let deadline = options.statement_timeout.saturating_add(GRACE);
-        Ok(Self {
-            writer,
-            readers,
-            feed,
-            deadline,
-            lock: std::sync::Mutex::new(lock),
-        })
+        Ok(Self { writer, readers, feed, deadline, lock: std::sync::Mutex::new(lock) })
     }
 
     /// Runs a job that writes, as a whole or not at all.
@@ -112,23 +101,13 @@ impl SqliteStore {
     {
         match &self.readers {
             Some(readers) => self.in_time(readers.run(job)).await,
-            None => {
-                self.in_time(self.writer.run(move |db, world, _| job(db, world)))
-                    .await
-            }
+            None => self.in_time(self.writer.run(move |db, world, _| job(db, world))).await,
         }
     }
 
-    async fn in_time<T>(
-        &self,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         tokio::time::timeout(self.deadline, work)
             .await
-            .unwrap_or_else(|_| {
-                Err(StoreError::Unavailable(
-                    "SQLite did not answer in time".to_owned(),
-                ))
-            })
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("SQLite did not answer in time".to_owned())))
     }
 }

@@ -33,14 +33,9 @@ impl Place {
         if path == ":memory:" || query.split('&').any(|p| p == "mode=memory") {
             return Ok(Self::Memory);
         }
-        let path = percent_encoding::percent_decode_str(path)
-            .decode_utf8()
-            .unwrap_or_default();
+        let path = percent_encoding::percent_decode_str(path).decode_utf8().unwrap_or_default();
         if path.is_empty() || path.contains('\0') {
-            return Err(OpenError::new(
-                "the SQLite DSN names no file",
-                "use sqlite:///absolute/path/to/file",
-            ));
+            return Err(OpenError::new("the SQLite DSN names no file", "use sqlite:///absolute/path/to/file"));
         }
         Ok(Self::File(PathBuf::from(path.as_ref())))
     }
@@ -53,18 +48,12 @@ impl Place {
         let mut name = path.clone().into_os_string();
         name.push(".lock");
         let lock = PathBuf::from(name);
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(&lock)
-            .map_err(|e| unusable(&lock, &e.to_string()))?;
+        let file =
+            File::options().create(true).append(true).open(&lock).map_err(|e| unusable(&lock, &e.to_string()))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(FileLock { _file: file })),
             Err(TryLockError::WouldBlock) => Err(OpenError::new(
-                format!(
-                    "the SQLite file {} is in use by another process",
-                    path.display()
-                ),
+                format!("the SQLite file {} is in use by another process", path.display()),
                 "stop that process first, or use PostgreSQL to run several",
             )),
             Err(TryLockError::Error(e)) => Err(unusable(&lock, &e.to_string())),
@@ -77,9 +66,7 @@ impl Place {
             Self::Memory => Connection::open_in_memory().and_then(|db| ready(db, true)),
             Self::File(path) => Connection::open_with_flags(
                 path,
-                OpenFlags::SQLITE_OPEN_READ_WRITE
-                    | OpenFlags::SQLITE_OPEN_CREATE
-                    | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
             )
             .and_then(|db| ready(db, true)),
         }
@@ -90,10 +77,9 @@ impl Place {
     pub(super) fn connect_read_only(&self) -> Result<Connection, OpenError> {
         match self {
             Self::Memory => Connection::open_in_memory(),
-            Self::File(path) => Connection::open_with_flags(
-                path,
-                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-            ),
+            Self::File(path) => {
+                Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            }
         }
         .and_then(|db| ready(db, false))
         .map_err(|e| self.cannot(&e))
@@ -101,10 +87,9 @@ impl Place {
 
     fn cannot(&self, fault: &rusqlite::Error) -> OpenError {
         match self {
-            Self::Memory => OpenError::new(
-                format!("SQLite in memory failed ({fault})"),
-                "give the process more memory",
-            ),
+            Self::Memory => {
+                OpenError::new(format!("SQLite in memory failed ({fault})"), "give the process more memory")
+            }
             Self::File(path) => unusable(path, &fault.to_string()),
         }
     }

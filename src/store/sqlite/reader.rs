@@ -36,18 +36,10 @@ impl Readers {
                         job(&db, &world);
                     }
                 })
-                .map_err(|e| {
-                    OpenError::new(
-                        format!("cannot start a thread ({e})"),
-                        "raise the limit of threads",
-                    )
-                })?;
+                .map_err(|e| OpenError::new(format!("cannot start a thread ({e})"), "raise the limit of threads"))?;
             jobs.push(sender);
         }
-        Ok(Self {
-            jobs: Mutex::new(jobs),
-            next: AtomicUsize::new(0),
-        })
+        Ok(Self { jobs: Mutex::new(jobs), next: AtomicUsize::new(0) })
     }
 
     /// Has one of the threads run the job.
@@ -58,19 +50,10 @@ impl Readers {
     {
         let (reply, answer) = oneshot::channel();
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % READERS;
-        let jobs = self
-            .jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(turn)
-            .cloned()
-            .ok_or_else(closed)?;
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).get(turn).cloned().ok_or_else(closed)?;
         let job: Job = Box::new(move |db, world| {
-            let result = catch_unwind(AssertUnwindSafe(|| job(db, world))).unwrap_or_else(|_| {
-                Err(StoreError::Corrupt(
-                    "a job of the store panicked".to_owned(),
-                ))
-            });
+            let result = catch_unwind(AssertUnwindSafe(|| job(db, world)))
+                .unwrap_or_else(|_| Err(StoreError::Corrupt("a job of the store panicked".to_owned())));
             let _ = reply.send(result);
         });
         jobs.send(job).await.map_err(|_| closed())?;
@@ -79,9 +62,6 @@ impl Readers {
 
     /// Lets the threads end when they have finished what is waiting.
     pub(super) fn close(&self) {
-        self.jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

@@ -20,8 +20,7 @@ fn uuid(row: &Row<'_>, column: &str) -> rusqlite::Result<Uuid> {
 
 fn list(row: &Row<'_>, column: &str) -> Result<Vec<String>, StoreError> {
     let text: String = row.get(column).map_err(super::faults::store_error)?;
-    serde_json::from_str(&text)
-        .map_err(|_| StoreError::Corrupt(format!("column {column} is no list")))
+    serde_json::from_str(&text).map_err(|_| StoreError::Corrupt(format!("column {column} is no list")))
 }
 
 /// A row of `client`.
@@ -73,8 +72,6 @@ pub(super) fn key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
         sealed: row.get("sealed")?,
         created_at: moment(row, "created_at")?,
         activates_at: moment(row, "activates_at")?,
-        retires_at: row
-            .get::<_, Option<i64>>("retires_at")?
-            .map(Timestamp::from_micros),
+        retires_at: row.get::<_, Option<i64>>("retires_at")?.map(Timestamp::from_micros),
     })
 }

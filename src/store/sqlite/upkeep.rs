@@ -22,26 +22,18 @@ const SWEEP_FAMILIES: &str = "
             WHERE t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id) LIMIT ?2)";
 
 fn delete(db: &Connection, sql: &str, now: i64, limit: i64) -> Result<u64, StoreError> {
-    let gone = db
-        .prepare_cached(sql)
-        .and_then(|mut s| s.execute(params![now, limit]))
-        .map_err(store_error)?;
+    let gone = db.prepare_cached(sql).and_then(|mut s| s.execute(params![now, limit])).map_err(store_error)?;
     Ok(u64::try_from(gone).unwrap_or(u64::MAX))
 }
 
 #[async_trait]
 impl Upkeep for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read(|db, _| {
-            db.query_row("SELECT 1", [], |_| Ok(()))
-                .map_err(store_error)
-        })
-        .await
+        self.read(|db, _| db.query_row("SELECT 1", [], |_| Ok(())).map_err(store_error)).await
     }
 
     async fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
-        self.read(|db, _| migrate::known(db).map_err(store_error))
-            .await
+        self.read(|db, _| migrate::known(db).map_err(store_error)).await
     }
 
     async fn sweep(&self, limit: usize) -> Result<Sweep, StoreError> {
@@ -66,11 +58,6 @@ impl Upkeep for SqliteStore {
             readers.close();
         }
         self.writer.close().await;
-        drop(
-            self.lock
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

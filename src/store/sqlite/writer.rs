@@ -32,25 +32,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(
-        db: Connection,
-        world: Arc<World>,
-        feed: broadcast::Sender<Change>,
-    ) -> Result<Self, OpenError> {
+    pub(super) fn start(db: Connection, world: Arc<World>, feed: broadcast::Sender<Change>) -> Result<Self, OpenError> {
         let (jobs, waiting) = mpsc::channel(WAITING);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || work(&db, &world, &feed, waiting))
-            .map_err(|e| {
-                OpenError::new(
-                    format!("cannot start a thread ({e})"),
-                    "raise the limit of threads",
-                )
-            })?;
-        Ok(Self {
-            jobs: Mutex::new(Some(jobs)),
-            thread: Mutex::new(Some(thread)),
-        })
+            .map_err(|e| OpenError::new(format!("cannot start a thread ({e})"), "raise the limit of threads"))?;
+        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
 
     /// Hands a job over and waits for its commit.
@@ -60,30 +48,17 @@ impl Writer {
         F: FnOnce(&Connection, &World, &mut Vec<Change>) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let jobs = self
-            .jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-            .ok_or_else(closed)?;
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
         let job: Job = Box::new(move |db, world| {
             let mut changes = Vec::new();
             // A panic in a caller's decision must not take the writer with it.
             let result = catch_unwind(AssertUnwindSafe(|| job(db, world, &mut changes)))
-                .unwrap_or_else(|_| {
-                    Err(StoreError::Corrupt(
-                        "a job of the store panicked".to_owned(),
-                    ))
-                });
+                .unwrap_or_else(|_| Err(StoreError::Corrupt("a job of the store panicked".to_owned())));
             let keep = result.is_ok();
             let answer = Box::new(move |committed: Result<(), StoreError>| {
                 let _ = reply.send(result.and_then(|value| committed.map(|()| value)));
             });
-            Ran {
-                keep,
-                changes,
-                answer,
-            }
+            Ran { keep, changes, answer }
         });
         jobs.send(job).await.map_err(|_| closed())?;
         drop(jobs);
@@ -92,29 +67,15 @@ impl Writer {
 
     /// Finishes what is waiting and ends the thread.
     pub(super) async fn close(&self) {
-        drop(
-            self.jobs
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
 }
 
-fn work(
-    db: &Connection,
-    world: &World,
-    feed: &broadcast::Sender<Change>,
-    mut waiting: mpsc::Receiver<Job>,
-) {
+fn work(db: &Connection, world: &World, feed: &broadcast::Sender<Change>, mut waiting: mpsc::Receiver<Job>) {
     let mut group = Vec::with_capacity(GROUP);
     while waiting.blocking_recv_many(&mut group, GROUP) > 0 {
         let (ran, committed) = commit_group(db, world, group.drain(..));
@@ -131,11 +92,7 @@ fn work(
 
 /// Runs all jobs; the result is the commit's. A job that could not be run is dropped, and its caller learns that the
 /// store did nothing for it.
-fn commit_group(
-    db: &Connection,
-    world: &World,
-    jobs: impl Iterator<Item = Job>,
-) -> (Vec<Ran>, Result<(), StoreError>) {
+fn commit_group(db: &Connection, world: &World, jobs: impl Iterator<Item = Job>) -> (Vec<Ran>, Result<(), StoreError>) {
     let mut ran = Vec::new();
     let mut state = db.execute_batch("BEGIN IMMEDIATE").map_err(store_error);
     for job in jobs {
@@ -155,11 +112,7 @@ fn run_one(db: &Connection, world: &World, job: Job) -> Result<Ran, StoreError> 
     db.execute_batch("SAVEPOINT job").map_err(store_error)?;
     let ran = job(db, world);
     // A full disk rolls the whole transaction back by itself: nobody's work is there any more.
-    let undone = if ran.keep {
-        "RELEASE job"
-    } else {
-        "ROLLBACK TO job; RELEASE job"
-    };
+    let undone = if ran.keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
     match db.execute_batch(undone) {
         Ok(()) => Ok(ran),
         Err(fault) => {

@@ -36,9 +36,15 @@ impl EngineTable {
     pub(super) fn new(table: &Table<'_>) -> Result<Self, prometheus::Error> {
         let actor = ["actor"];
         let this = Self {
-            tickets: table.gauges("signet_actor_tickets_in_use", "Messages an actor has accepted and not answered.", &actor)?,
-            shed: table
-                .counters(Opts::new("signet_actor_shed_total", "Messages refused because the mailbox was full."), &actor)?,
+            tickets: table.gauges(
+                "signet_actor_tickets_in_use",
+                "Messages an actor has accepted and not answered.",
+                &actor,
+            )?,
+            shed: table.counters(
+                Opts::new("signet_actor_shed_total", "Messages refused because the mailbox was full."),
+                &actor,
+            )?,
             wait: table.histograms(
                 Opts::new("signet_actor_wait_seconds", "Seconds from a message's ticket to its answer."),
                 FAST,

@@ -38,7 +38,11 @@ pub(super) struct UpkeepTable {
 
 impl UpkeepTable {
     pub(super) fn new(table: &Table<'_>, version: &str) -> Result<Self, prometheus::Error> {
-        let build = table.gauges("signet_build_info", "Always 1; the labels name the build.", &["version", "revision", "rustc"])?;
+        let build = table.gauges(
+            "signet_build_info",
+            "Always 1; the labels name the build.",
+            &["version", "revision", "rustc"],
+        )?;
         build.with_label_values(&[version, REVISION, RUSTC]).set(1);
         let this = Self {
             jwk_age: table.seconds_gauges("signet_jwk_age_seconds", "Age of the key that signs.", &["set", "alg"])?,

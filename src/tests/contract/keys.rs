@@ -29,7 +29,8 @@ async fn kids(store: &Arc<dyn Store>, sets: &[&str]) -> Vec<String> {
 pub async fn keys_come_back_newest_first(store: &Arc<dyn Store>) {
     let mut retired = key("a", "2", earlier(20));
     retired.retires_at = Some(later(20));
-    put(store, vec![key("a", "1", earlier(30)), retired.clone(), key("a", "3", earlier(10)), key("b", "4", now())]).await;
+    put(store, vec![key("a", "1", earlier(30)), retired.clone(), key("a", "3", earlier(10)), key("b", "4", now())])
+        .await;
     assert_eq!(kids(store, &["a"]).await, ["3", "2", "1"]);
     assert_eq!(kids(store, &["a", "b"]).await, ["4", "3", "2", "1"]);
     assert!(kids(store, &["c"]).await.is_empty() && kids(store, &[]).await.is_empty());

@@ -22,6 +22,7 @@ struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "a test needs the real present")]
         Timestamp::from_datetime(time::OffsetDateTime::now_utc())
     }
 }

@@ -96,7 +96,8 @@ async fn the_schema_may_come_after_the_server() {
 
 #[tokio::test]
 async fn odd_passwords_work_percent_encoded() {
-    for (turn, password) in ["p@ss/w:rd#?&=%20+x", "a b'c\"d\\e$f`g!~*()[]{}|<>;,", "größe-秘密"].iter().enumerate() {
+    for (turn, password) in ["p@ss/w:rd#?&=%20+x", "a b'c\"d\\e$f`g!~*()[]{}|<>;,", "größe-秘密"].iter().enumerate()
+    {
         let Some((dsn, name)) = new_database().await else { return };
         let role = format!("odd_{}_{turn}", std::process::id());
         admin(&format!("CREATE ROLE {role} SUPERUSER LOGIN PASSWORD '{}'", password.replace('\'', "''"))).await;
@@ -135,10 +136,7 @@ async fn a_statement_that_takes_too_long_is_given_up() {
     slow.statement_timeout = Duration::from_millis(200);
     let store = open(slow).await.unwrap();
     let record = created(&store, "a").await;
-    let held = sql_at(
-        &fixture.dsn,
-        "BEGIN; LOCK TABLE client IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(1.5); COMMIT",
-    );
+    let held = sql_at(&fixture.dsn, "BEGIN; LOCK TABLE client IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(1.5); COMMIT");
     let asked = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let began = Instant::now();

@@ -26,8 +26,7 @@ async fn both_dialects_have_the_same_columns() {
     let path = sqlite.dsn.trim_start_matches("sqlite://").split('?').next().unwrap().to_owned();
     let db = rusqlite::Connection::open(path).unwrap();
     let mut statement = db.prepare(SQLITE).unwrap();
-    let here: BTreeSet<String> =
-        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    let here: BTreeSet<String> = statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     assert!(here.len() > 40);
     assert_eq!(here, there);
     sqlite.end().await;
