@@ -1,1 +1,6 @@
-//! The actors: started in order, drained in reverse, reached through `mailbox` only.
+//! The actors: started in order, drained in reverse, reached through [`mailbox`] only.
+
+pub mod client_registry;
+pub mod janitor;
+pub mod mailbox;
+pub mod token_issuer;

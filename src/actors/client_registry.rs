@@ -1,0 +1,187 @@
+//! ClientRegistry: owns one worker's shelf of parsed clients. A hit is a map lookup on the worker's own thread; a miss
+//! asks the actor, which loads once for all who wait. The change feed makes it forget; an entry dies after
+//! [`SHELF_LIFE`] anyway. What it says may be a moment old: an order to issue carries the version it was decided on,
+//! and the store compares.
+
+use super::mailbox::{Admitted, Alive, Mailbox};
+use crate::domain::client::{Client, RegisteredClient};
+use crate::store::{Change, ClientRecord, Store, StoreError};
+use crate::telemetry::labels;
+use crate::telemetry::metrics::Metrics;
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use lru::LruCache;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{broadcast, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// A client as it was loaded, or the knowledge that there is none.
+pub type Found = Option<Arc<RegisteredClient>>;
+
+/// An entry is loaded again after this time, whatever the feed said.
+const SHELF_LIFE: Duration = Duration::from_secs(30);
+/// Clients kept by each worker.
+const SHELF_SIZE: NonZeroUsize = NonZeroUsize::new(10_000).expect("ten thousand is not zero");
+/// Loads that may be waited for at once, by worker.
+const TICKETS: usize = 1024;
+/// How long a load may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+type Shelf = Rc<RefCell<LruCache<String, (Arc<RegisteredClient>, Instant)>>>;
+
+/// A worker's way to its clients; never leaves its thread.
+#[derive(Clone)]
+pub struct Clients {
+    shelf: Shelf,
+    registry: Mailbox<ClientRegistry>,
+}
+
+/// Why a client could not be looked up. Never "there is no such client".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The mailbox.
+    #[error(transparent)]
+    Ask(#[from] super::mailbox::AskError),
+}
+
+impl Clients {
+    /// Starts the registry of the calling worker thread.
+    pub fn start(store: Arc<dyn Store>, dead: CancellationToken, metrics: Arc<Metrics>) -> Self {
+        let shelf: Shelf = Rc::new(RefCell::new(LruCache::new(SHELF_SIZE)));
+        let changes = store.changes();
+        let alive = Alive::new(dead, labels::Actor::ClientRegistry, Arc::clone(&metrics));
+        let addr = ClientRegistry { store, shelf: Rc::clone(&shelf), waiting: HashMap::new(), generation: 0, changes: Some(changes), alive }.start();
+        Self { shelf, registry: Mailbox::new(addr, labels::Actor::ClientRegistry, TICKETS, PATIENCE, metrics) }
+    }
+
+    /// The client of that id, from the shelf if it is there. Absence is never remembered.
+    ///
+    /// # Errors
+    /// [`LookupError`] when nobody can say.
+    pub async fn get(&self, id: &str) -> Result<Found, LookupError> {
+        if let Some((client, since)) = self.shelf.borrow_mut().get(id)
+            && since.elapsed() < SHELF_LIFE
+        {
+            return Ok(Some(Arc::clone(client)));
+        }
+        Ok(self.registry.ask(Load(id.to_owned())).await??)
+    }
+
+    /// Forgets a client that turned out to be out of date, and loads it again.
+    ///
+    /// # Errors
+    /// [`LookupError`] when nobody can say.
+    pub async fn get_fresh(&self, id: &str) -> Result<Found, LookupError> {
+        self.shelf.borrow_mut().pop(id);
+        Ok(self.registry.ask(Load(id.to_owned())).await??)
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<Found, StoreError>")]
+struct Load(String);
+
+/// The actor.
+pub struct ClientRegistry {
+    store: Arc<dyn Store>,
+    shelf: Shelf,
+    waiting: HashMap<String, Vec<oneshot::Sender<Result<Found, StoreError>>>>,
+    /// Counts changes: a load begun before a change may not be shelved after it.
+    generation: u64,
+    changes: Option<broadcast::Receiver<Change>>,
+    alive: Alive,
+}
+
+impl ClientRegistry {
+    fn load(&self, id: String, ctx: &mut Context<Self>) {
+        let (store, key, begun) = (Arc::clone(&self.store), id.clone(), self.generation);
+        let load = async move { store.client(&key).await.and_then(|r| r.map(|r| parse(&r)).transpose()) };
+        ctx.spawn(load.into_actor(self).map(move |found, this, _| {
+            if let (Ok(Some(client)), true) = (&found, begun == this.generation) {
+                this.shelf.borrow_mut().put(id.clone(), (Arc::clone(client), Instant::now()));
+            }
+            for waiter in this.waiting.remove(&id).unwrap_or_default() {
+                let _ = waiter.send(found.clone());
+            }
+        }));
+    }
+
+    fn forget(&mut self, change: Result<Change, broadcast::error::RecvError>) -> bool {
+        match change {
+            Ok(Change::Client(id)) => {
+                self.generation += 1;
+                self.shelf.borrow_mut().pop(&id);
+            }
+            Ok(Change::All) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                self.generation += 1;
+                self.shelf.borrow_mut().clear();
+            }
+            Ok(Change::Keys) => {}
+            Err(broadcast::error::RecvError::Closed) => return false,
+        }
+        true
+    }
+
+    fn listen(&self, mut changes: broadcast::Receiver<Change>, ctx: &mut Context<Self>) {
+        let next = async move { (changes.recv().await, changes) };
+        ctx.spawn(next.into_actor(self).map(|(change, changes), this, ctx| {
+            if this.forget(change) {
+                this.listen(changes, ctx);
+            }
+        }));
+    }
+}
+
+/// A client from its row.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when the document is not a client's.
+pub fn parse(record: &ClientRecord) -> Result<Arc<RegisteredClient>, StoreError> {
+    let client = Client::from_document(&record.document).map_err(|e| StoreError::Corrupt(format!("client document: {e}")))?;
+    Ok(Arc::new(RegisteredClient {
+        client,
+        secret_hash: record.secret_hash.clone(),
+        rotated_secret_hashes: record.rotated_secret_hashes.clone(),
+        family_id: record.family_id,
+        version: record.version,
+    }))
+}
+
+impl Actor for ClientRegistry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(changes) = self.changes.take() {
+            self.listen(changes, ctx);
+        }
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.alive.farewell();
+    }
+}
+
+impl Handler<Admitted<Load>> for ClientRegistry {
+    type Result = ResponseFuture<Result<Found, StoreError>>;
+
+    fn handle(&mut self, m: Admitted<Load>, ctx: &mut Self::Context) -> Self::Result {
+        let (reply, answer) = oneshot::channel();
+        let waiters = self.waiting.entry(m.msg.0.clone()).or_default();
+        waiters.push(reply);
+        if waiters.len() == 1 {
+            self.load(m.msg.0, ctx);
+        }
+        Box::pin(async move {
+            let found = answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the registry ended".to_owned())));
+            drop(m.ticket);
+            found
+        })
+    }
+}
