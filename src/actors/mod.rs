@@ -2,5 +2,8 @@
 
 pub mod client_registry;
 pub mod janitor;
+pub mod key_manager;
+pub mod key_ring;
+pub mod key_vault;
 pub mod mailbox;
 pub mod token_issuer;

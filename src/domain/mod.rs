@@ -7,6 +7,7 @@ pub mod client_patch;
 pub mod duration;
 pub mod error;
 pub mod grant;
+pub mod key_ring;
 pub mod page_token;
 pub mod scope;
 pub mod token;

@@ -1,0 +1,309 @@
+//! KeyManager: the single writer of keys. Creates the first ones, however many replicas start together; rotates by
+//! schedule and on demand; publishes the snapshot that signing and JWKS read.
+
+pub use super::key_ring::{ACCESS_TOKEN_SET, ID_TOKEN_SET, KeyRing};
+pub use super::key_vault::{KeyError, KeyVault};
+
+use super::key_ring::meta;
+use super::mailbox::{Admitted, Alive};
+use crate::crypto::jwk::{Alg, Jwk, generate};
+use crate::domain::key_ring::{ON_DEMAND_LEAD, Policy, Step, step};
+use crate::domain::world::{Clock, Timestamp};
+use crate::store::{Change, KeyChange, KeyRow};
+use crate::telemetry::labels;
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message, WrapFuture};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, watch};
+
+/// How often the keys are looked at when the feed says nothing.
+const TICK: Duration = Duration::from_secs(5);
+
+/// How keys are made and rotated.
+#[derive(Clone, Debug)]
+pub struct KeyPolicy {
+    /// The algorithm of our own keys.
+    pub alg: Alg,
+    /// Length of RSA keys, in bits.
+    pub rsa_bits: usize,
+    /// When they change.
+    pub rotation: Policy,
+    /// Sets that are published beside our own.
+    pub broadcast: Vec<String>,
+}
+
+/// Work that the actor and the boot share.
+#[derive(Clone)]
+pub struct Keys {
+    /// Reads and seals.
+    pub vault: KeyVault,
+    /// How keys are made.
+    pub policy: Arc<KeyPolicy>,
+    /// Time, until the store tells its own.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Keys {
+    fn sets(&self) -> Vec<String> {
+        let own = [ID_TOKEN_SET, ACCESS_TOKEN_SET].map(str::to_owned);
+        let more = self.policy.broadcast.iter().filter(|s| !own.contains(s)).cloned();
+        own.iter().cloned().chain(more).collect()
+    }
+
+    /// Does what the rules ask for now, and reads the ring.
+    ///
+    /// # Errors
+    /// [`KeyError`]; nothing was changed then.
+    pub async fn turn(&self) -> Result<KeyRing, KeyError> {
+        let sets = self.sets();
+        let mut rows = self.vault.store.keys(&sets).await?;
+        for set in [ID_TOKEN_SET, ACCESS_TOKEN_SET] {
+            let now = self.clock.now();
+            let due = step(&metas(&rows, set), now, &self.policy.rotation);
+            if due.is_empty() {
+                continue;
+            }
+            let wants_key = due.iter().any(|s| matches!(s, Step::Create { .. }));
+            let fresh = if wants_key { Some(self.generate(set).await?) } else { None };
+            let rotation = self.policy.rotation;
+            let decide = move |rows: &[KeyRow], now: Timestamp| changes(set, rows, now, &rotation, fresh);
+            self.vault.store.change_keys(&[set.to_owned()], Box::new(decide)).await?;
+            rows = self.vault.store.keys(&sets).await?;
+        }
+        let keys: Vec<_> = rows.into_iter().filter_map(|row| self.vault.open(&row).map(|key| (row, key))).collect();
+        let ring = KeyRing::of(&keys, self.clock.now());
+        self.export(&ring);
+        Ok(ring)
+    }
+
+    /// A sealed key made off the event loop: RSA takes a while.
+    async fn generate(&self, set: &str) -> Result<KeyRow, KeyError> {
+        let (alg, bits, kid) = (self.policy.alg, self.policy.rsa_bits, self.vault.entropy.uuid()?.to_string());
+        let made = tokio::task::spawn_blocking(move || generate(alg, bits, kid, "sig")).await;
+        let key = made.map_err(|e| KeyError::Internal(e.to_string()))??;
+        let now = self.clock.now();
+        self.vault.seal(set, &key, now, now)
+    }
+
+    fn export(&self, ring: &KeyRing) {
+        let now = self.clock.now();
+        for (name, label) in [(ID_TOKEN_SET, labels::KeySet::IdToken), (ACCESS_TOKEN_SET, labels::KeySet::AccessToken)] {
+            self.vault.metrics.jwk_active(label, i64::try_from(ring.metas(name).len()).unwrap_or(i64::MAX));
+            if let Some(key) = ring.signer(name, now) {
+                let age = ring.metas(name).iter().find(|m| m.kid == key.kid()).map_or(Duration::ZERO, |m| now.since(m.created_at));
+                self.vault.metrics.jwk_age(label, labels::Alg::from_name(key.alg().as_str()), age.as_secs_f64());
+            }
+        }
+    }
+}
+
+fn metas(rows: &[KeyRow], set: &str) -> Vec<crate::domain::key_ring::KeyMeta> {
+    rows.iter().filter(|r| r.set == set).map(meta).collect()
+}
+
+/// The rules' steps as changes, decided again under the lock: another replica may have been first.
+fn changes(set: &str, rows: &[KeyRow], now: Timestamp, policy: &Policy, mut fresh: Option<KeyRow>) -> Vec<KeyChange> {
+    let set_name = || set.to_owned();
+    step(&metas(rows, set), now, policy)
+        .into_iter()
+        .filter_map(|s| match s {
+            Step::Create { activates_at } => fresh.take().map(|row| KeyChange::Put(KeyRow { created_at: now, activates_at, ..row })),
+            Step::Retire { kid, at } => Some(KeyChange::Retire { set: set_name(), kid, at }),
+            Step::Delete { kid } => Some(KeyChange::Delete { set: set_name(), kid }),
+        })
+        .collect()
+}
+
+/// Make a key in a set; the answer is the private key.
+#[derive(Message)]
+#[rtype(result = "Result<Jwk, KeyError>")]
+pub struct CreateKey {
+    /// The set.
+    pub set: String,
+    /// Its algorithm.
+    pub alg: Alg,
+    /// Its id.
+    pub kid: String,
+    /// Its `use`.
+    pub use_: String,
+}
+
+/// Write keys into a set; with `replace` it holds nothing else afterwards.
+#[derive(Message)]
+#[rtype(result = "Result<(), KeyError>")]
+pub struct PutKeys {
+    /// The set.
+    pub set: String,
+    /// The keys, each with a kid.
+    pub keys: Vec<Jwk>,
+    /// Delete what was there.
+    pub replace: bool,
+}
+
+/// Delete one key, or with no `kid` the whole set.
+#[derive(Message)]
+#[rtype(result = "Result<(), KeyError>")]
+pub struct DeleteKeys {
+    /// The set.
+    pub set: String,
+    /// The key.
+    pub kid: Option<String>,
+}
+
+/// Stop.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+/// The actor.
+pub struct KeyManager {
+    keys: Keys,
+    ring: watch::Sender<Arc<KeyRing>>,
+    feed: Option<broadcast::Receiver<Change>>,
+    alive: Alive,
+}
+
+impl KeyManager {
+    /// Publishes into `ring`, which holds what the boot found.
+    pub fn new(keys: Keys, ring: watch::Sender<Arc<KeyRing>>, alive: Alive) -> Self {
+        let feed = Some(keys.vault.store.changes());
+        Self { keys, ring, feed, alive }
+    }
+
+    /// Waits for the feed or the clock, takes a turn, and books the next one.
+    fn watch(&self, mut feed: broadcast::Receiver<Change>, ctx: &mut Context<Self>) {
+        let keys = self.keys.clone();
+        let work = async move {
+            tokio::select! {
+                () = tokio::time::sleep(TICK) => {}
+                () = told(&mut feed) => {}
+            }
+            (keys.turn().await, feed)
+        };
+        ctx.spawn(work.into_actor(self).map(|(ring, feed), this, ctx| {
+            this.publish(ring);
+            this.watch(feed, ctx);
+        }));
+    }
+
+    /// A turn that failed leaves the old keys in use.
+    fn publish(&self, ring: Result<KeyRing, KeyError>) {
+        match ring {
+            Ok(ring) => {
+                self.ring.send_replace(Arc::new(ring));
+            }
+            Err(error) => tracing::warn!(%error, "the keys could not be read; the old ones stay in use"),
+        }
+    }
+
+    /// Does some work, then takes a turn and publishes, then answers: who asked sees his own change.
+    fn then_publish<T: 'static>(&self, work: impl Future<Output = Result<T, KeyError>> + 'static) -> AtomicResponse<Self, Result<T, KeyError>> {
+        let keys = self.keys.clone();
+        let all = async move {
+            let done = work.await;
+            (done, keys.turn().await)
+        };
+        AtomicResponse::new(Box::pin(all.into_actor(self).map(|(done, ring), this, _| {
+            this.publish(ring);
+            done
+        })))
+    }
+
+    /// When a key written now begins to sign.
+    fn begins(set: &str, now: Timestamp) -> Timestamp {
+        if [ID_TOKEN_SET, ACCESS_TOKEN_SET].contains(&set) { now.plus(ON_DEMAND_LEAD) } else { now }
+    }
+}
+
+/// Ends when keys may have changed. A closed feed never ends: the clock goes on.
+async fn told(feed: &mut broadcast::Receiver<Change>) {
+    loop {
+        match feed.recv().await {
+            Ok(Change::Client(_)) => {}
+            Ok(Change::Keys | Change::All) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+impl Actor for KeyManager {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(feed) = self.feed.take() {
+            self.watch(feed, ctx);
+        }
+    }
+}
+
+impl Handler<Admitted<CreateKey>> for KeyManager {
+    type Result = AtomicResponse<Self, Result<Jwk, KeyError>>;
+
+    fn handle(&mut self, m: Admitted<CreateKey>, _: &mut Self::Context) -> Self::Result {
+        let (vault, now, bits) = (self.keys.vault.clone(), self.keys.clock.now(), self.keys.policy.rsa_bits);
+        self.then_publish(async move {
+            let CreateKey { set, alg, kid, use_ } = m.msg;
+            let made = tokio::task::spawn_blocking(move || generate(alg, bits, kid, &use_)).await;
+            let key = made.map_err(|e| KeyError::Internal(e.to_string()))??;
+            let row = vault.seal(&set, &key, now, Self::begins(&set, now))?;
+            vault.store.change_keys(&[set], Box::new(|_, now| vec![KeyChange::Put(at(row, now))])).await?;
+            drop(m.ticket);
+            Ok(key)
+        })
+    }
+}
+
+/// A row moved to the store's own present; its lead stays.
+fn at(row: KeyRow, now: Timestamp) -> KeyRow {
+    let lead = row.activates_at.since(row.created_at);
+    KeyRow { created_at: now, activates_at: now.plus(lead), ..row }
+}
+
+impl Handler<Admitted<PutKeys>> for KeyManager {
+    type Result = AtomicResponse<Self, Result<(), KeyError>>;
+
+    fn handle(&mut self, m: Admitted<PutKeys>, _: &mut Self::Context) -> Self::Result {
+        let (vault, now) = (self.keys.vault.clone(), self.keys.clock.now());
+        self.then_publish(async move {
+            let PutKeys { set, keys, replace } = m.msg;
+            let begins = Self::begins(&set, now);
+            let rows = keys.iter().map(|k| vault.seal(&set, k, now, begins)).collect::<Result<Vec<_>, _>>()?;
+            let gone = replace.then(|| KeyChange::DeleteSet { set: set.clone() });
+            // The first key of a list is the newest: one microsecond apart keeps the order.
+            let put = move |_: &[KeyRow], now: Timestamp| {
+                let dated = rows.into_iter().rev().zip(0..).map(|(row, i)| at(row, now.plus(Duration::from_micros(i))));
+                gone.into_iter().chain(dated.map(KeyChange::Put)).collect()
+            };
+            vault.store.change_keys(&[set], Box::new(put)).await?;
+            drop(m.ticket);
+            Ok(())
+        })
+    }
+}
+
+impl Handler<Admitted<DeleteKeys>> for KeyManager {
+    type Result = AtomicResponse<Self, Result<(), KeyError>>;
+
+    fn handle(&mut self, m: Admitted<DeleteKeys>, _: &mut Self::Context) -> Self::Result {
+        let vault = self.keys.vault.clone();
+        self.then_publish(async move {
+            let DeleteKeys { set, kid } = m.msg;
+            let change = match kid {
+                Some(kid) => KeyChange::Delete { set: set.clone(), kid },
+                None => KeyChange::DeleteSet { set: set.clone() },
+            };
+            vault.store.change_keys(&[set], Box::new(|_, _| vec![change])).await?;
+            drop(m.ticket);
+            Ok(())
+        })
+    }
+}
+
+impl Handler<Admitted<Stop>> for KeyManager {
+    type Result = ();
+
+    fn handle(&mut self, _: Admitted<Stop>, ctx: &mut Self::Context) {
+        self.alive.farewell();
+        ctx.stop();
+    }
+}

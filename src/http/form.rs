@@ -1,0 +1,131 @@
+//! Form bodies: bounded, decoded strictly, each parameter once (RFC 6749 §3.2).
+
+use super::ApiError;
+use crate::domain::client_auth::form_decode;
+use crate::domain::error::{ErrorCode, OAuthError};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use actix_web::{HttpRequest, web};
+use futures_util::StreamExt;
+use std::time::Duration;
+
+/// Largest form, in bytes.
+pub const LIMIT: usize = 64 * 1024;
+/// Most parameters.
+const PARAMETERS: usize = 256;
+/// A body must be here in this time.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Parameters that may come more than once.
+const REPEATABLE: [&str; 2] = ["audience", "resource"];
+
+/// A decoded form.
+#[derive(Debug)]
+pub struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// Reads the body of a request.
+    ///
+    /// # Errors
+    /// `invalid_request` for a body that is no form, empty, malformed or repeats a parameter; 408, 413 and 415.
+    pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Self, ApiError> {
+        check_headers(request.headers())?;
+        let body = read_body(payload, LIMIT).await?;
+        if body.is_empty() {
+            return Err(refused("The POST body can not be empty."));
+        }
+        check_media_type(request.headers())?;
+        Self::parse(&body)
+    }
+
+    fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        let text = std::str::from_utf8(body).map_err(|_| refused("The form is not UTF-8."))?;
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for pair in text.split('&').filter(|p| !p.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (Some(name), Some(value)) = (form_decode(name), form_decode(value)) else {
+                return Err(refused("The form has a broken percent-encoding, invalid UTF-8 or a NUL in it."));
+            };
+            if fields.len() >= PARAMETERS {
+                return Err(refused("The form has too many parameters."));
+            }
+            if !REPEATABLE.contains(&name.as_str()) && fields.iter().any(|(n, _)| *n == name) {
+                return Err(refused(&format!("The parameter '{name}' comes more than once.")));
+            }
+            fields.push((name, value));
+        }
+        Ok(Self(fields))
+    }
+
+    /// The value of a parameter; `None` when it is absent.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// All values of a repeatable parameter.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+fn refused(hint: &str) -> ApiError {
+    OAuthError::new(ErrorCode::InvalidRequest, hint).into()
+}
+
+/// A compressed body is never inflated: a small one could become a large one.
+fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
+    match headers.get(CONTENT_ENCODING) {
+        Some(v) if !v.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(ApiError::UnsupportedMediaType("A Content-Encoding is not accepted; send the form as it is.".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let media = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let mut parts = media.split(';').map(str::trim);
+    let form = parts.next().is_some_and(|m| m.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+    let charset = parts.filter_map(|p| p.split_once('=')).find(|(k, _)| k.trim().eq_ignore_ascii_case("charset"));
+    let utf8 = charset.is_none_or(|(_, v)| v.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"));
+    if form && utf8 {
+        return Ok(());
+    }
+    Err(refused("The POST body can not be empty. Send it with Content-Type application/x-www-form-urlencoded, in UTF-8."))
+}
+
+/// Reads at most `limit` bytes within the body's deadline.
+///
+/// # Errors
+/// 400, 408 and 413.
+pub async fn read_body(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let all = async {
+        let mut body = Vec::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|e| ApiError::BadRequest(e.to_string()))?;
+            if body.len() + chunk.len() > limit {
+                return Err(ApiError::TooLarge(limit));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    };
+    tokio::time::timeout(PATIENCE, all).await.map_err(|_| ApiError::Slow)?
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_strict() {
+        let form = Form::parse(b"a=1+2&audience=x&audience=y&&c").unwrap();
+        assert_eq!((form.get("a"), form.get("c"), form.get("d")), (Some("1 2"), Some(""), None));
+        assert_eq!(form.all("audience").collect::<Vec<_>>(), ["x", "y"]);
+        for bad in [&b"a=%zz"[..], b"a=%", b"a=%c3%28", b"a=%00", b"a=1&a=2", b"a=\xff"] {
+            assert!(Form::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(Form::parse("x=1&".repeat(2).as_bytes()).is_err());
+        assert!(Form::parse((0..300).map(|i| format!("k{i}=1&")).collect::<String>().as_bytes()).is_err());
+    }
+}

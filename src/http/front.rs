@@ -1,0 +1,312 @@
+//! What every request passes, outermost first: the log line and the metrics, the panic net, the path in one spelling,
+//! the TLS rule, cross-origin rules, and the headers that every answer has.
+
+use super::cors::{self, Cors};
+use super::{ApiError, App, reply};
+use crate::actors::client_registry::Clients;
+use crate::domain::client_auth::Credential;
+use crate::telemetry::labels::Listener;
+use crate::telemetry::metrics::HttpSample;
+use crate::telemetry::request_log::{RequestLine, accept_request_id, finish_span, request_span};
+use crate::telemetry::traces;
+use actix_web::body::{BoxBody, MessageBody, BodySize};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::header::{CACHE_CONTROL, CONNECTION, HeaderName, HeaderValue, USER_AGENT};
+use actix_web::http::{Method, Uri};
+use actix_web::middleware::Next;
+use actix_web::{HttpResponse, ResponseError, web};
+use futures_util::FutureExt;
+use ipnet::IpNet;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Instant;
+use tracing::Instrument;
+
+/// One listener, as its requests need to know it.
+#[derive(Clone)]
+pub struct Front {
+    /// Which one.
+    pub listener: Listener,
+    /// Log requests for health too.
+    pub log_health: bool,
+    /// Cross-origin rules.
+    pub cors: Rc<Cors>,
+    /// With TLS on: the networks of proxies that may end it for us; `None` without TLS.
+    pub terminated_by: Option<Rc<[IpNet]>>,
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("private, no-cache, no-store, must-revalidate");
+/// Stands for the route of a request that matched none.
+const UNMATCHED: &str = "unmatched";
+/// Longest target of a request, in bytes.
+const TARGET: usize = 16 * 1024;
+
+/// The middleware.
+///
+/// # Errors
+/// None of its own; every failure becomes an answer.
+pub async fn pass(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let Some((app, front)) = request.app_data::<web::Data<App>>().cloned().zip(request.app_data::<Front>().cloned()) else {
+        return Ok(request.into_response(ApiError::Internal("listener without its app".to_owned()).error_response()));
+    };
+    let seen = Seen::of(&request);
+    let active = app.metrics.active_request(front.listener);
+    let span = if seen.is_health() { tracing::Span::none() } else { request_span(&seen.method, &seen.path, &seen.id, seen.parent(&request)) };
+    let outcome = serve(request, next, &front).instrument(span.clone()).await;
+    let told = match outcome {
+        Some(mut response) => {
+            finish(response.response_mut(), &seen, &app);
+            let route = response.request().match_pattern();
+            seen.tell(route, response.response(), &app, &front, &span);
+            Ok(response)
+        }
+        None => {
+            app.metrics.panicked();
+            let mut answer = ApiError::Internal("a handler panicked".to_owned()).error_response();
+            finish(&mut answer, &seen, &app);
+            seen.tell(None, &answer, &app, &front, &span);
+            Err(InternalError::from_response("a handler panicked", answer).into())
+        }
+    };
+    drop(active);
+    told
+}
+
+/// The answer; `None` when the handler panicked, whose request is lost with it.
+async fn serve(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>, front: &Front) -> Option<ServiceResponse<BoxBody>> {
+    if let Some(refusal) = refuse(&mut request, front) {
+        return Some(request.into_response(refusal));
+    }
+    let origin = cors::origin(request.headers()).cloned().filter(|_| front.cors.enabled);
+    let preflight = request.method() == Method::OPTIONS && request.headers().contains_key("access-control-request-method");
+    if let (Some(origin), true) = (&origin, preflight) {
+        let mut answer = HttpResponse::NoContent().finish();
+        let known = origin.to_str().is_ok_and(|o| front.cors.allows(o));
+        // Which client will come is not known yet; the request itself is judged by its client's origins.
+        if (known || front.listener == Listener::Public) && origin != "null" {
+            front.cors.allow(answer.headers_mut(), origin, true);
+        }
+        return Some(request.into_response(answer));
+    }
+    let allowed = match &origin {
+        Some(origin) => origin_allowed(&request, origin, front).await,
+        None => false,
+    };
+    let mut response = match AssertUnwindSafe(next.call(request)).catch_unwind().await.ok()? {
+        Ok(response) => response.map_into_boxed_body(),
+        // Only extractors of the framework itself end here, and none is mounted on this listener's app.
+        Err(error) => {
+            tracing::error!(%error, "a request was lost on its way to a handler");
+            return None;
+        }
+    };
+    if let (Some(origin), true) = (&origin, allowed) {
+        front.cors.allow(response.headers_mut(), origin, false);
+    }
+    Some(response)
+}
+
+/// The operator's origins, then those of the client named by the Basic header. A client in the form is known only to
+/// the handler, so its origins count through the shelf, by the `client_id` header-less way, not at all here.
+async fn origin_allowed(request: &ServiceRequest, origin: &HeaderValue, front: &Front) -> bool {
+    let Ok(origin) = origin.to_str() else { return false };
+    if front.cors.allows(origin) {
+        return true;
+    }
+    let Some(clients) = request.app_data::<web::Data<Clients>>() else { return false };
+    let header = request.headers().get("authorization").and_then(|v| v.to_str().ok());
+    let Ok(Credential::Basic { id, .. }) = Credential::find(header, |_| None) else { return false };
+    match clients.get(&id).await {
+        Ok(Some(client)) => origin != "null" && client.client.allowed_cors_origins.iter().any(|o| cors::origin_matches(o, origin)),
+        _ => false,
+    }
+}
+
+/// Answers what no handler should see; puts the path of the others into its one spelling.
+fn refuse(request: &mut ServiceRequest, front: &Front) -> Option<HttpResponse> {
+    if request.method() == Method::TRACE || request.method() == Method::CONNECT {
+        return Some(HttpResponse::MethodNotAllowed().insert_header(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")).finish());
+    }
+    if request.uri().path_and_query().is_some_and(|t| t.as_str().len() > TARGET) {
+        return Some(HttpResponse::UriTooLong().finish());
+    }
+    if let Some(refusal) = insecure(request, front) {
+        return Some(refusal);
+    }
+    match one_spelling(request.uri().path(), front.listener) {
+        None if front.listener == Listener::Public => Some(HttpResponse::NotFound().content_type("text/html; charset=utf-8").body("not found\n")),
+        None => Some(HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("404 page not found\n")),
+        Some(path) => {
+            rewrite(request, &path);
+            None
+        }
+    }
+}
+
+/// The path as routes know it; `None` for other spellings of a route. Escapes are for ids on the admin listener only.
+fn one_spelling(path: &str, listener: Listener) -> Option<String> {
+    let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
+    let odd = trimmed.split('/').skip(1).any(|part| (part.is_empty() && trimmed != "/") || part == "." || part == "..") || trimmed.contains(';');
+    let path = match listener {
+        Listener::Admin if !trimmed.starts_with("/admin") => format!("/admin{trimmed}"),
+        _ => trimmed.to_owned(),
+    };
+    let fixed = path.split('/').nth(2).unwrap_or_default();
+    let escapes = match listener {
+        Listener::Public => path.contains('%'),
+        Listener::Admin => path.contains('%') && !matches!(fixed, "clients" | "keys"),
+    };
+    (!odd && !escapes).then_some(path)
+}
+
+fn rewrite(request: &mut ServiceRequest, path: &str) {
+    if request.uri().path() == path {
+        return;
+    }
+    let mut parts = request.uri().clone().into_parts();
+    let query = request.uri().query().map(|q| format!("?{q}")).unwrap_or_default();
+    parts.path_and_query = format!("{path}{query}").parse().ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
+    }
+}
+
+/// With TLS on, a plain request must come from a trusted proxy that says it ended TLS; health and metrics may come
+/// from anywhere.
+fn insecure(request: &ServiceRequest, front: &Front) -> Option<HttpResponse> {
+    let trusted = front.terminated_by.as_ref()?;
+    let path = request.uri().path();
+    if request.app_config().secure() || path.contains("/health/") || path.ends_with("/metrics/prometheus") {
+        return None;
+    }
+    let from = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
+    let forwarded = request.headers().get_all("x-forwarded-for").filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
+    let known = request.peer_addr().is_some_and(|a| from(&a.ip())) || forwarded.filter_map(|a| a.trim().parse().ok()).any(|ip| from(&ip));
+    let https = request.headers().get("x-forwarded-proto").is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"https"));
+    (!(known && https)).then(|| {
+        let why = "TLS is required: use https, or let a proxy of serve.tls.allow_termination_from set X-Forwarded-Proto";
+        let mut answer = reply::json(502, &serde_json::json!({"error": "Bad Gateway", "error_description": why}));
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer
+    })
+}
+
+/// The headers that every answer has.
+fn finish(response: &mut HttpResponse, seen: &Seen, app: &App) {
+    let draining = app.rotation.is_draining();
+    if draining {
+        response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+    }
+    let headers = response.headers_mut();
+    if seen.method == "GET" && !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, NO_CACHE);
+    }
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    if let Ok(id) = HeaderValue::from_str(&seen.id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if draining {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// A request as it came, for the line and the metrics.
+struct Seen {
+    began: Instant,
+    method: String,
+    path: String,
+    id: String,
+    remote: String,
+    agent: Option<String>,
+    bytes: u64,
+}
+
+impl Seen {
+    fn of(request: &ServiceRequest) -> Self {
+        let header = |name: &HeaderName| request.headers().get(name).and_then(|v| v.to_str().ok());
+        Self {
+            began: Instant::now(),
+            method: request.method().as_str().to_owned(),
+            path: request.uri().path().to_owned(),
+            id: accept_request_id(header(&REQUEST_ID)).unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+            remote: request.peer_addr().map(|a| a.to_string()).unwrap_or_default(),
+            agent: header(&USER_AGENT).map(str::to_owned),
+            bytes: header(&actix_web::http::header::CONTENT_LENGTH).and_then(|l| l.parse().ok()).unwrap_or_default(),
+        }
+    }
+
+    fn is_health(&self) -> bool {
+        self.path.contains("/health/") || self.path.ends_with("/metrics/prometheus")
+    }
+
+    fn parent(&self, request: &ServiceRequest) -> opentelemetry::Context {
+        traces::remote_context(|name| request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned))
+    }
+
+    fn tell(&self, route: Option<String>, response: &HttpResponse, app: &App, front: &Front, span: &tracing::Span) {
+        let (status, took) = (response.status().as_u16(), self.began.elapsed());
+        let route = route.unwrap_or_else(|| UNMATCHED.to_owned());
+        let size = match response.body().size() {
+            BodySize::Sized(n) => n,
+            BodySize::None | BodySize::Stream => 0,
+        };
+        app.metrics.observe_http(&HttpSample {
+            listener: front.listener,
+            method: &self.method,
+            route: &route,
+            status,
+            seconds: took.as_secs_f64(),
+            request_bytes: self.bytes,
+            response_bytes: size,
+        });
+        finish_span(span, status);
+        if self.is_health() && !front.log_health {
+            return;
+        }
+        let trace = traces::trace_id(&tracing_opentelemetry::OpenTelemetrySpanExt::context(span));
+        RequestLine {
+            method: &self.method,
+            route: &route,
+            path: &self.path,
+            status,
+            size,
+            took,
+            request_id: &self.id,
+            trace_id: trace.as_deref(),
+            remote: &self.remote,
+            user_agent: self.agent.as_deref(),
+            listener: front.listener,
+        }
+        .log();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h08_one_spelling_of_a_path() {
+        for (path, listener, becomes) in [
+            ("/oauth2/token", Listener::Public, Some("/oauth2/token")),
+            ("/oauth2/token/", Listener::Public, Some("/oauth2/token")),
+            ("/oauth2/%74oken", Listener::Public, None),
+            ("//oauth2/token", Listener::Public, None),
+            ("/oauth2/./token", Listener::Public, None),
+            ("/oauth2/x/../token", Listener::Public, None),
+            ("/oauth2/token;x", Listener::Public, None),
+            ("/%61dmin/clients", Listener::Public, None),
+            ("/clients", Listener::Admin, Some("/admin/clients")),
+            ("/clients/a%2Fb", Listener::Admin, Some("/admin/clients/a%2Fb")),
+            ("/admin/keys/a/b%20c", Listener::Admin, Some("/admin/keys/a/b%20c")),
+            ("/admin/oauth2/%69ntrospect", Listener::Admin, None),
+            ("/administrator", Listener::Admin, Some("/administrator")),
+        ] {
+            assert_eq!(one_spelling(path, listener).as_deref(), becomes, "{path}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Health, version and metrics. Alive: the process answers. Ready: it should get traffic.
+
+use super::{App, reply};
+use crate::telemetry::labels::ReadyCheck;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpResponse, web};
+use serde_json::{Map, Value, json};
+
+/// What strangers hear of a failed check.
+const HIDDEN: &str = "error may contain sensitive information and was obfuscated";
+
+/// `GET /health/alive`.
+pub async fn alive() -> HttpResponse {
+    reply::json(200, &json!({"status": "ok"}))
+}
+
+/// `GET /health/ready` for everybody: which check failed, not why.
+pub async fn ready_public(app: web::Data<App>) -> HttpResponse {
+    answer(checks(&app).await.into_iter().map(|(name, _)| (name, HIDDEN.to_owned())).collect())
+}
+
+/// `GET /admin/health/ready`: with the reasons.
+pub async fn ready_admin(app: web::Data<App>) -> HttpResponse {
+    answer(checks(&app).await)
+}
+
+fn answer(errors: Vec<(ReadyCheck, String)>) -> HttpResponse {
+    if errors.is_empty() {
+        return reply::json(200, &json!({"status": "ok"}));
+    }
+    let errors: Map<String, Value> = errors.into_iter().map(|(name, why)| (name.as_str().to_owned(), json!(why))).collect();
+    reply::json(503, &json!({"errors": errors}))
+}
+
+/// The checks that fail.
+async fn checks(app: &App) -> Vec<(ReadyCheck, String)> {
+    let database = app.store.ping().await.map_err(|e| e.to_string());
+    let migrations = match &database {
+        Ok(()) => schema(app).await,
+        Err(_) => Ok(()),
+    };
+    let keys = if app.keys.borrow().is_empty() { Err("there are no signing keys yet".to_owned()) } else { Ok(()) };
+    let actors = if app.rotation.dead.is_cancelled() {
+        Err("a part of the process has died; it will end".to_owned())
+    } else if app.rotation.is_draining() {
+        Err("the process is stopping".to_owned())
+    } else {
+        Ok(())
+    };
+    let all = [(ReadyCheck::Database, database), (ReadyCheck::Migrations, migrations), (ReadyCheck::Keys, keys), (ReadyCheck::Actors, actors)];
+    all.into_iter()
+        .filter_map(|(name, outcome)| {
+            app.metrics.ready(name, outcome.is_ok());
+            outcome.err().map(|why| (name, why))
+        })
+        .collect()
+}
+
+/// Every migration this binary needs is applied; a newer schema is fine.
+async fn schema(app: &App) -> Result<(), String> {
+    let known = app.store.migrations().await.map_err(|e| e.to_string())?;
+    let version = |applied: bool| known.iter().filter(|m| !applied || m.applied).map(|m| m.version).max().unwrap_or_default();
+    app.metrics.schema(version(true), version(false));
+    match known.iter().filter(|m| !m.applied).count() {
+        0 => Ok(()),
+        n => Err(format!("{n} migrations are pending; run `signet migrate sql -e`")),
+    }
+}
+
+/// `GET /version`.
+pub async fn version(app: web::Data<App>) -> HttpResponse {
+    reply::json(200, &json!({"version": app.rules.version}))
+}
+
+/// `GET /metrics/prometheus`. Asks no database.
+pub async fn metrics(app: web::Data<App>) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")).body(app.metrics.render())
+}

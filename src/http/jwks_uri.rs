@@ -1,0 +1,68 @@
+//! Key sets of clients at their `jwks_uri`: fetched once for all who wait, kept for a while, fetched again on a miss at
+//! most once a minute, so that random key ids cause no storm.
+
+use super::ApiError;
+use super::outbound::Outbound;
+use crate::crypto::jwk::{Jwk, parse_set};
+use crate::domain::error::{ErrorCode, OAuthError};
+use lru::LruCache;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A set is used for this long without asking again.
+const KEPT: Duration = Duration::from_secs(300);
+/// A set is fetched again for a key that is not in it at most this often.
+const AGAIN: Duration = Duration::from_secs(60);
+/// Largest set, in bytes.
+const LIMIT: usize = 256 * 1024;
+/// Sets kept.
+const SETS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_023);
+
+#[derive(Default)]
+struct Entry {
+    keys: Vec<Jwk>,
+    tried: Option<Instant>,
+    good: bool,
+}
+
+/// The cache.
+pub struct JwksCache {
+    outbound: Arc<Outbound>,
+    sets: Mutex<LruCache<String, Arc<tokio::sync::Mutex<Entry>>>>,
+}
+
+impl JwksCache {
+    /// An empty cache.
+    pub fn new(outbound: Arc<Outbound>) -> Self {
+        Self { outbound, sets: Mutex::new(LruCache::new(SETS)) }
+    }
+
+    /// The keys at `uri`. `missed` says that the kept ones do not fit.
+    ///
+    /// # Errors
+    /// `invalid_client`, one text for whatever went wrong: the answer is no port scanner.
+    pub async fn get(&self, uri: &str, missed: bool) -> Result<Vec<Jwk>, ApiError> {
+        let entry = {
+            let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(sets.get_or_insert(uri.to_owned(), Arc::default))
+        };
+        let mut entry = entry.lock().await;
+        let age = entry.tried.map(|t| t.elapsed());
+        let stale = age.is_none_or(|a| a > if missed || !entry.good { AGAIN } else { KEPT });
+        if stale {
+            entry.tried = Some(Instant::now());
+            match self.outbound.fetch(uri, LIMIT).await.and_then(|b| serde_json::from_slice(&b).map_err(|e| e.to_string())) {
+                Ok(set) => (entry.keys, entry.good) = (parse_set(&set), true),
+                Err(error) => {
+                    tracing::warn!(%error, "a client's jwks_uri could not be read");
+                    entry.good = false;
+                }
+            }
+        }
+        if entry.keys.is_empty() {
+            return Err(OAuthError::new(ErrorCode::InvalidClient, "The keys at the OAuth 2.0 Client's 'jwks_uri' could not be used.").into());
+        }
+        Ok(entry.keys.clone())
+    }
+}

@@ -1,0 +1,120 @@
+//! The metadata documents (OpenID Connect Discovery §3, RFC 8414) and the public keys (RFC 7517 §5).
+
+use crate::actors::key_manager::ID_TOKEN_SET;
+use crate::http::{App, cors, reply};
+use actix_web::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Map, Value, json};
+
+/// What an operator may say about the documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discovery {
+    /// `webfinger.oidc_discovery.auth_url`.
+    pub auth_url: Option<String>,
+    /// `webfinger.oidc_discovery.token_url`.
+    pub token_url: Option<String>,
+    /// `webfinger.oidc_discovery.jwks_url`.
+    pub jwks_url: Option<String>,
+    /// `webfinger.oidc_discovery.userinfo_url`.
+    pub userinfo_url: Option<String>,
+    /// `webfinger.oidc_discovery.device_authorization_url`.
+    pub device_authorization_url: Option<String>,
+    /// `webfinger.oidc_discovery.client_registration_url`.
+    pub client_registration_url: Option<String>,
+    /// Claims beside `sub`.
+    pub supported_claims: Vec<String>,
+    /// Scopes beside Hydra's own three.
+    pub supported_scope: Vec<String>,
+    /// Subject types.
+    pub subject_types: Vec<String>,
+}
+
+/// Mounts the routes.
+pub fn routes(cfg: &mut web::ServiceConfig) {
+    for path in ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"] {
+        cfg.service(web::resource(path).route(web::get().to(metadata)).default_service(web::to(cors::preflight_or_not_found)));
+    }
+    cfg.service(web::resource("/.well-known/jwks.json").route(web::get().to(jwks)).default_service(web::to(cors::preflight_or_not_found)));
+}
+
+/// `GET /.well-known/jwks.json`.
+pub async fn jwks(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
+    let ring = app.keys.borrow().clone();
+    let known = request.headers().get(IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    if known.is_some_and(|tags| tags.split(',').any(|t| t.trim() == ring.etag)) {
+        return HttpResponse::NotModified().insert_header((ETAG, ring.etag.clone())).finish();
+    }
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json; charset=utf-8"))
+        .insert_header((ETAG, ring.etag.clone()))
+        .body(ring.jwks.clone())
+}
+
+/// Both metadata documents, which are the same.
+pub async fn metadata(app: web::Data<App>) -> HttpResponse {
+    let now = app.clock.now();
+    let alg = app.keys.borrow().signer(ID_TOKEN_SET, now).map_or("RS256", |k| k.alg().as_str());
+    reply::json(200, &document(&app.rules.issuer, &app.rules.public_url, &app.rules.discovery, alg))
+}
+
+/// The document. The algorithms of our own tokens are that of the newest ID token key.
+pub fn document(issuer: &str, public: &str, of: &Discovery, alg: &str) -> Map<String, Value> {
+    let at = |given: &Option<String>, path: &str| json!(given.clone().unwrap_or_else(|| format!("{public}{path}")));
+    let with = |own: &[&str], more: &[String]| {
+        let own = own.iter().map(|s| (*s).to_owned());
+        json!(own.chain(more.iter().filter(|m| !own_has(m)).cloned()).collect::<Vec<_>>())
+    };
+    let mut out = endpoints(issuer, public, of, at);
+    let algs = json!([alg]);
+    for (name, value) in [
+        ("claims_supported", with(&["sub"], &of.supported_claims)),
+        ("scopes_supported", with(&["offline_access", "offline", "openid"], &of.supported_scope)),
+        ("subject_types_supported", json!(of.subject_types)),
+        ("response_types_supported", json!(["code", "code id_token", "id_token", "token id_token", "token", "token id_token code"])),
+        ("response_modes_supported", json!(["query", "fragment", "form_post"])),
+        ("grant_types_supported", json!(["authorization_code", "implicit", "client_credentials", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"])),
+        ("token_endpoint_auth_methods_supported", json!(["client_secret_post", "client_secret_basic", "private_key_jwt", "none"])),
+        ("token_endpoint_auth_signing_alg_values_supported", json!(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"])),
+        ("userinfo_signing_alg_values_supported", json!(["none", alg])),
+        ("id_token_signing_alg_values_supported", algs.clone()),
+        ("id_token_signed_response_alg", algs.clone()),
+        ("userinfo_signed_response_alg", algs),
+        ("request_object_signing_alg_values_supported", json!(["none", "RS256", "ES256"])),
+        ("request_parameter_supported", json!(true)),
+        ("request_uri_parameter_supported", json!(true)),
+        ("require_request_uri_registration", json!(true)),
+        ("claims_parameter_supported", json!(false)),
+        ("backchannel_logout_supported", json!(true)),
+        ("backchannel_logout_session_supported", json!(true)),
+        ("frontchannel_logout_supported", json!(true)),
+        ("frontchannel_logout_session_supported", json!(true)),
+        ("code_challenge_methods_supported", json!(["S256"])),
+    ] {
+        out.insert(name.to_owned(), value);
+    }
+    out
+}
+
+fn own_has(name: &str) -> bool {
+    ["sub", "offline_access", "offline", "openid"].contains(&name)
+}
+
+fn endpoints(issuer: &str, public: &str, of: &Discovery, at: impl Fn(&Option<String>, &str) -> Value) -> Map<String, Value> {
+    let mut out = Map::new();
+    for (name, value) in [
+        ("issuer", json!(issuer)),
+        ("authorization_endpoint", at(&of.auth_url, "/oauth2/auth")),
+        ("token_endpoint", at(&of.token_url, "/oauth2/token")),
+        ("jwks_uri", at(&of.jwks_url, "/.well-known/jwks.json")),
+        ("userinfo_endpoint", at(&of.userinfo_url, "/userinfo")),
+        ("device_authorization_endpoint", at(&of.device_authorization_url, "/oauth2/device/auth")),
+        ("revocation_endpoint", json!(format!("{public}/oauth2/revoke"))),
+        ("end_session_endpoint", json!(format!("{public}/oauth2/sessions/logout"))),
+    ] {
+        out.insert(name.to_owned(), value);
+    }
+    if let Some(url) = &of.client_registration_url {
+        out.insert("registration_endpoint".to_owned(), json!(url));
+    }
+    out
+}

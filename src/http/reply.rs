@@ -1,0 +1,52 @@
+//! Answers that several handlers share.
+
+use super::ApiError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
+use actix_web::{HttpResponse, Route, web};
+use serde::Serialize;
+
+/// JSON on the admin API and on metadata routes, with the media type as Hydra writes it.
+pub fn json(status: u16, body: &impl Serialize) -> HttpResponse {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+            .insert_header((CONTENT_TYPE, "application/json; charset=utf-8"))
+            .body(bytes),
+        Err(e) => HttpResponse::from_error(ApiError::Internal(e.to_string())),
+    }
+}
+
+/// JSON of an OAuth endpoint, never to be cached (RFC 6749 §5.1).
+///
+/// # Errors
+/// [`ApiError::Internal`] when `body` has no JSON form.
+pub fn oauth(body: &impl Serialize) -> Result<HttpResponse, ApiError> {
+    let bytes = serde_json::to_vec(body).map_err(|e| ApiError::Internal(e.to_string()))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json;charset=UTF-8"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((PRAGMA, "no-cache"))
+        .body(bytes))
+}
+
+/// The page for a route that is not there, on the public listener.
+pub async fn not_found_page() -> HttpResponse {
+    HttpResponse::NotFound().insert_header((CONTENT_TYPE, "text/html; charset=utf-8")).body(NOT_FOUND)
+}
+
+const NOT_FOUND: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>404 - Route not found</title></head><body><h1>There is no page here</h1><p>This is an OAuth 2.0 server. Its addresses are listed at <code>/.well-known/openid-configuration</code>.</p></body></html>\n";
+
+/// The answer for a route that is not there, on the admin listener.
+pub async fn not_found_text() -> HttpResponse {
+    HttpResponse::NotFound().insert_header((CONTENT_TYPE, "text/plain; charset=utf-8")).body("404 page not found\n")
+}
+
+/// The answer for a method that an admin route does not have; `allow` lists those that it has.
+pub fn method_not_allowed(allow: &'static str) -> Route {
+    web::to(move || async move {
+        HttpResponse::MethodNotAllowed()
+            .insert_header(("Allow", allow))
+            .insert_header((CONTENT_TYPE, "text/plain; charset=utf-8"))
+            .body("Method Not Allowed\n")
+    })
+}
