@@ -1,1 +1,0 @@
-//! Boot order, signals, shutdown order; the system clock and the system entropy.

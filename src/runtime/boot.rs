@@ -1,0 +1,121 @@
+//! Boot order: store, keys, actors, then everything the handlers share.
+
+use super::rules;
+use super::system::{OsEntropy, SystemClock};
+use crate::actors::janitor::{self, Janitor};
+use crate::actors::key_manager::{self, KeyManager, KeyRing, KeyVault, Keys};
+use crate::actors::mailbox::{Alive, Mailbox};
+use crate::actors::token_issuer::{Drain, TokenIssuer};
+use crate::config::Settings;
+use crate::crypto::seal::Secrets;
+use crate::domain::token::opaque::Opaque;
+use crate::domain::world::{Clock, Entropy};
+use crate::http::jwks_uri::JwksCache;
+use crate::http::outbound::Outbound;
+use crate::http::secret_check::SecretCheck;
+use crate::http::{App, Rotation};
+use crate::store::{self, OpenOptions, Store};
+use crate::telemetry::labels;
+use crate::telemetry::metrics::Metrics;
+use actix::Actor;
+use anyhow::{Context, anyhow};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+
+/// Writes that may wait at once: what two lanes finish in half of the patience.
+const ISSUER_TICKETS: usize = 4096;
+/// How long a write may take.
+const ISSUER_PATIENCE: Duration = Duration::from_secs(4);
+/// How long a change of keys may take: RSA-4096 is slow.
+const KEYS_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A process that is up, without its listeners.
+pub struct Up {
+    /// What the handlers share.
+    pub app: Arc<App>,
+    janitor: Mailbox<Janitor>,
+}
+
+impl Up {
+    /// Stops the actors in reverse order, each after its work, and closes the store.
+    pub async fn down(self) {
+        let _ = self.janitor.ask(janitor::Stop).await;
+        let _ = self.app.key_manager.ask(key_manager::Stop).await;
+        let _ = self.app.issuer.ask(Drain).await;
+        self.app.store.close().await;
+    }
+}
+
+/// Starts everything but the listeners. The database may be away or without a schema: the process is then up, alive
+/// and not ready.
+///
+/// # Errors
+/// For settings that cannot work.
+pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+    let store = store::open(OpenOptions {
+        dsn: settings.dsn.clone(),
+        max_conns: settings.db.max_conns,
+        statement_timeout: settings.db.statement_timeout,
+        clock: Arc::clone(&clock),
+    })
+    .await?;
+    let secrets = Secrets::new(&settings.secrets.system).context("secrets.system")?;
+    let rotation = Arc::new(Rotation::default());
+    let alive = |actor| Alive::new(rotation.dead.clone(), actor, Arc::clone(&metrics));
+
+    let vault = KeyVault { store: Arc::clone(&store), sealer: secrets.sealer("jwk"), entropy: Arc::clone(&entropy), metrics: Arc::clone(&metrics) };
+    let keys = Keys { vault: vault.clone(), policy: Arc::new(rules::key_policy(settings)?), clock: Arc::clone(&clock) };
+    let (ring, published) = watch::channel(Arc::new(first_ring(&keys).await));
+    let manager = KeyManager::new(keys, ring, alive(labels::Actor::KeyManager)).start();
+    let key_manager = Mailbox::new(manager, labels::Actor::KeyManager, 64, KEYS_PATIENCE, Arc::clone(&metrics));
+
+    let issuer = TokenIssuer::new(Arc::clone(&store), Arc::clone(&metrics), alive(labels::Actor::TokenIssuer)).start();
+    let issuer = Mailbox::new(issuer, labels::Actor::TokenIssuer, ISSUER_TICKETS, ISSUER_PATIENCE, Arc::clone(&metrics));
+    let janitor = start_janitor(settings, &store, &clock, &metrics, alive(labels::Actor::Janitor));
+
+    let outbound = Arc::new(Outbound::new(rules::reach(settings)).map_err(|e| anyhow!("{e}"))?);
+    let hasher = rules::hasher(settings);
+    let hash_permits = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2))));
+    let secret_check = SecretCheck::new(hasher, Arc::clone(&hash_permits), &*entropy).map_err(|e| anyhow!("{e}"))?;
+    let app = App {
+        opaque: Opaque::new(&secrets),
+        sessions: secrets.sealer("row/session"),
+        page_tokens: Secrets::new(&settings.secrets.pagination).context("secrets.pagination")?.sealer("page"),
+        issuer,
+        key_manager,
+        key_vault: vault,
+        keys: published,
+        hasher,
+        hash_permits,
+        secrets: secret_check,
+        jwks: JwksCache::new(Arc::clone(&outbound)),
+        outbound,
+        rules: rules::rules(settings),
+        rotation,
+        store,
+        clock,
+        entropy,
+        metrics,
+    };
+    Ok(Up { app: Arc::new(app), janitor })
+}
+
+/// The keys as they are, made if there are none. Without a database the ring is empty and the manager goes on trying.
+async fn first_ring(keys: &Keys) -> KeyRing {
+    match keys.turn().await {
+        Ok(ring) => ring,
+        Err(error) => {
+            tracing::warn!(%error, "there are no keys yet: the database is away or has no schema");
+            KeyRing::default()
+        }
+    }
+}
+
+fn start_janitor(settings: &Settings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>, alive: Alive) -> Mailbox<Janitor> {
+    let batch = usize::try_from(settings.janitor.batch_size).unwrap_or(usize::MAX);
+    let janitor = Janitor::new(Arc::clone(store), Arc::clone(clock), Arc::clone(metrics), settings.janitor.interval, batch, alive);
+    Mailbox::new(janitor.start(), labels::Actor::Janitor, 4, Duration::from_secs(5), Arc::clone(metrics))
+}

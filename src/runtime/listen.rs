@@ -1,0 +1,139 @@
+//! The listeners: TCP, TLS or a unix socket.
+
+use super::rules;
+use crate::actors::client_registry::Clients;
+use crate::config::settings::{Listener, Pem};
+use crate::http::front::{self, Front};
+use crate::http::{App as Shared, admin, public};
+use crate::telemetry::labels;
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer, middleware, web};
+use anyhow::{Context, anyhow, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A listener that is bound and not yet served.
+pub struct Bound {
+    /// Which one.
+    pub which: labels::Listener,
+    socket: Socket,
+    settings: Listener,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Bound {
+    /// Binds.
+    ///
+    /// # Errors
+    /// One line with the address and the fix.
+    pub fn bind(which: labels::Listener, settings: &Listener) -> anyhow::Result<Self> {
+        let socket = match settings.host.strip_prefix("unix:") {
+            Some(path) => Socket::Unix(unix(path, settings.socket.mode)?),
+            None => Socket::Tcp(tcp(which, settings)?),
+        };
+        Ok(Self { which, socket, settings: settings.clone() })
+    }
+
+    /// Where a local client reaches it.
+    pub fn url(&self) -> String {
+        let scheme = if self.settings.tls.enabled { "https" } else { "http" };
+        match &self.socket {
+            Socket::Unix(_) => self.settings.host.clone(),
+            Socket::Tcp(listener) => {
+                let port = listener.local_addr().map_or(self.settings.port, |a| a.port());
+                let host = match self.settings.host.as_str() {
+                    "" | "0.0.0.0" | "::" => "127.0.0.1",
+                    host => host,
+                };
+                format!("{scheme}://{host}:{port}")
+            }
+        }
+    }
+
+    /// Serves it. Each worker gets its own shelf of clients.
+    ///
+    /// # Errors
+    /// For certificates that cannot be read.
+    pub fn serve(self, app: Arc<Shared>, shutdown: Duration) -> anyhow::Result<Server> {
+        let (which, settings) = (self.which, self.settings.clone());
+        let tls = if settings.tls.enabled { Some(tls(&settings)?) } else { None };
+        let server = HttpServer::new(move || {
+            let front = Front {
+                listener: which,
+                log_health: settings.log_health,
+                cors: Rc::new(rules::cors(&settings.cors)),
+                terminated_by: settings.tls.enabled.then(|| settings.tls.allow_termination_from.clone().into()),
+            };
+            let clients = Clients::start(Arc::clone(&app.store), app.rotation.dead.clone(), Arc::clone(&app.metrics));
+            App::new()
+                .wrap(middleware::from_fn(front::pass))
+                .app_data(web::Data::from(Arc::clone(&app)))
+                .app_data(web::Data::new(clients))
+                .app_data(front)
+                .configure(match which {
+                    labels::Listener::Public => public::routes,
+                    labels::Listener::Admin => admin::routes,
+                })
+        })
+        .disable_signals()
+        .shutdown_timeout(shutdown.as_secs().max(1))
+        .client_request_timeout(Duration::from_secs(5))
+        .keep_alive(Duration::from_secs(75));
+        let server = match (self.socket, tls) {
+            (Socket::Unix(listener), _) => server.listen_uds(listener)?,
+            (Socket::Tcp(listener), Some(tls)) => server.listen_rustls_0_23(listener, tls)?,
+            (Socket::Tcp(listener), None) => server.listen(listener)?,
+        };
+        Ok(server.run())
+    }
+}
+
+fn tcp(which: labels::Listener, settings: &Listener) -> anyhow::Result<TcpListener> {
+    let host = if settings.host.is_empty() { "0.0.0.0" } else { &settings.host };
+    let name = which.as_str();
+    let listener = TcpListener::bind((host, settings.port)).map_err(|e| {
+        anyhow!("cannot listen on {host}:{} ({e}); stop what uses that port or set serve.{name}.port (SERVE_{}_PORT)", settings.port, name.to_uppercase())
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// A socket file of a process that is gone is in the way; one that answers belongs to somebody.
+fn unix(path: &str, mode: u32) -> anyhow::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        bail!("cannot listen on unix:{path}: another process does; choose another path");
+    }
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on unix:{path}"))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).with_context(|| format!("mode of {path}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn tls(settings: &Listener) -> anyhow::Result<rustls::ServerConfig> {
+    let (Some(cert), Some(key)) = (&settings.tls.cert, &settings.tls.key) else {
+        bail!("TLS is on without a certificate and a key; set serve.tls.cert.path and serve.tls.key.path");
+    };
+    let chain = CertificateDer::pem_slice_iter(&pem(cert)?).collect::<Result<Vec<_>, _>>().context("the TLS certificate")?;
+    let key = PrivateKeyDer::from_pem_slice(&pem(key)?).context("the TLS key")?;
+    Ok(rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?)
+}
+
+fn pem(of: &Pem) -> anyhow::Result<Vec<u8>> {
+    match of {
+        Pem::Path(path) => std::fs::read(path).with_context(|| format!("cannot read {path}")),
+        Pem::Base64(text) => STANDARD.decode(&**text).context("the PEM is not base64"),
+    }
+}

@@ -1,0 +1,196 @@
+//! Boot order, signals, shutdown order. Called by `cli` alone.
+
+mod boot;
+mod listen;
+mod rules;
+mod system;
+
+use crate::config::Settings;
+use crate::store;
+use crate::telemetry::{self, labels};
+use anyhow::{Context, anyhow, bail};
+use listen::Bound;
+use std::thread::JoinHandle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+pub use crate::store::Migration as MigrationPlan;
+
+/// Which listeners to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Both.
+    All,
+    /// The public one.
+    Public,
+    /// The admin one.
+    Admin,
+}
+
+impl Which {
+    const fn listeners(self) -> &'static [labels::Listener] {
+        match self {
+            Self::All => &[labels::Listener::Public, labels::Listener::Admin],
+            Self::Public => &[labels::Listener::Public],
+            Self::Admin => &[labels::Listener::Admin],
+        }
+    }
+}
+
+/// A server on a thread of its own.
+pub struct Running {
+    /// Where the public listener answers; empty when it is not served.
+    pub public_url: String,
+    /// Where the admin listener answers; empty when it is not served.
+    pub admin_url: String,
+    stop: CancellationToken,
+    thread: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    /// Waits until a signal, or the death of a part of it, ends the server.
+    ///
+    /// # Errors
+    /// When it did not end as it should.
+    pub fn wait(self) -> anyhow::Result<()> {
+        self.thread.join().map_err(|_| anyhow!("the server panicked"))?
+    }
+
+    /// Stops the server as a signal does, and waits for its end.
+    pub fn stop(self) {
+        self.stop.cancel();
+        let _ = self.wait();
+    }
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// One line with the cause.
+pub fn serve(settings: Settings, which: Which) -> anyhow::Result<()> {
+    start(settings, which)?.wait()
+}
+
+/// Starts a server and returns when its listeners answer.
+///
+/// # Errors
+/// One line with the cause: a port in use, a database of another kind.
+pub fn start(settings: Settings, which: Which) -> anyhow::Result<Running> {
+    // Another provider may have been installed by a test of the same process: both are ours.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (told, up) = std::sync::mpsc::channel();
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let thread = std::thread::Builder::new().name("signet".to_owned()).spawn(move || {
+        actix_web::rt::System::new().block_on(live(settings, which, token, told))
+    })?;
+    match up.recv() {
+        Ok((public_url, admin_url)) => Ok(Running { public_url, admin_url, stop, thread }),
+        Err(_) => match thread.join() {
+            Ok(Err(error)) => Err(error),
+            _ => bail!("the server ended before it was up"),
+        },
+    }
+}
+
+type Told = std::sync::mpsc::Sender<(String, String)>;
+
+async fn live(settings: Settings, which: Which, stop: CancellationToken, told: Told) -> anyhow::Result<()> {
+    let guard = telemetry::init(&rules::telemetry(&settings))?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let bound = bind(&settings, which)?;
+    let url = |listener| bound.iter().find(|b| b.which == listener).map(Bound::url).unwrap_or_default();
+    let urls = (url(labels::Listener::Public), url(labels::Listener::Admin));
+    let up = boot::up(&settings).await?;
+    let mut handles = Vec::new();
+    for listener in bound {
+        let (name, at) = (listener.which.as_str(), listener.url());
+        let server = listener.serve(up.app.clone(), settings.serve.shutdown_timeout)?;
+        handles.push(server.handle());
+        actix_web::rt::spawn(server);
+        tracing::info!("Setting up http server on {at} ({name})");
+    }
+    let mut ends = Ends::new()?;
+    let _ = told.send(urls);
+    let died = tokio::select! {
+        () = ends.signalled() => false,
+        () = stop.cancelled() => false,
+        () = up.app.rotation.dead.cancelled() => true,
+    };
+    drain(&settings, &up, &mut ends, handles).await;
+    up.down().await;
+    let _ = tokio::task::spawn_blocking(move || guard.shutdown()).await;
+    if died { bail!("a part of the server died; see the log") } else { Ok(()) }
+}
+
+fn bind(settings: &Settings, which: Which) -> anyhow::Result<Vec<Bound>> {
+    let of = |l: &labels::Listener| match l {
+        labels::Listener::Public => Bound::bind(*l, &settings.serve.public),
+        labels::Listener::Admin => Bound::bind(*l, &settings.serve.admin),
+    };
+    which.listeners().iter().map(of).collect()
+}
+
+/// Readiness first, then the time that load balancers need to notice, then no new connections and an end to the
+/// requests under way. Every answer on the way says `Connection: close`. A second signal ends it all at once.
+async fn drain(settings: &Settings, up: &boot::Up, ends: &mut Ends, handles: Vec<actix_web::dev::ServerHandle>) {
+    up.app.rotation.drain();
+    up.app.metrics.draining();
+    tracing::info!("stopping: not ready from now on");
+    let orderly = async {
+        tokio::time::sleep(settings.serve.drain_delay).await;
+        futures_util::future::join_all(handles.iter().map(|h| h.stop(true))).await;
+    };
+    tokio::select! {
+        () = orderly => {}
+        () = ends.signalled() => {
+            tracing::warn!("a second signal: stopping at once");
+            futures_util::future::join_all(handles.iter().map(|h| h.stop(false))).await;
+        }
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Ends {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+}
+
+impl Ends {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    async fn signalled(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+/// Applies pending migrations after `ask` agreed to the plan; the plan as it is then.
+///
+/// # Errors
+/// One line with the cause.
+pub fn migrate(dsn: &str, mut ask: impl FnMut(&[MigrationPlan]) -> bool + Send) -> anyhow::Result<Vec<MigrationPlan>> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Ok(short_lived()?.block_on(store::migrate(dsn, &mut ask))?)
+}
+
+/// Every migration that this binary knows, and whether the database has it.
+///
+/// # Errors
+/// One line with the cause.
+pub fn migration_status(dsn: &str) -> anyhow::Result<Vec<MigrationPlan>> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Ok(short_lived()?.block_on(store::migration_status(dsn))?)
+}
+
+fn short_lived() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.context("cannot start a runtime")
+}
+

@@ -1,0 +1,153 @@
+//! From settings to the plain values that each room takes.
+
+use crate::actors::key_manager::KeyPolicy;
+use crate::config::Settings;
+use crate::config::settings::{self, HasherSetting, HookIn, ScopeClaim};
+use crate::crypto::secret_hash::Hasher;
+use crate::domain::client_metadata::MetadataRules;
+use crate::domain::grant::client_credentials;
+use crate::domain::key_ring::Policy;
+use crate::domain::scope::ScopeStrategy;
+use crate::domain::token::jwt::{self, JwtRules};
+use crate::http::cors::Cors;
+use crate::http::hook::HookTarget;
+use crate::http::outbound::Reach;
+use crate::http::public::well_known::Discovery;
+use crate::http::Rules;
+use crate::telemetry::{LogFormat, TelemetrySettings};
+use anyhow::anyhow;
+
+/// The rules of the handlers.
+pub fn rules(of: &Settings) -> Rules {
+    let public_url = of.urls.public.trim_end_matches('/').to_owned();
+    Rules {
+        issuer: of.urls.issuer.clone(),
+        discovery: discovery(of),
+        metadata: MetadataRules {
+            subject_types: of.oidc.subject_types.clone(),
+            default_scope: of.oidc.dcr_default_scope.clone(),
+            disallow_private_ip_ranges: of.clients.disallow_private_ip_ranges,
+        },
+        assertion_audiences: assertion_audiences(of, &public_url),
+        scope_strategy: scope_strategy(of),
+        client_credentials: client_credentials::Rules {
+            strategy: scope_strategy(of),
+            default_scope: of.oauth2.cc_default_scope,
+            lifespan: of.ttl.access_token,
+        },
+        access_token_jwt: of.strategies.access_token_jwt,
+        jwt: jwt_rules(of),
+        encrypt_sessions: of.oauth2.encrypt_sessions_at_rest,
+        expose_internal_errors: of.oauth2.expose_internal_errors,
+        token_hook: of.oauth2.token_hook.as_ref().map(hook),
+        version: format!("v{}", env!("CARGO_PKG_VERSION")),
+        public_url,
+    }
+}
+
+fn scope_strategy(of: &Settings) -> ScopeStrategy {
+    if of.strategies.scope_exact { ScopeStrategy::Exact } else { ScopeStrategy::Wildcard }
+}
+
+/// The token endpoint by every name it has, and the issuer (RFC 7523bis).
+fn assertion_audiences(of: &Settings, public_url: &str) -> Vec<String> {
+    let issuer = &of.urls.issuer;
+    let mut all = vec![issuer.clone(), format!("{public_url}/oauth2/token"), format!("{}/oauth2/token", issuer.trim_end_matches('/'))];
+    all.extend(of.webfinger.token_url.clone());
+    all
+}
+
+fn jwt_rules(of: &Settings) -> JwtRules {
+    JwtRules {
+        scope_claim: match of.strategies.jwt_scope_claim {
+            ScopeClaim::List => jwt::ScopeClaim::List,
+            ScopeClaim::String => jwt::ScopeClaim::Text,
+            ScopeClaim::Both => jwt::ScopeClaim::Both,
+        },
+        exclude_not_before: of.oauth2.exclude_not_before_claim,
+        allowed_top_level: of.oauth2.allowed_top_level_claims.clone(),
+        mirror_top_level: of.oauth2.mirror_top_level_claims,
+        preserve_ext: of.oauth2.preserve_ext_claims,
+    }
+}
+
+fn discovery(of: &Settings) -> Discovery {
+    let from = &of.webfinger;
+    Discovery {
+        auth_url: from.auth_url.clone(),
+        token_url: from.token_url.clone(),
+        jwks_url: from.jwks_url.clone(),
+        userinfo_url: from.userinfo_url.clone(),
+        device_authorization_url: from.device_authorization_url.clone(),
+        client_registration_url: from.client_registration_url.clone(),
+        supported_claims: from.supported_claims.clone(),
+        supported_scope: from.supported_scope.clone(),
+        subject_types: of.oidc.subject_types.clone(),
+    }
+}
+
+fn hook(of: &settings::Hook) -> HookTarget {
+    let header = of.auth.as_ref().map(|auth| match auth.in_ {
+        HookIn::Header => (auth.name.clone(), auth.value.to_string()),
+        HookIn::Cookie => ("Cookie".to_owned(), format!("{}={}", auth.name, &*auth.value)),
+    });
+    HookTarget { url: of.url.clone(), header }
+}
+
+/// How far calls to registered addresses may reach.
+pub fn reach(of: &Settings) -> Reach {
+    Reach { public_only: of.clients.disallow_private_ip_ranges, exceptions: of.clients.private_ip_exception_urls.clone() }
+}
+
+/// How new client secrets are hashed.
+pub const fn hasher(of: &Settings) -> Hasher {
+    match of.oauth2.hasher {
+        HasherSetting::Pbkdf2(iterations) => Hasher::Pbkdf2 { iterations },
+        HasherSetting::Bcrypt(cost) => Hasher::Bcrypt { cost },
+    }
+}
+
+/// How our own keys are made and rotated.
+///
+/// # Errors
+/// For an algorithm that does not exist.
+pub fn key_policy(of: &Settings) -> anyhow::Result<KeyPolicy> {
+    Ok(KeyPolicy {
+        alg: of.keys.algorithm.parse().map_err(|_| anyhow!("keys.algorithm: {} is not an algorithm", of.keys.algorithm))?,
+        rsa_bits: usize::from(of.keys.rsa_bits),
+        rotation: Policy {
+            rotation_interval: of.keys.rotation_interval,
+            publish_lead: of.keys.publish_lead,
+            longest_token: of.ttl.access_token.max(of.ttl.id_token),
+        },
+        broadcast: of.webfinger.broadcast_keys.clone(),
+    })
+}
+
+/// Cross-origin rules of a listener.
+pub fn cors(of: &settings::Cors) -> Cors {
+    Cors {
+        enabled: of.enabled,
+        origins: of.allowed_origins.clone(),
+        methods: of.allowed_methods.clone(),
+        headers: of.allowed_headers.clone(),
+        exposed: of.exposed_headers.clone(),
+        credentials: of.allow_credentials,
+        max_age: of.max_age,
+    }
+}
+
+/// Log and traces.
+pub fn telemetry(of: &Settings) -> TelemetrySettings {
+    TelemetrySettings {
+        level: of.log.level.clone(),
+        format: match of.log.format {
+            settings::LogFormat::Json => LogFormat::Json,
+            settings::LogFormat::JsonPretty => LogFormat::JsonPretty,
+            settings::LogFormat::Text => LogFormat::Text,
+        },
+        otlp_endpoint: of.tracing.otlp_endpoint.clone(),
+        service_name: of.tracing.service_name.clone(),
+        sampling_ratio: of.tracing.sampling_ratio,
+    }
+}
