@@ -78,8 +78,12 @@ pub struct Answer {
 
 /// What the server refused, with its own words.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}\nFailed to execute API request, see error above.")]
-pub struct Refused(String);
+#[error("{told}\nFailed to execute API request, see error above.")]
+pub struct Refused {
+    /// The status; `None` when nothing answered.
+    pub status: Option<u16>,
+    told: String,
+}
 
 /// A server and the way to it.
 pub struct Api {
@@ -95,16 +99,22 @@ impl Api {
     /// When no endpoint is given, or a flag does not parse.
     pub fn open(flags: &ApiFlags, side: Side, spelling: Spelling) -> anyhow::Result<Self> {
         let base = endpoint(flags.endpoint.as_deref(), side, spelling, |name| std::env::var(name).ok())?;
-        let http = reqwest::Client::builder()
+        let http = client()
             .default_headers(headers(flags)?)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_secs(60))
-            .user_agent(concat!("signet/", env!("CARGO_PKG_VERSION")))
             .tls_danger_accept_invalid_certs(flags.skip_tls_verify)
             .build()?;
         let unasked = if spelling == Spelling::V1 { Duration::from_secs(60) } else { Duration::ZERO };
         Ok(Self { http, base, patience: flags.fail_after.unwrap_or(unasked) })
+    }
+
+    /// A server in this process, at a base URL.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn at(base: &str) -> anyhow::Result<Self> {
+        // A proxy that the environment names must not see what stays on loopback.
+        let http = client().no_proxy().build()?;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), patience: Duration::ZERO })
     }
 
     /// Calls `base/segments…?query`.
@@ -150,11 +160,19 @@ impl Api {
                         "error_description": format!("No answer from {}: {}", self.base, root_cause(&error)),
                         "error_hint": "Is the server running, and is this its address? Give it with --endpoint.",
                     });
-                    return Err(Refused(pretty(&told)).into());
+                    return Err(Refused { status: None, told: pretty(&told) }.into());
                 }
             }
         }
     }
+}
+
+fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(10))
+        .timeout(Duration::from_secs(60))
+        .user_agent(concat!("signet/", env!("CARGO_PKG_VERSION")))
 }
 
 async fn read(response: reqwest::Response) -> anyhow::Result<Answer> {
@@ -166,7 +184,7 @@ async fn read(response: reqwest::Response) -> anyhow::Result<Answer> {
             Ok(value) => pretty(&value),
             Err(_) => format!("HTTP {status}: {}", String::from_utf8_lossy(&bytes).trim()),
         };
-        return Err(Refused(told).into());
+        return Err(Refused { status: Some(status.as_u16()), told }.into());
     }
     let value = if bytes.is_empty() {
         Value::Null

@@ -8,7 +8,14 @@ pub const FIRST_SCREEN: &str = "\
 
 {usage-heading} {usage}
 
+New here? This starts a server on your machine and shows a token issued, checked and revoked:
+
+  signet quickstart
+
 Server
+  quickstart   a server for development, and the main steps shown on it
+  serve        start the server: all, public or admin
+  migrate      bring a database to this release's schema
   config       show or check the configuration
   version      print version, git hash and build time
   completion   print a completion script for a shell
@@ -33,6 +40,11 @@ Options
 {options}
 
 `help COMMAND` or `COMMAND --help` tells more, with an example for each.";
+
+/// The first screen in the name that the program was started by.
+pub fn first_screen(name: &str) -> String {
+    FIRST_SCREEN.replace("signet quickstart", &format!("{name} quickstart"))
+}
 
 /// Lets the examples speak of the name that the program was started by.
 pub fn speaking_of(command: clap::Command, name: &'static str) -> clap::Command {
@@ -88,6 +100,14 @@ examples! {
     TOKEN_REVOKE: "signet token revoke --client-id some-consumer --client-secret some-secret \\",
         "    --endpoint http://127.0.0.1:4444 \"$TOKEN\"";
     TOKEN_DELETE: "signet token delete some-consumer --endpoint http://127.0.0.1:4445";
+    QUICKSTART: "signet quickstart --data-dir ./demo --exit";
+    SERVE: "SECRETS_SYSTEM=$(openssl rand -hex 32) DSN=postgres://user:password@localhost/database \\",
+        "    URLS_SELF_ISSUER=https://auth.example.com/ signet serve all";
+    SERVE_PUBLIC: "signet serve public -c config.yaml";
+    SERVE_ADMIN: "signet serve admin -c config.yaml";
+    MIGRATE: "signet migrate sql --yes postgres://user:password@localhost/database";
+    MIGRATE_STATUS: "signet migrate status -e --block";
+    MIGRATE_DOWN: "signet migrate sql status -e";
     CONFIG: "signet config validate -c config.yaml";
     CONFIG_STATUS: "signet config status -c config.yaml --format json-pretty";
     COMPLETION: "source <(signet completion bash)";

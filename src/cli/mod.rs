@@ -10,7 +10,11 @@ mod completion;
 mod config;
 mod help;
 mod keys;
+mod migrate;
 mod output;
+mod quickstart;
+mod quickstart_folder;
+mod serve;
 mod tokens;
 mod version;
 
@@ -32,6 +36,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// A server for development, and the main steps shown on it
+    #[command(after_help = help::QUICKSTART)]
+    Quickstart(quickstart::Quickstart),
+    /// Start the server
+    #[command(subcommand, after_help = help::SERVE)]
+    Serve(serve::Serve),
+    /// Bring a database to this release's schema
+    #[command(subcommand, after_help = help::MIGRATE)]
+    Migrate(migrate::Migrate),
     /// Create a client or a key
     #[command(subcommand, after_help = help::CREATE)]
     Create(Create),
@@ -246,12 +259,15 @@ fn program_name(first: Option<&OsString>) -> &'static str {
 }
 
 fn tree(name: &'static str) -> clap::Command {
-    help::speaking_of(Cli::command().help_template(help::FIRST_SCREEN), name).name(name).bin_name(name)
+    help::speaking_of(Cli::command().help_template(help::first_screen(name)), name).name(name).bin_name(name)
 }
 
 fn execute(command: Command, name: &'static str) -> anyhow::Result<()> {
     match command {
         Command::Completion(args) => args.print(tree(name), name),
+        Command::Quickstart(args) => quickstart::run(&args, name),
+        Command::Serve(command) => serve::run(command),
+        Command::Migrate(command) => migrate::run(command),
         Command::Config(command) => config::run(command),
         Command::Version => version::print(),
         remote => {
@@ -292,7 +308,12 @@ async fn call(command: Command) -> anyhow::Result<()> {
         Command::Token(TokenV1::Introspect(args)) => tokens::introspect(args, V1).await,
         Command::Token(TokenV1::Revoke(args)) => tokens::revoke(args, V1).await,
         Command::Token(TokenV1::Delete(args)) => tokens::delete(args, V1).await,
-        Command::Completion(_) | Command::Config(_) | Command::Version => Ok(()),
+        Command::Quickstart(_)
+        | Command::Serve(_)
+        | Command::Migrate(_)
+        | Command::Config(_)
+        | Command::Completion(_)
+        | Command::Version => Ok(()),
     }
 }
 
@@ -337,6 +358,16 @@ mod tests {
             "signet token introspect --client-id a --client-secret b --endpoint http://h:4445 -token",
             "signet create oauth2-client --skip-consent --skip-logout-consent=false --format jsonpath=$.client_id",
             "signet ls oauth2-clients -q --page-size 3",
+            "signet migrate sql --yes postgres://u:p@h/d?sslmode=disable",
+            "signet migrate sql -e -y",
+            "signet migrate sql up postgres://h/d -y",
+            "signet migrate sql status -e",
+            "signet migrate sql down postgres://h/d --steps 1",
+            "signet migrate status --block -e",
+            "signet serve all --dangerous-force-http",
+            "signet serve all -c a.yaml --config b.yaml --dev --sqa-opt-out",
+            "signet serve public --dangerous-allow-insecure-redirect-urls=http://a,http://b --disable-telemetry",
+            "signet quickstart --data-dir d --public-port 1 --admin-port 2 --exit",
             "signet keys create set key -a ES256 -u sig",
             "signet import jwk set file.json kid",
             "signet delete access-tokens id",

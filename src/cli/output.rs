@@ -89,6 +89,11 @@ impl Show {
         }
     }
 
+    /// The table alone, as text.
+    pub fn table(headers: &[&str], rows: &[Row]) -> String {
+        list_table(headers, rows)
+    }
+
     /// Prints ids: a JSON string for one, an array for several, a line each otherwise.
     ///
     /// # Errors
