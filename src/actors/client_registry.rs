@@ -57,7 +57,15 @@ impl Clients {
         let shelf: Shelf = Rc::new(RefCell::new(LruCache::new(SHELF_SIZE)));
         let changes = store.changes();
         let alive = Alive::new(dead, labels::Actor::ClientRegistry, Arc::clone(&metrics));
-        let addr = ClientRegistry { store, shelf: Rc::clone(&shelf), waiting: HashMap::new(), generation: 0, changes: Some(changes), alive }.start();
+        let addr = ClientRegistry {
+            store,
+            shelf: Rc::clone(&shelf),
+            waiting: HashMap::new(),
+            generation: 0,
+            changes: Some(changes),
+            alive,
+        }
+        .start();
         Self { shelf, registry: Mailbox::new(addr, labels::Actor::ClientRegistry, TICKETS, PATIENCE, metrics) }
     }
 
@@ -144,7 +152,8 @@ impl ClientRegistry {
 /// # Errors
 /// [`StoreError::Corrupt`] when the document is not a client's.
 pub fn parse(record: &ClientRecord) -> Result<Arc<RegisteredClient>, StoreError> {
-    let client = Client::from_document(&record.document).map_err(|e| StoreError::Corrupt(format!("client document: {e}")))?;
+    let client =
+        Client::from_document(&record.document).map_err(|e| StoreError::Corrupt(format!("client document: {e}")))?;
     Ok(Arc::new(RegisteredClient {
         client,
         secret_hash: record.secret_hash.clone(),

@@ -29,7 +29,14 @@ pub struct Janitor {
 
 impl Janitor {
     /// Sweeps every `interval`, at most `batch` rows of each kind at a time.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, interval: Duration, batch: usize, alive: Alive) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        interval: Duration,
+        batch: usize,
+        alive: Alive,
+    ) -> Self {
         metrics.register_janitor_tables(&["access_token", "assertion_jti", "token_family"]);
         Self { store, clock, metrics, interval, batch, alive }
     }
@@ -55,7 +62,9 @@ impl Janitor {
                 self.metrics.janitor_deleted("token_family", n.families);
                 #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit a float")]
                 self.metrics.janitor_swept(self.clock.now().secs() as f64, took.as_secs_f64());
-                let full = [n.access_tokens, n.jtis, n.families].iter().any(|c| usize::try_from(*c).unwrap_or(usize::MAX) >= self.batch);
+                let full = [n.access_tokens, n.jtis, n.families]
+                    .iter()
+                    .any(|c| usize::try_from(*c).unwrap_or(usize::MAX) >= self.batch);
                 if full { BREATH } else { self.interval }
             }
             Ok(Sweep::Elsewhere) => {

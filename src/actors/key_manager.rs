@@ -87,10 +87,15 @@ impl Keys {
 
     fn export(&self, ring: &KeyRing) {
         let now = self.clock.now();
-        for (name, label) in [(ID_TOKEN_SET, labels::KeySet::IdToken), (ACCESS_TOKEN_SET, labels::KeySet::AccessToken)] {
+        for (name, label) in [(ID_TOKEN_SET, labels::KeySet::IdToken), (ACCESS_TOKEN_SET, labels::KeySet::AccessToken)]
+        {
             self.vault.metrics.jwk_active(label, i64::try_from(ring.metas(name).len()).unwrap_or(i64::MAX));
             if let Some(key) = ring.signer(name, now) {
-                let age = ring.metas(name).iter().find(|m| m.kid == key.kid()).map_or(Duration::ZERO, |m| now.since(m.created_at));
+                let age = ring
+                    .metas(name)
+                    .iter()
+                    .find(|m| m.kid == key.kid())
+                    .map_or(Duration::ZERO, |m| now.since(m.created_at));
                 self.vault.metrics.jwk_age(label, labels::Alg::from_name(key.alg().as_str()), age.as_secs_f64());
             }
         }
@@ -107,7 +112,9 @@ fn changes(set: &str, rows: &[KeyRow], now: Timestamp, policy: &Policy, mut fres
     step(&metas(rows, set), now, policy)
         .into_iter()
         .filter_map(|s| match s {
-            Step::Create { activates_at } => fresh.take().map(|row| KeyChange::Put(KeyRow { created_at: now, activates_at, ..row })),
+            Step::Create { activates_at } => {
+                fresh.take().map(|row| KeyChange::Put(KeyRow { created_at: now, activates_at, ..row }))
+            }
             Step::Retire { kid, at } => Some(KeyChange::Retire { set: set_name(), kid, at }),
             Step::Delete { kid } => Some(KeyChange::Delete { set: set_name(), kid }),
         })
@@ -197,7 +204,10 @@ impl KeyManager {
     }
 
     /// Does some work, then takes a turn and publishes, then answers: who asked sees his own change.
-    fn then_publish<T: 'static>(&self, work: impl Future<Output = Result<T, KeyError>> + 'static) -> AtomicResponse<Self, Result<T, KeyError>> {
+    fn then_publish<T: 'static>(
+        &self,
+        work: impl Future<Output = Result<T, KeyError>> + 'static,
+    ) -> AtomicResponse<Self, Result<T, KeyError>> {
         let keys = self.keys.clone();
         let all = async move {
             let done = work.await;

@@ -33,7 +33,12 @@ pub struct KeyRing {
 
 /// What the rules look at of a row.
 pub fn meta(row: &KeyRow) -> KeyMeta {
-    KeyMeta { kid: row.kid.clone(), created_at: row.created_at, activates_at: row.activates_at, retires_at: row.retires_at }
+    KeyMeta {
+        kid: row.kid.clone(),
+        created_at: row.created_at,
+        activates_at: row.activates_at,
+        retires_at: row.retires_at,
+    }
 }
 
 impl KeyRing {
@@ -47,7 +52,11 @@ impl KeyRing {
                 continue;
             }
             public.push(jwk.public());
-            let set = ring.sets.entry(row.set.clone()).or_insert_with(|| Set { metas: Vec::new(), signers: HashMap::new(), verifiers: HashMap::new() });
+            let set = ring.sets.entry(row.set.clone()).or_insert_with(|| Set {
+                metas: Vec::new(),
+                signers: HashMap::new(),
+                verifiers: HashMap::new(),
+            });
             if let Ok(key) = VerifyingKey::from_jwk(&jwk.public()) {
                 set.verifiers.insert(row.kid.clone(), key);
             }

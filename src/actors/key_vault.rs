@@ -76,10 +76,19 @@ impl KeyVault {
     ///
     /// # Errors
     /// [`KeyError`] without randomness.
-    pub fn seal(&self, set: &str, key: &Jwk, created_at: Timestamp, activates_at: Timestamp) -> Result<KeyRow, KeyError> {
+    pub fn seal(
+        &self,
+        set: &str,
+        key: &Jwk,
+        created_at: Timestamp,
+        activates_at: Timestamp,
+    ) -> Result<KeyRow, KeyError> {
         let kid = key.kid().unwrap_or_default().to_owned();
         let plain = zeroize::Zeroizing::new(serde_json::to_vec(key).map_err(|e| KeyError::Internal(e.to_string()))?);
-        let sealed = self.sealer.seal(&self.entropy.bytes()?, &place(set, &kid), &plain).map_err(|e| KeyError::Internal(e.to_string()))?;
+        let sealed = self
+            .sealer
+            .seal(&self.entropy.bytes()?, &place(set, &kid), &plain)
+            .map_err(|e| KeyError::Internal(e.to_string()))?;
         let alg = key.alg().unwrap_or_default().to_owned();
         Ok(KeyRow { set: set.to_owned(), kid, alg, sealed, created_at, activates_at, retires_at: None })
     }

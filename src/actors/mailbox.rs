@@ -200,7 +200,8 @@ mod tests {
         let (dead, metrics) = (CancellationToken::new(), Metrics::new("test").unwrap());
         let (d, m) = (dead.clone(), Arc::clone(&metrics));
         let arbiter = actix::Arbiter::new();
-        let addr = Slow::start_in_arbiter(&arbiter.handle(), move |_| Slow(Alive::new(d, labels::Actor::TokenIssuer, m)));
+        let addr =
+            Slow::start_in_arbiter(&arbiter.handle(), move |_| Slow(Alive::new(d, labels::Actor::TokenIssuer, m)));
         let mailbox = Mailbox::new(addr, labels::Actor::TokenIssuer, 1, Duration::from_secs(2), metrics);
         assert!(mailbox.ask(Boom).await.is_err());
         dead.cancelled().await;

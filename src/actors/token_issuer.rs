@@ -88,7 +88,8 @@ async fn commit(store: Arc<dyn Store>, batch: Vec<Waiting>) {
         Err(_) => {
             for waiting in batch {
                 let one = store.write_tokens(std::slice::from_ref(&waiting.write)).await;
-                let verdict = one.and_then(|v| v.first().copied().ok_or_else(|| StoreError::Corrupt("no verdict".to_owned())));
+                let verdict =
+                    one.and_then(|v| v.first().copied().ok_or_else(|| StoreError::Corrupt("no verdict".to_owned())));
                 let _ = waiting.reply.send(verdict);
             }
         }
@@ -106,7 +107,9 @@ impl Handler<Admitted<Commit>> for TokenIssuer {
         let (reply, answer) = oneshot::channel();
         self.queue.push(Waiting { write: m.msg.0, reply, _ticket: m.ticket });
         self.flush(ctx);
-        Box::pin(async move { answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the issuer ended".to_owned()))) })
+        Box::pin(
+            async move { answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the issuer ended".to_owned()))) },
+        )
     }
 }
 

@@ -99,10 +99,8 @@ impl Api {
     /// When no endpoint is given, or a flag does not parse.
     pub fn open(flags: &ApiFlags, side: Side, spelling: Spelling) -> anyhow::Result<Self> {
         let base = endpoint(flags.endpoint.as_deref(), side, spelling, |name| std::env::var(name).ok())?;
-        let http = client()
-            .default_headers(headers(flags)?)
-            .tls_danger_accept_invalid_certs(flags.skip_tls_verify)
-            .build()?;
+        let http =
+            client().default_headers(headers(flags)?).tls_danger_accept_invalid_certs(flags.skip_tls_verify).build()?;
         let unasked = if spelling == Spelling::V1 { Duration::from_secs(60) } else { Duration::ZERO };
         Ok(Self { http, base, patience: flags.fail_after.unwrap_or(unasked) })
     }

@@ -108,7 +108,8 @@ impl Database {
             (Some(dsn), _) if !dsn.is_empty() => Ok(dsn.clone()),
             (_, true) => {
                 // Only the DSN is used, so the checks on everything else are those of development.
-                let sources = Sources { files: self.config.clone(), env: environment(), flags: Vec::new(), mode: Mode::Dev };
+                let sources =
+                    Sources { files: self.config.clone(), env: environment(), flags: Vec::new(), mode: Mode::Dev };
                 let settings = config::load(&sources).map_err(|faults| refused(&faults))?;
                 Ok(settings.dsn.to_string())
             }

@@ -202,7 +202,10 @@ impl Tour<'_> {
     async fn revoke(&self, token: &str) -> anyhow::Result<()> {
         let public = self.running.public_url.trim_end_matches('/');
         say("4. Revoke it")?;
-        say(&format!("$ curl -s -u \"{CLIENT}:$(cat '{}')\" -d token={token} {public}/oauth2/revoke", self.secret_file))?;
+        say(&format!(
+            "$ curl -s -u \"{CLIENT}:$(cat '{}')\" -d token={token} {public}/oauth2/revoke",
+            self.secret_file
+        ))?;
         let form = [("token", token)];
         let body = Body::Form(&form, Some((CLIENT, &self.secret)));
         let answer = self.public.call(Method::POST, &["oauth2", "revoke"], &[], body).await?;

@@ -26,7 +26,10 @@ impl Folder {
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let path = std::path::absolute(path)?;
         let unusable = || {
-            format!("the data folder {} cannot be written; mend its permissions or choose another with --data-dir", path.display())
+            format!(
+                "the data folder {} cannot be written; mend its permissions or choose another with --data-dir",
+                path.display()
+            )
         };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(unusable)?;
         let folder = Self { path: path.clone() };
@@ -62,7 +65,9 @@ impl Folder {
         let path = self.path.join("signet.sqlite");
         let path = path.to_str().context("the data folder's path is not UTF-8; choose another with --data-dir")?;
         if path.contains(['?', '#', '%']) {
-            bail!("the data folder's path holds one of ? # %, which a database URL cannot; choose another with --data-dir");
+            bail!(
+                "the data folder's path holds one of ? # %, which a database URL cannot; choose another with --data-dir"
+            );
         }
         Ok(format!("sqlite://{path}"))
     }
@@ -79,7 +84,9 @@ impl Folder {
     pub fn secret(&self, name: &str) -> anyhow::Result<(String, bool)> {
         match fs::read_to_string(self.file(name)) {
             Ok(text) if text.trim().len() >= 32 => Ok((text.trim().to_owned(), false)),
-            Ok(_) => bail!("{} is damaged; restore it, or use another folder with --data-dir", self.file(name).display()),
+            Ok(_) => {
+                bail!("{} is damaged; restore it, or use another folder with --data-dir", self.file(name).display())
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let mut bytes = [0_u8; 32];
                 getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;

@@ -81,7 +81,8 @@ pub fn signer(keys: &[KeyMeta], now: Timestamp) -> Option<&KeyMeta> {
 
 /// What to do now. Applying the steps and asking again gives nothing new.
 pub fn step(keys: &[KeyMeta], now: Timestamp, policy: &Policy) -> Vec<Step> {
-    let mut steps: Vec<Step> = keys.iter().filter(|k| !k.is_published(now)).map(|k| Step::Delete { kid: k.kid.clone() }).collect();
+    let mut steps: Vec<Step> =
+        keys.iter().filter(|k| !k.is_published(now)).map(|k| Step::Delete { kid: k.kid.clone() }).collect();
     let Some(current) = keys.iter().filter(|k| k.may_sign(now)).max_by_key(|k| k.rank()) else {
         if !keys.iter().any(|k| k.retires_at.is_none()) {
             steps.push(Step::Create { activates_at: now });
@@ -91,7 +92,8 @@ pub fn step(keys: &[KeyMeta], now: Timestamp, policy: &Policy) -> Vec<Step> {
     let over = current.activates_at.plus(policy.longest_token).plus(SKEW).max(now);
     let older = |k: &&KeyMeta| k.kid != current.kid && k.retires_at.is_none() && k.rank() < current.rank();
     steps.extend(keys.iter().filter(older).map(|k| Step::Retire { kid: k.kid.clone(), at: over }));
-    let due = policy.rotation_interval > Duration::ZERO && now.since(current.activates_at) + policy.publish_lead >= policy.rotation_interval;
+    let due = policy.rotation_interval > Duration::ZERO
+        && now.since(current.activates_at) + policy.publish_lead >= policy.rotation_interval;
     let waiting = keys.iter().any(|k| k.retires_at.is_none() && k.activates_at > now);
     if due && !waiting {
         steps.push(Step::Create { activates_at: now.plus(policy.publish_lead) });
@@ -107,7 +109,11 @@ mod tests {
     const DAY: u64 = 86_400;
 
     fn policy() -> Policy {
-        Policy { rotation_interval: Duration::from_secs(90 * DAY), publish_lead: Duration::from_secs(DAY), longest_token: Duration::from_secs(3600) }
+        Policy {
+            rotation_interval: Duration::from_secs(90 * DAY),
+            publish_lead: Duration::from_secs(DAY),
+            longest_token: Duration::from_secs(3600),
+        }
     }
 
     fn apply(keys: &mut Vec<KeyMeta>, steps: Vec<Step>, now: Timestamp, made: &mut u32) {
@@ -117,7 +123,9 @@ mod tests {
                     *made += 1;
                     keys.push(KeyMeta { kid: format!("k{made}"), created_at: now, activates_at, retires_at: None });
                 }
-                Step::Retire { kid, at } => keys.iter_mut().filter(|k| k.kid == kid).for_each(|k| k.retires_at = Some(at)),
+                Step::Retire { kid, at } => {
+                    keys.iter_mut().filter(|k| k.kid == kid).for_each(|k| k.retires_at = Some(at))
+                }
                 Step::Delete { kid } => keys.retain(|k| k.kid != kid),
             }
         }
@@ -150,7 +158,12 @@ mod tests {
     #[test]
     fn an_operators_key_signs_after_the_lead_and_the_old_one_retires() {
         let now = Timestamp::from_secs(1_000_000);
-        let key = |kid: &str, at: Timestamp| KeyMeta { kid: kid.to_owned(), created_at: at, activates_at: at, retires_at: None };
+        let key = |kid: &str, at: Timestamp| KeyMeta {
+            kid: kid.to_owned(),
+            created_at: at,
+            activates_at: at,
+            retires_at: None,
+        };
         let mut keys = vec![key("old", now), KeyMeta { activates_at: now.plus(ON_DEMAND_LEAD), ..key("new", now) }];
         assert_eq!(signer(&keys, now).map(|k| k.kid.as_str()), Some("old"));
         assert!(step(&keys, now, &policy()).is_empty());

@@ -48,14 +48,21 @@ pub fn credential(request: &HttpRequest, form: &Form) -> Result<Credential, OAut
 ///
 /// # Errors
 /// `invalid_client`, `invalid_request`; 503 when nobody can say.
-pub async fn authenticate(app: &App, clients: &Clients, credential: &Credential, fresh: bool) -> Result<Authenticated, ApiError> {
+pub async fn authenticate(
+    app: &App,
+    clients: &Clients,
+    credential: &Credential,
+    fresh: bool,
+) -> Result<Authenticated, ApiError> {
     let method = AuthMethod::from_name(credential.method());
     let proven = match credential {
         Credential::Basic { id, secret } | Credential::Post { id, secret } => {
             with_secret(app, find(clients, id, fresh).await?, secret, credential.method()).await
         }
         Credential::Public { id } => match find(clients, id, fresh).await? {
-            Some(client) => check_method(&client.client, "none").map(|()| (client, None)).map_err(|e| failed(AuthFailure::WrongMethod, e)),
+            Some(client) => check_method(&client.client, "none")
+                .map(|()| (client, None))
+                .map_err(|e| failed(AuthFailure::WrongMethod, e)),
             None => Err(failed(AuthFailure::UnknownClient, OAuthError::plain(ErrorCode::InvalidClient))),
         },
         Credential::Assertion { id, jwt } => with_assertion(app, clients, id.as_deref(), jwt, fresh).await,
@@ -87,11 +94,14 @@ async fn find(clients: &Clients, id: &str, fresh: bool) -> Result<Option<Arc<Reg
 }
 
 async fn with_secret(app: &App, client: Option<Arc<RegisteredClient>>, secret: &str, method: &str) -> Proven {
-    let right = app.secrets.is_right(client.as_deref(), secret).await.map_err(|e| failed(AuthFailure::Overloaded, e))?;
+    let right =
+        app.secrets.is_right(client.as_deref(), secret).await.map_err(|e| failed(AuthFailure::Overloaded, e))?;
     match client {
         None => Err(failed(AuthFailure::UnknownClient, OAuthError::plain(ErrorCode::InvalidClient))),
         Some(_) if !right => Err(failed(AuthFailure::WrongSecret, OAuthError::plain(ErrorCode::InvalidClient))),
-        Some(client) => check_method(&client.client, method).map(|()| (client, None)).map_err(|e| failed(AuthFailure::WrongMethod, e)),
+        Some(client) => check_method(&client.client, method)
+            .map(|()| (client, None))
+            .map_err(|e| failed(AuthFailure::WrongMethod, e)),
     }
 }
 
@@ -100,26 +110,43 @@ async fn with_assertion(app: &App, clients: &Clients, id: Option<&str>, jwt: &st
         failed(AuthFailure::BadAssertion, OAuthError::new(ErrorCode::InvalidClient, what).with_debug(e.to_string()))
     };
     let token = Unverified::parse(jwt).map_err(|e| bad("The client_assertion is not a well-formed JWT.", &e))?;
-    if token.header.typ.as_deref().is_some_and(|t| !matches!(t.to_ascii_lowercase().as_str(), "jwt" | "client-authentication+jwt")) {
+    if token
+        .header
+        .typ
+        .as_deref()
+        .is_some_and(|t| !matches!(t.to_ascii_lowercase().as_str(), "jwt" | "client-authentication+jwt"))
+    {
         return Err(bad("The client_assertion is a JWT of another type.", &"typ"));
     }
     let subject = token.unverified_claims().str("sub").unwrap_or_default().to_owned();
     if id.is_some_and(|id| id != subject) {
-        return Err(bad("Claim 'sub' from 'client_assertion' must match the 'client_id' of the OAuth 2.0 Client.", &"client_id"));
+        return Err(bad(
+            "Claim 'sub' from 'client_assertion' must match the 'client_id' of the OAuth 2.0 Client.",
+            &"client_id",
+        ));
     }
     let found = find(clients, &subject, fresh).await.map_err(|e| failed(AuthFailure::Overloaded, e))?;
-    let client = found.ok_or_else(|| failed(AuthFailure::UnknownClient, OAuthError::plain(ErrorCode::InvalidClient)))?;
+    let client =
+        found.ok_or_else(|| failed(AuthFailure::UnknownClient, OAuthError::plain(ErrorCode::InvalidClient)))?;
     check_method(&client.client, "private_key_jwt").map_err(|e| failed(AuthFailure::WrongMethod, e))?;
     let claims = verified(app, &client, &token).await?;
-    let proof = check_assertion(&claims, &subject, &app.rules.assertion_audiences, app.clock.now()).map_err(|e| failed(AuthFailure::BadAssertion, e))?;
+    let proof = check_assertion(&claims, &subject, &app.rules.assertion_audiences, app.clock.now())
+        .map_err(|e| failed(AuthFailure::BadAssertion, e))?;
     let jti = JtiUse { client_id: subject, jti: proof.jti, expires_at: proof.expires_at };
     Ok((client, Some(jti)))
 }
 
 /// Checks the signature with the client's keys: its own set, or the one at its `jwks_uri`.
-async fn verified(app: &App, client: &RegisteredClient, token: &Unverified) -> Result<crate::crypto::jose::Claims, Failed> {
+async fn verified(
+    app: &App,
+    client: &RegisteredClient,
+    token: &Unverified,
+) -> Result<crate::crypto::jose::Claims, Failed> {
     let bad = |e: &dyn std::fmt::Display| {
-        let error = OAuthError::new(ErrorCode::InvalidClient, "Unable to verify the integrity of the 'client_assertion' value with the client's keys and its 'token_endpoint_auth_signing_alg'.");
+        let error = OAuthError::new(
+            ErrorCode::InvalidClient,
+            "Unable to verify the integrity of the 'client_assertion' value with the client's keys and its 'token_endpoint_auth_signing_alg'.",
+        );
         failed(AuthFailure::BadAssertion, error.with_debug(e.to_string()))
     };
     let alg: Alg = client.client.signing_alg().parse().map_err(|_| bad(&"the registered algorithm is unknown"))?;

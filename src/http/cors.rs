@@ -2,11 +2,12 @@
 //! on the public OAuth endpoints the origins of the client that asks come next.
 
 use super::reply;
-use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
-};
 use actix_web::http::Method;
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderName,
+    HeaderValue, ORIGIN, VARY,
+};
 use actix_web::{HttpRequest, HttpResponse};
 
 /// The settings of one listener.
@@ -31,7 +32,9 @@ pub struct Cors {
 impl Cors {
     /// Whether the operator allows this origin. `null` is never allowed.
     pub fn allows(&self, origin: &str) -> bool {
-        self.enabled && origin != "null" && (self.origins.is_empty() || self.origins.iter().any(|o| origin_matches(o, origin)))
+        self.enabled
+            && origin != "null"
+            && (self.origins.is_empty() || self.origins.iter().any(|o| origin_matches(o, origin)))
     }
 
     /// The headers of an answer to an allowed origin.
@@ -64,7 +67,10 @@ pub fn origin_matches(pattern: &str, origin: &str) -> bool {
     if pattern == "*" || pattern == origin {
         return true;
     }
-    let (Some((scheme, wild)), Some((asked_scheme, asked))) = (pattern.split_once("://"), origin.split_once("://")) else { return false };
+    let (Some((scheme, wild)), Some((asked_scheme, asked))) = (pattern.split_once("://"), origin.split_once("://"))
+    else {
+        return false;
+    };
     if scheme != asked_scheme {
         return false;
     }

@@ -98,9 +98,13 @@ impl ApiError {
             Self::OAuth(e) => return (e.code.as_str().to_owned(), e.description(expose)),
             Self::NotFound => ("Unable to locate the resource", String::new()),
             Self::NotFoundNamed => ("Not Found", "Unable to locate the requested resource".to_owned()),
-            Self::Conflict => ("Unable to insert or update resource because a resource with that value exists already", String::new()),
+            Self::Conflict => {
+                ("Unable to insert or update resource because a resource with that value exists already", String::new())
+            }
             Self::BadRequest(why) | Self::UnsupportedMediaType(why) => (malformed, why.clone()),
-            Self::TooLarge(limit) => (malformed, format!("The request body is longer than the {limit} bytes that are read here.")),
+            Self::TooLarge(limit) => {
+                (malformed, format!("The request body is longer than the {limit} bytes that are read here."))
+            }
             Self::Slow => (malformed, "The request body did not come in time.".to_owned()),
             Self::Unavailable(why) => return in_words(ErrorCode::TemporarilyUnavailable, why, expose),
             Self::Internal(why) => return in_words(ErrorCode::ServerError, why, expose),
@@ -151,6 +155,8 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let (error, description) = self.words(false);
-        self.begin().insert_header((CONTENT_TYPE, "application/json")).body(json!({"error": error, "error_description": description}).to_string())
+        self.begin()
+            .insert_header((CONTENT_TYPE, "application/json"))
+            .body(json!({"error": error, "error_description": description}).to_string())
     }
 }

@@ -74,9 +74,9 @@ fn refused(hint: &str) -> ApiError {
 /// A compressed body is never inflated: a small one could become a large one.
 fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     match headers.get(CONTENT_ENCODING) {
-        Some(v) if !v.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(ApiError::UnsupportedMediaType("A Content-Encoding is not accepted; send the form as it is.".to_owned()))
-        }
+        Some(v) if !v.as_bytes().eq_ignore_ascii_case(b"identity") => Err(ApiError::UnsupportedMediaType(
+            "A Content-Encoding is not accepted; send the form as it is.".to_owned(),
+        )),
         _ => Ok(()),
     }
 }
@@ -90,7 +90,9 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     if form && utf8 {
         return Ok(());
     }
-    Err(refused("The POST body can not be empty. Send it with Content-Type application/x-www-form-urlencoded, in UTF-8."))
+    Err(refused(
+        "The POST body can not be empty. Send it with Content-Type application/x-www-form-urlencoded, in UTF-8.",
+    ))
 }
 
 /// Reads at most `limit` bytes within the body's deadline.

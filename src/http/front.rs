@@ -9,7 +9,7 @@ use crate::telemetry::labels::Listener;
 use crate::telemetry::metrics::HttpSample;
 use crate::telemetry::request_log::{RequestLine, accept_request_id, finish_span, request_span};
 use crate::telemetry::traces;
-use actix_web::body::{BoxBody, MessageBody, BodySize};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{CACHE_CONTROL, CONNECTION, HeaderName, HeaderValue, USER_AGENT};
@@ -48,13 +48,21 @@ const TARGET: usize = 16 * 1024;
 ///
 /// # Errors
 /// None of its own; every failure becomes an answer.
-pub async fn pass(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let Some((app, front)) = request.app_data::<web::Data<App>>().cloned().zip(request.app_data::<Front>().cloned()) else {
+pub async fn pass(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let Some((app, front)) = request.app_data::<web::Data<App>>().cloned().zip(request.app_data::<Front>().cloned())
+    else {
         return Ok(request.into_response(ApiError::Internal("listener without its app".to_owned()).error_response()));
     };
     let seen = Seen::of(&request);
     let active = app.metrics.active_request(front.listener);
-    let span = if seen.is_health() { tracing::Span::none() } else { request_span(&seen.method, &seen.path, &seen.id, seen.parent(&request)) };
+    let span = if seen.is_health() {
+        tracing::Span::none()
+    } else {
+        request_span(&seen.method, &seen.path, &seen.id, seen.parent(&request))
+    };
     let outcome = serve(request, next, &front).instrument(span.clone()).await;
     let told = match outcome {
         Some(mut response) => {
@@ -76,12 +84,17 @@ pub async fn pass(request: ServiceRequest, next: Next<impl MessageBody + 'static
 }
 
 /// The answer; `None` when the handler panicked, whose request is lost with it.
-async fn serve(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>, front: &Front) -> Option<ServiceResponse<BoxBody>> {
+async fn serve(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+    front: &Front,
+) -> Option<ServiceResponse<BoxBody>> {
     if let Some(refusal) = refuse(&mut request, front) {
         return Some(request.into_response(refusal));
     }
     let origin = cors::origin(request.headers()).cloned().filter(|_| front.cors.enabled);
-    let preflight = request.method() == Method::OPTIONS && request.headers().contains_key("access-control-request-method");
+    let preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key("access-control-request-method");
     if let (Some(origin), true) = (&origin, preflight) {
         let mut answer = HttpResponse::NoContent().finish();
         let known = origin.to_str().is_ok_and(|o| front.cors.allows(o));
@@ -120,7 +133,9 @@ async fn origin_allowed(request: &ServiceRequest, origin: &HeaderValue, front: &
     let header = request.headers().get("authorization").and_then(|v| v.to_str().ok());
     let Ok(Credential::Basic { id, .. }) = Credential::find(header, |_| None) else { return false };
     match clients.get(&id).await {
-        Ok(Some(client)) => origin != "null" && client.client.allowed_cors_origins.iter().any(|o| cors::origin_matches(o, origin)),
+        Ok(Some(client)) => {
+            origin != "null" && client.client.allowed_cors_origins.iter().any(|o| cors::origin_matches(o, origin))
+        }
         _ => false,
     }
 }
@@ -128,7 +143,11 @@ async fn origin_allowed(request: &ServiceRequest, origin: &HeaderValue, front: &
 /// Answers what no handler should see; puts the path of the others into its one spelling.
 fn refuse(request: &mut ServiceRequest, front: &Front) -> Option<HttpResponse> {
     if request.method() == Method::TRACE || request.method() == Method::CONNECT {
-        return Some(HttpResponse::MethodNotAllowed().insert_header(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")).finish());
+        return Some(
+            HttpResponse::MethodNotAllowed()
+                .insert_header(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
+                .finish(),
+        );
     }
     if request.uri().path_and_query().is_some_and(|t| t.as_str().len() > TARGET) {
         return Some(HttpResponse::UriTooLong().finish());
@@ -137,7 +156,9 @@ fn refuse(request: &mut ServiceRequest, front: &Front) -> Option<HttpResponse> {
         return Some(refusal);
     }
     match one_spelling(request.uri().path(), front.listener) {
-        None if front.listener == Listener::Public => Some(HttpResponse::NotFound().content_type("text/html; charset=utf-8").body("not found\n")),
+        None if front.listener == Listener::Public => {
+            Some(HttpResponse::NotFound().content_type("text/html; charset=utf-8").body("not found\n"))
+        }
         None => Some(HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("404 page not found\n")),
         Some(path) => {
             rewrite(request, &path);
@@ -149,7 +170,8 @@ fn refuse(request: &mut ServiceRequest, front: &Front) -> Option<HttpResponse> {
 /// The path as routes know it; `None` for other spellings of a route. Escapes are for ids on the admin listener only.
 fn one_spelling(path: &str, listener: Listener) -> Option<String> {
     let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
-    let odd = trimmed.split('/').skip(1).any(|part| (part.is_empty() && trimmed != "/") || part == "." || part == "..") || trimmed.contains(';');
+    let odd = trimmed.split('/').skip(1).any(|part| (part.is_empty() && trimmed != "/") || part == "." || part == "..")
+        || trimmed.contains(';');
     let path = match listener {
         Listener::Admin if !trimmed.starts_with("/admin") => format!("/admin{trimmed}"),
         _ => trimmed.to_owned(),
@@ -184,11 +206,14 @@ fn insecure(request: &ServiceRequest, front: &Front) -> Option<HttpResponse> {
         return None;
     }
     let from = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
-    let forwarded = request.headers().get_all("x-forwarded-for").filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
-    let known = request.peer_addr().is_some_and(|a| from(&a.ip())) || forwarded.filter_map(|a| a.trim().parse().ok()).any(|ip| from(&ip));
+    let forwarded =
+        request.headers().get_all("x-forwarded-for").filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
+    let known = request.peer_addr().is_some_and(|a| from(&a.ip()))
+        || forwarded.filter_map(|a| a.trim().parse().ok()).any(|ip| from(&ip));
     let https = request.headers().get("x-forwarded-proto").is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"https"));
     (!(known && https)).then(|| {
-        let why = "TLS is required: use https, or let a proxy of serve.tls.allow_termination_from set X-Forwarded-Proto";
+        let why =
+            "TLS is required: use https, or let a proxy of serve.tls.allow_termination_from set X-Forwarded-Proto";
         let mut answer = reply::json(502, &serde_json::json!({"error": "Bad Gateway", "error_description": why}));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer

@@ -28,7 +28,8 @@ fn answer(errors: Vec<(ReadyCheck, String)>) -> HttpResponse {
     if errors.is_empty() {
         return reply::json(200, &json!({"status": "ok"}));
     }
-    let errors: Map<String, Value> = errors.into_iter().map(|(name, why)| (name.as_str().to_owned(), json!(why))).collect();
+    let errors: Map<String, Value> =
+        errors.into_iter().map(|(name, why)| (name.as_str().to_owned(), json!(why))).collect();
     reply::json(503, &json!({"errors": errors}))
 }
 
@@ -47,7 +48,12 @@ async fn checks(app: &App) -> Vec<(ReadyCheck, String)> {
     } else {
         Ok(())
     };
-    let all = [(ReadyCheck::Database, database), (ReadyCheck::Migrations, migrations), (ReadyCheck::Keys, keys), (ReadyCheck::Actors, actors)];
+    let all = [
+        (ReadyCheck::Database, database),
+        (ReadyCheck::Migrations, migrations),
+        (ReadyCheck::Keys, keys),
+        (ReadyCheck::Actors, actors),
+    ];
     all.into_iter()
         .filter_map(|(name, outcome)| {
             app.metrics.ready(name, outcome.is_ok());
@@ -59,7 +65,8 @@ async fn checks(app: &App) -> Vec<(ReadyCheck, String)> {
 /// Every migration this binary needs is applied; a newer schema is fine.
 async fn schema(app: &App) -> Result<(), String> {
     let known = app.store.migrations().await.map_err(|e| e.to_string())?;
-    let version = |applied: bool| known.iter().filter(|m| !applied || m.applied).map(|m| m.version).max().unwrap_or_default();
+    let version =
+        |applied: bool| known.iter().filter(|m| !applied || m.applied).map(|m| m.version).max().unwrap_or_default();
     app.metrics.schema(version(true), version(false));
     match known.iter().filter(|m| !m.applied).count() {
         0 => Ok(()),
@@ -74,5 +81,7 @@ pub async fn version(app: web::Data<App>) -> HttpResponse {
 
 /// `GET /metrics/prometheus`. Asks no database.
 pub async fn metrics(app: web::Data<App>) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")).body(app.metrics.render())
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
+        .body(app.metrics.render())
 }

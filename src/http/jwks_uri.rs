@@ -52,7 +52,12 @@ impl JwksCache {
         let stale = age.is_none_or(|a| a > if missed || !entry.good { AGAIN } else { KEPT });
         if stale {
             entry.tried = Some(Instant::now());
-            match self.outbound.fetch(uri, LIMIT).await.and_then(|b| serde_json::from_slice(&b).map_err(|e| e.to_string())) {
+            match self
+                .outbound
+                .fetch(uri, LIMIT)
+                .await
+                .and_then(|b| serde_json::from_slice(&b).map_err(|e| e.to_string()))
+            {
                 Ok(set) => (entry.keys, entry.good) = (parse_set(&set), true),
                 Err(error) => {
                     tracing::warn!(%error, "a client's jwks_uri could not be read");
@@ -61,7 +66,11 @@ impl JwksCache {
             }
         }
         if entry.keys.is_empty() {
-            return Err(OAuthError::new(ErrorCode::InvalidClient, "The keys at the OAuth 2.0 Client's 'jwks_uri' could not be used.").into());
+            return Err(OAuthError::new(
+                ErrorCode::InvalidClient,
+                "The keys at the OAuth 2.0 Client's 'jwks_uri' could not be used.",
+            )
+            .into());
         }
         Ok(entry.keys.clone())
     }

@@ -48,7 +48,10 @@ pub fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();
-            let special = matches!((a, b), (0 | 10 | 127, _) | (100, 64..=127) | (169, 254) | (172, 16..=31) | (192, 168) | (198, 18 | 19));
+            let special = matches!(
+                (a, b),
+                (0 | 10 | 127, _) | (100, 64..=127) | (169, 254) | (172, 16..=31) | (192, 168) | (198, 18 | 19)
+            );
             !(special || a >= 224 || (a, b, c) == (192, 0, 0))
         }
         IpAddr::V6(v6) => {
@@ -132,7 +135,17 @@ mod tests {
 
     #[test]
     fn g02_private_addresses_in_every_spelling() {
-        for private in ["http://127.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://[::ffff:10.0.0.1]/", "http://169.254.169.254/", "http://[::1]/", "http://[64:ff9b::7f00:1]/", "http://[fd00::1]/", "http://[2002:7f00:1::]/"] {
+        for private in [
+            "http://127.0.0.1/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://[::ffff:10.0.0.1]/",
+            "http://169.254.169.254/",
+            "http://[::1]/",
+            "http://[64:ff9b::7f00:1]/",
+            "http://[fd00::1]/",
+            "http://[2002:7f00:1::]/",
+        ] {
             assert!(!literal_is_public(&Url::parse(private).unwrap()), "{private}");
         }
         assert!(literal_is_public(&Url::parse("http://1.1.1.1/").unwrap()));

@@ -39,7 +39,9 @@ impl SecretCheck {
     pub fn new(hasher: Hasher, permits: Arc<Semaphore>, entropy: &dyn Entropy) -> Result<Self, ApiError> {
         let boot = hex::encode(entropy.bytes::<32>()?);
         let secrets = Secrets::new(&[boot]).map_err(|e| ApiError::Internal(e.to_string()))?;
-        let dummy = hasher.hash(&hex::encode(entropy.bytes::<16>()?), &entropy.bytes()?).map_err(|e| ApiError::Internal(e.to_string()))?;
+        let dummy = hasher
+            .hash(&hex::encode(entropy.bytes::<16>()?), &entropy.bytes()?)
+            .map_err(|e| ApiError::Internal(e.to_string()))?;
         let remembered = Mutex::new(LruCache::new(REMEMBERED));
         Ok(Self { key: secrets.mac_ring("verified-secret"), remembered, permits, waiting: AtomicUsize::new(0), dummy })
     }
@@ -50,12 +52,15 @@ impl SecretCheck {
     /// 503 when too many checks wait.
     pub async fn is_right(&self, client: Option<&RegisteredClient>, secret: &str) -> Result<bool, ApiError> {
         let hashes: Vec<String> = match client {
-            Some(c) if !c.secret_hash.is_empty() => std::iter::once(&c.secret_hash).chain(&c.rotated_secret_hashes).cloned().collect(),
+            Some(c) if !c.secret_hash.is_empty() => {
+                std::iter::once(&c.secret_hash).chain(&c.rotated_secret_hashes).cloned().collect()
+            }
             _ => vec![self.dummy.clone()],
         };
         let known = client.is_some_and(|c| !c.secret_hash.is_empty());
         let id = client.map_or("", |c| c.client.client_id.as_str());
-        let tags: Vec<_> = hashes.iter().map(|h| self.key.tag(&[id.as_bytes(), h.as_bytes(), secret.as_bytes()])).collect();
+        let tags: Vec<_> =
+            hashes.iter().map(|h| self.key.tag(&[id.as_bytes(), h.as_bytes(), secret.as_bytes()])).collect();
         if known && self.remembers(&tags) {
             return Ok(true);
         }

@@ -36,7 +36,10 @@ pub fn open(app: &App, row: &AccessToken) -> Result<Map<String, Value>, ApiError
         None => Ok(Map::new()),
         Some((&CLEAR, plain)) if !app.rules.encrypt_sessions => read(plain),
         Some(_) => {
-            let opened = app.sessions.open(&aad("access_token", "session", &row.signature), &row.session).map_err(|e| broken(e.to_string()))?;
+            let opened = app
+                .sessions
+                .open(&aad("access_token", "session", &row.signature), &row.session)
+                .map_err(|e| broken(e.to_string()))?;
             if opened.generation > 0 {
                 app.metrics.old_secret_used(SecretKind::System);
             }

@@ -66,19 +66,26 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
     let rotation = Arc::new(Rotation::default());
     let alive = |actor| Alive::new(rotation.dead.clone(), actor, Arc::clone(&metrics));
 
-    let vault = KeyVault { store: Arc::clone(&store), sealer: secrets.sealer("jwk"), entropy: Arc::clone(&entropy), metrics: Arc::clone(&metrics) };
+    let vault = KeyVault {
+        store: Arc::clone(&store),
+        sealer: secrets.sealer("jwk"),
+        entropy: Arc::clone(&entropy),
+        metrics: Arc::clone(&metrics),
+    };
     let keys = Keys { vault: vault.clone(), policy: Arc::new(rules::key_policy(settings)?), clock: Arc::clone(&clock) };
     let (ring, published) = watch::channel(Arc::new(first_ring(&keys).await));
     let manager = KeyManager::new(keys, ring, alive(labels::Actor::KeyManager)).start();
     let key_manager = Mailbox::new(manager, labels::Actor::KeyManager, 64, KEYS_PATIENCE, Arc::clone(&metrics));
 
     let issuer = TokenIssuer::new(Arc::clone(&store), Arc::clone(&metrics), alive(labels::Actor::TokenIssuer)).start();
-    let issuer = Mailbox::new(issuer, labels::Actor::TokenIssuer, ISSUER_TICKETS, ISSUER_PATIENCE, Arc::clone(&metrics));
+    let issuer =
+        Mailbox::new(issuer, labels::Actor::TokenIssuer, ISSUER_TICKETS, ISSUER_PATIENCE, Arc::clone(&metrics));
     let janitor = start_janitor(settings, &store, &clock, &metrics, alive(labels::Actor::Janitor));
 
     let outbound = Arc::new(Outbound::new(rules::reach(settings)).map_err(|e| anyhow!("{e}"))?);
     let hasher = rules::hasher(settings);
-    let hash_permits = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2))));
+    let hash_permits =
+        Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2))));
     let secret_check = SecretCheck::new(hasher, Arc::clone(&hash_permits), &*entropy).map_err(|e| anyhow!("{e}"))?;
     let app = App {
         opaque: Opaque::new(&secrets),
@@ -114,8 +121,21 @@ async fn first_ring(keys: &Keys) -> KeyRing {
     }
 }
 
-fn start_janitor(settings: &Settings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>, alive: Alive) -> Mailbox<Janitor> {
+fn start_janitor(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    alive: Alive,
+) -> Mailbox<Janitor> {
     let batch = usize::try_from(settings.janitor.batch_size).unwrap_or(usize::MAX);
-    let janitor = Janitor::new(Arc::clone(store), Arc::clone(clock), Arc::clone(metrics), settings.janitor.interval, batch, alive);
+    let janitor = Janitor::new(
+        Arc::clone(store),
+        Arc::clone(clock),
+        Arc::clone(metrics),
+        settings.janitor.interval,
+        batch,
+        alive,
+    );
     Mailbox::new(janitor.start(), labels::Actor::Janitor, 4, Duration::from_secs(5), Arc::clone(metrics))
 }

@@ -104,7 +104,11 @@ fn tcp(which: labels::Listener, settings: &Listener) -> anyhow::Result<TcpListen
     let host = if settings.host.is_empty() { "0.0.0.0" } else { &settings.host };
     let name = which.as_str();
     let listener = TcpListener::bind((host, settings.port)).map_err(|e| {
-        anyhow!("cannot listen on {host}:{} ({e}); stop what uses that port or set serve.{name}.port (SERVE_{}_PORT)", settings.port, name.to_uppercase())
+        anyhow!(
+            "cannot listen on {host}:{} ({e}); stop what uses that port or set serve.{name}.port (SERVE_{}_PORT)",
+            settings.port,
+            name.to_uppercase()
+        )
     })?;
     listener.set_nonblocking(true)?;
     Ok(listener)
@@ -126,7 +130,8 @@ fn tls(settings: &Listener) -> anyhow::Result<rustls::ServerConfig> {
     let (Some(cert), Some(key)) = (&settings.tls.cert, &settings.tls.key) else {
         bail!("TLS is on without a certificate and a key; set serve.tls.cert.path and serve.tls.key.path");
     };
-    let chain = CertificateDer::pem_slice_iter(&pem(cert)?).collect::<Result<Vec<_>, _>>().context("the TLS certificate")?;
+    let chain =
+        CertificateDer::pem_slice_iter(&pem(cert)?).collect::<Result<Vec<_>, _>>().context("the TLS certificate")?;
     let key = PrivateKeyDer::from_pem_slice(&pem(key)?).context("the TLS key")?;
     Ok(rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?)
 }

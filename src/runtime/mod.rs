@@ -81,9 +81,9 @@ pub fn start(settings: Settings, which: Which) -> anyhow::Result<Running> {
     let (told, up) = std::sync::mpsc::channel();
     let stop = CancellationToken::new();
     let token = stop.clone();
-    let thread = std::thread::Builder::new().name("signet".to_owned()).spawn(move || {
-        actix_web::rt::System::new().block_on(live(settings, which, token, told))
-    })?;
+    let thread = std::thread::Builder::new()
+        .name("signet".to_owned())
+        .spawn(move || actix_web::rt::System::new().block_on(live(settings, which, token, told)))?;
     match up.recv() {
         Ok((public_url, admin_url)) => Ok(Running { public_url, admin_url, stop, thread }),
         Err(_) => match thread.join() {
@@ -193,4 +193,3 @@ fn short_lived() -> anyhow::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.context("cannot start a runtime")
 }
-

@@ -9,11 +9,11 @@ use crate::domain::grant::client_credentials;
 use crate::domain::key_ring::Policy;
 use crate::domain::scope::ScopeStrategy;
 use crate::domain::token::jwt::{self, JwtRules};
+use crate::http::Rules;
 use crate::http::cors::Cors;
 use crate::http::hook::HookTarget;
 use crate::http::outbound::Reach;
 use crate::http::public::well_known::Discovery;
-use crate::http::Rules;
 use crate::telemetry::{LogFormat, TelemetrySettings};
 use anyhow::anyhow;
 
@@ -52,7 +52,11 @@ fn scope_strategy(of: &Settings) -> ScopeStrategy {
 /// The token endpoint by every name it has, and the issuer (RFC 7523bis).
 fn assertion_audiences(of: &Settings, public_url: &str) -> Vec<String> {
     let issuer = &of.urls.issuer;
-    let mut all = vec![issuer.clone(), format!("{public_url}/oauth2/token"), format!("{}/oauth2/token", issuer.trim_end_matches('/'))];
+    let mut all = vec![
+        issuer.clone(),
+        format!("{public_url}/oauth2/token"),
+        format!("{}/oauth2/token", issuer.trim_end_matches('/')),
+    ];
     all.extend(of.webfinger.token_url.clone());
     all
 }
@@ -96,7 +100,10 @@ fn hook(of: &settings::Hook) -> HookTarget {
 
 /// How far calls to registered addresses may reach.
 pub fn reach(of: &Settings) -> Reach {
-    Reach { public_only: of.clients.disallow_private_ip_ranges, exceptions: of.clients.private_ip_exception_urls.clone() }
+    Reach {
+        public_only: of.clients.disallow_private_ip_ranges,
+        exceptions: of.clients.private_ip_exception_urls.clone(),
+    }
 }
 
 /// How new client secrets are hashed.
@@ -113,7 +120,11 @@ pub const fn hasher(of: &Settings) -> Hasher {
 /// For an algorithm that does not exist.
 pub fn key_policy(of: &Settings) -> anyhow::Result<KeyPolicy> {
     Ok(KeyPolicy {
-        alg: of.keys.algorithm.parse().map_err(|_| anyhow!("keys.algorithm: {} is not an algorithm", of.keys.algorithm))?,
+        alg: of
+            .keys
+            .algorithm
+            .parse()
+            .map_err(|_| anyhow!("keys.algorithm: {} is not an algorithm", of.keys.algorithm))?,
         rsa_bits: usize::from(of.keys.rsa_bits),
         rotation: Policy {
             rotation_interval: of.keys.rotation_interval,

@@ -11,6 +11,15 @@
 )]
 
 mod architecture;
+mod compat;
 mod config;
 mod config_rules;
 mod contract;
+mod drivers;
+mod harness;
+mod jose;
+mod life;
+mod quickstart;
+mod readme;
+mod reports;
+mod security;

@@ -27,21 +27,23 @@ const KEPT_SECRETS: usize = 5;
 /// Mounts the routes.
 pub fn routes(cfg: &mut web::ServiceConfig) {
     let limit = || web::PayloadConfig::new(BODY);
-    cfg.service(web::resource("/admin/clients").app_data(limit()).route(web::post().to(create)).route(web::get().to(list)))
-        .service(
-            web::resource("/admin/clients/{id}")
-                .app_data(limit())
-                .route(web::get().to(get))
-                .route(web::put().to(put))
-                .route(web::patch().to(patch))
-                .route(web::delete().to(delete)),
-        )
-        .service(web::resource("/admin/clients/{id}/lifespans").app_data(limit()).route(web::put().to(lifespans)))
-        .service(
-            web::resource("/admin/clients/{id}/secrets/rotate")
-                .route(web::post().to(rotate_secret))
-                .route(web::delete().to(drop_rotated_secrets)),
-        );
+    cfg.service(
+        web::resource("/admin/clients").app_data(limit()).route(web::post().to(create)).route(web::get().to(list)),
+    )
+    .service(
+        web::resource("/admin/clients/{id}")
+            .app_data(limit())
+            .route(web::get().to(get))
+            .route(web::put().to(put))
+            .route(web::patch().to(patch))
+            .route(web::delete().to(delete)),
+    )
+    .service(web::resource("/admin/clients/{id}/lifespans").app_data(limit()).route(web::put().to(lifespans)))
+    .service(
+        web::resource("/admin/clients/{id}/secrets/rotate")
+            .route(web::post().to(rotate_secret))
+            .route(web::delete().to(drop_rotated_secrets)),
+    );
 }
 
 fn header(text: &str) -> Result<HeaderValue, ApiError> {
@@ -208,7 +210,10 @@ pub async fn rotate_secret(app: web::Data<App>, id: web::Path<String>) -> Result
     let hashed = hash(&app, &secret).await?;
     let decide = |record: &mut ClientRecord, client: Client| {
         if !matches!(client.auth_method(), "client_secret_basic" | "client_secret_post") {
-            return Err(ApiError::BadRequest(format!("The client is configured to use the '{}' authentication method, which does not support client secret rotation.", client.auth_method())));
+            return Err(ApiError::BadRequest(format!(
+                "The client is configured to use the '{}' authentication method, which does not support client secret rotation.",
+                client.auth_method()
+            )));
         }
         let old = std::mem::replace(&mut record.secret_hash, hashed.clone());
         if !old.is_empty() {
@@ -247,7 +252,9 @@ fn bad_page(why: &dyn std::fmt::Display) -> ApiError {
 impl Asked {
     fn read(query: &str) -> Result<Self, ApiError> {
         let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
-        let one = |name: &str| pairs.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.to_string());
+        let one = |name: &str| {
+            pairs.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.to_string())
+        };
         let size = match one("page_size") {
             None => PAGE,
             Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => match text.parse().unwrap_or(LARGEST_PAGE) {
@@ -304,7 +311,14 @@ mod tests {
 
     #[test]
     fn h15_pages_have_a_size_between_one_and_the_cap() {
-        for (query, size) in [("", 100), ("page_size=0", 100), ("page_size=", 100), ("page_size=2", 2), ("page_size=501", 500), ("page_size=99999999999999999999999", 500)] {
+        for (query, size) in [
+            ("", 100),
+            ("page_size=0", 100),
+            ("page_size=", 100),
+            ("page_size=2", 2),
+            ("page_size=501", 500),
+            ("page_size=99999999999999999999999", 500),
+        ] {
             assert_eq!(Asked::read(query).unwrap().size, size, "{query}");
         }
         for bad in ["page_size=-1", "page_size=x", "page_size=1.5"] {
@@ -322,7 +336,8 @@ mod tests {
         let app = actix_web::App::new().route("/admin/clients/{id}", web::get().to(tell));
         let app = actix_web::test::init_service(app).await;
         for id in ["https://app.example/cb?x=1&y=2", "a b/c%d+e:f", "gr\u{f6}\u{df}e", "100%", "%2F", "a%20b"] {
-            let request = actix_web::test::TestRequest::get().uri(&format!("/admin/clients/{}", segment(id))).to_request();
+            let request =
+                actix_web::test::TestRequest::get().uri(&format!("/admin/clients/{}", segment(id))).to_request();
             let body = actix_web::test::call_and_read_body(&app, request).await;
             assert_eq!(std::str::from_utf8(&body), Ok(id));
         }

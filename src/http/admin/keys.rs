@@ -108,7 +108,9 @@ fn percent(segment: &str) -> String {
 
 fn check_set(set: String) -> Result<String, ApiError> {
     if set.is_empty() || set.len() > 255 || set.chars().any(char::is_control) {
-        return Err(ApiError::BadRequest("The name of a key set has 1 to 255 characters and no control characters.".to_owned()));
+        return Err(ApiError::BadRequest(
+            "The name of a key set has 1 to 255 characters and no control characters.".to_owned(),
+        ));
     }
     Ok(set)
 }
@@ -120,7 +122,9 @@ fn checked(key: Value) -> Result<Jwk, ApiError> {
     if key.kid().is_none_or(|k| k.is_empty() || k.contains('\0')) {
         return Err(ApiError::BadRequest("A key has no 'kid'; every key needs one.".to_owned()));
     }
-    key.check().map_err(|e| ApiError::BadRequest(format!("The key '{}' cannot be used: {e}", key.kid().unwrap_or_default())))?;
+    key.check().map_err(|e| {
+        ApiError::BadRequest(format!("The key '{}' cannot be used: {e}", key.kid().unwrap_or_default()))
+    })?;
     Ok(key)
 }
 
@@ -130,7 +134,9 @@ fn checked(key: Value) -> Result<Jwk, ApiError> {
 /// 400 for a key that is none; nothing is changed then.
 pub async fn put_set(app: web::Data<App>, set: web::Path<String>, body: web::Bytes) -> Result<HttpResponse, ApiError> {
     let mut members = read_object(&body)?;
-    let Some(Value::Array(keys)) = members.remove("keys") else { return Err(undecodable(&"a JSON Web Key Set has a list 'keys'")) };
+    let Some(Value::Array(keys)) = members.remove("keys") else {
+        return Err(undecodable(&"a JSON Web Key Set has a list 'keys'"));
+    };
     if keys.len() > KEYS {
         return Err(ApiError::BadRequest(format!("A set has at most {KEYS} keys.")));
     }
@@ -144,7 +150,11 @@ pub async fn put_set(app: web::Data<App>, set: web::Path<String>, body: web::Byt
 ///
 /// # Errors
 /// 400 for a key that is none.
-pub async fn put_key(app: web::Data<App>, path: web::Path<(String, String)>, body: web::Bytes) -> Result<HttpResponse, ApiError> {
+pub async fn put_key(
+    app: web::Data<App>,
+    path: web::Path<(String, String)>,
+    body: web::Bytes,
+) -> Result<HttpResponse, ApiError> {
     let key = checked(read_json(&body)?)?;
     let answer = reply::json(200, &key);
     let set = check_set(path.into_inner().0)?;

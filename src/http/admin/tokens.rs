@@ -38,12 +38,20 @@ pub async fn introspect(app: web::Data<App>, request: HttpRequest, payload: web:
     answer
 }
 
-async fn answer(app: &App, request: &HttpRequest, payload: web::Payload) -> Result<(Introspected, Source, HttpResponse), ApiError> {
+async fn answer(
+    app: &App,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<(Introspected, Source, HttpResponse), ApiError> {
     let form = Form::read(request, payload).await?;
-    let token = form.get("token").ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "The form parameter 'token' is missing."))?;
+    let token = form
+        .get("token")
+        .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "The form parameter 'token' is missing."))?;
     let inactive = || reply::oauth(&json!({"active": false}));
     let Some(key) = row_key(app, token) else { return Ok((Introspected::Malformed, Source::None, inactive()?)) };
-    let Some(row) = app.store.access_token(&key).await? else { return Ok((Introspected::Unknown, Source::Db, inactive()?)) };
+    let Some(row) = app.store.access_token(&key).await? else {
+        return Ok((Introspected::Unknown, Source::Db, inactive()?));
+    };
     // Asked after the lookup, never a part of its key: a scope that is missing says nothing about the token.
     let wanted = parse_scope(form.get("scope").unwrap_or_default());
     if !wanted.iter().all(|s| app.rules.scope_strategy.covers(row.scope.iter().map(String::as_str), s)) {
@@ -87,7 +95,10 @@ pub async fn delete_tokens(app: web::Data<App>, request: HttpRequest) -> Result<
     let query = url::form_urlencoded::parse(request.query_string().as_bytes());
     let client_id = query.into_owned().find(|(n, v)| n == "client_id" && !v.is_empty()).map(|(_, v)| v);
     let client_id = client_id.ok_or_else(|| {
-        OAuthError::new(ErrorCode::InvalidRequest, "Query parameter 'client_id' is not defined but it should have been.")
+        OAuthError::new(
+            ErrorCode::InvalidRequest,
+            "Query parameter 'client_id' is not defined but it should have been.",
+        )
     })?;
     app.store.delete_tokens_of_client(&client_id, app.entropy.uuid()?).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -9,10 +9,18 @@ use actix_web::web;
 
 /// Mounts every public route.
 pub fn routes(cfg: &mut web::ServiceConfig) {
-    cfg.service(web::resource("/oauth2/token").route(web::post().to(token::token)).default_service(web::to(cors::preflight_or_not_found)))
-        .service(web::resource("/oauth2/revoke").route(web::post().to(revoke::revoke)).default_service(web::to(cors::preflight_or_not_found)))
-        .configure(well_known::routes)
-        .route("/health/alive", web::get().to(health::alive))
-        .route("/health/ready", web::get().to(health::ready_public))
-        .default_service(web::to(reply::not_found_page));
+    cfg.service(
+        web::resource("/oauth2/token")
+            .route(web::post().to(token::token))
+            .default_service(web::to(cors::preflight_or_not_found)),
+    )
+    .service(
+        web::resource("/oauth2/revoke")
+            .route(web::post().to(revoke::revoke))
+            .default_service(web::to(cors::preflight_or_not_found)),
+    )
+    .configure(well_known::routes)
+    .route("/health/alive", web::get().to(health::alive))
+    .route("/health/ready", web::get().to(health::ready_public))
+    .default_service(web::to(reply::not_found_page));
 }

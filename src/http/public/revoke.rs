@@ -12,9 +12,16 @@ use actix_web::http::header::{CACHE_CONTROL, PRAGMA};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 /// 200 for a token that is gone, whether it ever was or belongs to somebody else; 503 when it could not be ended.
-pub async fn revoke(app: web::Data<App>, clients: web::Data<Clients>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+pub async fn revoke(
+    app: web::Data<App>,
+    clients: web::Data<Clients>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
     match done(&app, &clients, &request, payload).await {
-        Ok(()) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).insert_header((PRAGMA, "no-cache")).finish(),
+        Ok(()) => {
+            HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).insert_header((PRAGMA, "no-cache")).finish()
+        }
         Err(e) => e.oauth_response(app.rules.expose_internal_errors, tries_basic(&request)),
     }
 }
@@ -33,7 +40,9 @@ async fn done(app: &App, clients: &Clients, request: &HttpRequest, payload: web:
     let form = Form::read(request, payload).await.map_err(general)?;
     let credential = credential(request, &form).map_err(|e| general(e.into()))?;
     let who = authenticate(app, clients, &credential, false).await?;
-    let token = form.get("token").ok_or_else(|| general(OAuthError::new(ErrorCode::InvalidRequest, "The form parameter 'token' is missing.").into()))?;
+    let token = form.get("token").ok_or_else(|| {
+        general(OAuthError::new(ErrorCode::InvalidRequest, "The form parameter 'token' is missing.").into())
+    })?;
     let Some(signature) = row_key(app, token) else { return Ok(()) };
     let order = Revoke { signature, client_id: who.client.client.client_id.clone(), jti: who.jti };
     match app.issuer.ask(Commit(Write::Revoke(order))).await?? {

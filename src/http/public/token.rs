@@ -46,7 +46,12 @@ struct Told {
 }
 
 /// The handler.
-pub async fn token(app: web::Data<App>, clients: web::Data<Clients>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+pub async fn token(
+    app: web::Data<App>,
+    clients: web::Data<Clients>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
     let mut told = Told { grant: GrantLabel::Other, method: AuthMethod::Unknown };
     let outcome = respond(&app, &clients, &request, payload, &mut told).await;
     let result = match &outcome {
@@ -60,7 +65,13 @@ pub async fn token(app: web::Data<App>, clients: web::Data<Clients>, request: Ht
     outcome.unwrap_or_else(|e| e.oauth_response(app.rules.expose_internal_errors, tries_basic(&request)))
 }
 
-async fn respond(app: &App, clients: &Clients, request: &HttpRequest, payload: web::Payload, told: &mut Told) -> Result<HttpResponse, ApiError> {
+async fn respond(
+    app: &App,
+    clients: &Clients,
+    request: &HttpRequest,
+    payload: web::Payload,
+    told: &mut Told,
+) -> Result<HttpResponse, ApiError> {
     let form = Form::read(request, payload).await?;
     let grant_type = grant_type(&form)?;
     told.grant = GrantLabel::from_name(grant_type);
@@ -86,12 +97,23 @@ fn not_served(client: &RegisteredClient, grant_type: &str) -> OAuthError {
     if client.client.allows_grant(grant_type) {
         OAuthError::plain(ErrorCode::UnsupportedGrantType)
     } else {
-        OAuthError::new(ErrorCode::UnauthorizedClient, format!("The OAuth 2.0 Client is not allowed to use authorization grant '{grant_type}'."))
+        OAuthError::new(
+            ErrorCode::UnauthorizedClient,
+            format!("The OAuth 2.0 Client is not allowed to use authorization grant '{grant_type}'."),
+        )
     }
 }
 
-async fn client_credentials(app: &App, clients: &Clients, credential: &Credential, form: &Form) -> Result<HttpResponse, ApiError> {
-    let asked = client_credentials::Request { scope: parse_scope(form.get("scope").unwrap_or_default()), audience: parse_audience(form.all("audience")) };
+async fn client_credentials(
+    app: &App,
+    clients: &Clients,
+    credential: &Credential,
+    form: &Form,
+) -> Result<HttpResponse, ApiError> {
+    let asked = client_credentials::Request {
+        scope: parse_scope(form.get("scope").unwrap_or_default()),
+        audience: parse_audience(form.all("audience")),
+    };
     for attempt in 0..ATTEMPTS {
         let who = authenticate(app, clients, credential, attempt > 0).await?;
         let grant = client_credentials::decide(&who.client.client, &asked, app.rules.client_credentials)?;
@@ -100,7 +122,12 @@ async fn client_credentials(app: &App, clients: &Clients, credential: &Credentia
         match app.issuer.ask(Commit(Write::Issue(made.order))).await?? {
             Verdict::Done => {
                 app.metrics.token_issued(made.kind);
-                return reply::oauth(&Answer { access_token: made.token, expires_in: grant.lifespan.as_secs(), scope: grant.scope.join(" "), token_type: "bearer" });
+                return reply::oauth(&Answer {
+                    access_token: made.token,
+                    expires_in: grant.lifespan.as_secs(),
+                    scope: grant.scope.join(" "),
+                    token_type: "bearer",
+                });
             }
             Verdict::ClientChanged => {}
             Verdict::JtiKnown => {
@@ -145,7 +172,13 @@ fn make(app: &App, who: &Authenticated, grant: &Grant, ext: &Map<String, Value>)
     Ok(Made { token, kind, order: Issue { client_version: client.version, token: row, jti } })
 }
 
-fn sign(app: &App, client_id: &str, grant: &Grant, ext: &Map<String, Value>, now: Timestamp) -> Result<String, ApiError> {
+fn sign(
+    app: &App,
+    client_id: &str,
+    grant: &Grant,
+    ext: &Map<String, Value>,
+    now: Timestamp,
+) -> Result<String, ApiError> {
     let ring = app.keys.borrow().clone();
     let key = ring
         .signer(crate::actors::key_manager::ACCESS_TOKEN_SET, app.clock.now())

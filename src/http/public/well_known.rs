@@ -32,9 +32,15 @@ pub struct Discovery {
 /// Mounts the routes.
 pub fn routes(cfg: &mut web::ServiceConfig) {
     for path in ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"] {
-        cfg.service(web::resource(path).route(web::get().to(metadata)).default_service(web::to(cors::preflight_or_not_found)));
+        cfg.service(
+            web::resource(path).route(web::get().to(metadata)).default_service(web::to(cors::preflight_or_not_found)),
+        );
     }
-    cfg.service(web::resource("/.well-known/jwks.json").route(web::get().to(jwks)).default_service(web::to(cors::preflight_or_not_found)));
+    cfg.service(
+        web::resource("/.well-known/jwks.json")
+            .route(web::get().to(jwks))
+            .default_service(web::to(cors::preflight_or_not_found)),
+    );
 }
 
 /// `GET /.well-known/jwks.json`.
@@ -70,11 +76,29 @@ pub fn document(issuer: &str, public: &str, of: &Discovery, alg: &str) -> Map<St
         ("claims_supported", with(&["sub"], &of.supported_claims)),
         ("scopes_supported", with(&["offline_access", "offline", "openid"], &of.supported_scope)),
         ("subject_types_supported", json!(of.subject_types)),
-        ("response_types_supported", json!(["code", "code id_token", "id_token", "token id_token", "token", "token id_token code"])),
+        (
+            "response_types_supported",
+            json!(["code", "code id_token", "id_token", "token id_token", "token", "token id_token code"]),
+        ),
         ("response_modes_supported", json!(["query", "fragment", "form_post"])),
-        ("grant_types_supported", json!(["authorization_code", "implicit", "client_credentials", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"])),
-        ("token_endpoint_auth_methods_supported", json!(["client_secret_post", "client_secret_basic", "private_key_jwt", "none"])),
-        ("token_endpoint_auth_signing_alg_values_supported", json!(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"])),
+        (
+            "grant_types_supported",
+            json!([
+                "authorization_code",
+                "implicit",
+                "client_credentials",
+                "refresh_token",
+                "urn:ietf:params:oauth:grant-type:device_code"
+            ]),
+        ),
+        (
+            "token_endpoint_auth_methods_supported",
+            json!(["client_secret_post", "client_secret_basic", "private_key_jwt", "none"]),
+        ),
+        (
+            "token_endpoint_auth_signing_alg_values_supported",
+            json!(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]),
+        ),
         ("userinfo_signing_alg_values_supported", json!(["none", alg])),
         ("id_token_signing_alg_values_supported", algs.clone()),
         ("id_token_signed_response_alg", algs.clone()),
@@ -99,7 +123,12 @@ fn own_has(name: &str) -> bool {
     ["sub", "offline_access", "offline", "openid"].contains(&name)
 }
 
-fn endpoints(issuer: &str, public: &str, of: &Discovery, at: impl Fn(&Option<String>, &str) -> Value) -> Map<String, Value> {
+fn endpoints(
+    issuer: &str,
+    public: &str,
+    of: &Discovery,
+    at: impl Fn(&Option<String>, &str) -> Value,
+) -> Map<String, Value> {
     let mut out = Map::new();
     for (name, value) in [
         ("issuer", json!(issuer)),
