@@ -46,7 +46,7 @@ impl Bench {
     pub async fn http(&self, scenario: &str, source: Source) -> Result<Report> {
         let (window, progress) = (Window::new(&self.pace), Arc::new(Progress::default()));
         let work = drive(source, self.pace, window, Arc::clone(&progress));
-        self.run(scenario, 1, window, progress, work).await
+        self.run((scenario, 1), window, progress, work).await
     }
 
     /// Inserts rows straight into PostgreSQL and reports rows; latency is that of a commit.
@@ -56,15 +56,15 @@ impl Bench {
         let bench = Self { pace: Pace { connections, rate: None, ..self.pace }, ..self.clone() };
         let (window, progress) = (Window::new(&bench.pace), Arc::new(Progress::default()));
         let work = postgres::insert(dsn, bench.pace, batch, window, Arc::clone(&progress));
-        let report = bench.run(&format!("bare-insert {batch}/commit"), batch as u64, window, progress, work).await;
+        let report = bench.run((&format!("bare-insert {batch}/commit"), batch as u64), window, progress, work).await;
         postgres::drop_scratch(&client).await?;
         report
     }
 
+    /// Runs a scenario, each sample of which stands for so many requests.
     async fn run(
         &self,
-        scenario: &str,
-        per_sample: u64,
+        (scenario, per_sample): (&str, u64),
         window: Window,
         progress: Arc<Progress>,
         work: impl Future<Output = Result<Tally>>,

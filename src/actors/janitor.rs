@@ -17,33 +17,40 @@ pub struct Stop;
 /// Pause between two batches while there is more.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// How much is swept at a time, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// From one sweep to the next.
+    pub interval: Duration,
+    /// Rows of each kind in one transaction.
+    pub batch: usize,
+}
+
 /// The actor.
 pub struct Janitor {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    interval: Duration,
-    batch: usize,
+    pace: Pace,
     alive: Alive,
 }
 
 impl Janitor {
-    /// Sweeps every `interval`, at most `batch` rows of each kind at a time.
+    /// Sweeps at this pace.
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        interval: Duration,
-        batch: usize,
+        pace: Pace,
         alive: Alive,
     ) -> Self {
         metrics.register_janitor_tables(&["access_token", "assertion_jti", "token_family"]);
-        Self { store, clock, metrics, interval, batch, alive }
+        Self { store, clock, metrics, pace, alive }
     }
 
     fn book(&self, ctx: &mut Context<Self>, after: Duration) {
         ctx.run_later(after, |this, ctx| {
-            let (store, batch, began) = (Arc::clone(&this.store), this.batch, Instant::now());
+            let (store, batch, began) = (Arc::clone(&this.store), this.pace.batch, Instant::now());
             let turn = async move { store.sweep(batch).await }.into_actor(this).map(move |swept, this, ctx| {
                 let next = this.note(swept, began.elapsed());
                 this.book(ctx, next);
@@ -64,16 +71,16 @@ impl Janitor {
                 self.metrics.janitor_swept(self.clock.now().secs() as f64, took.as_secs_f64());
                 let full = [n.access_tokens, n.jtis, n.families]
                     .iter()
-                    .any(|c| usize::try_from(*c).unwrap_or(usize::MAX) >= self.batch);
-                if full { BREATH } else { self.interval }
+                    .any(|c| usize::try_from(*c).unwrap_or(usize::MAX) >= self.pace.batch);
+                if full { BREATH } else { self.pace.interval }
             }
             Ok(Sweep::Elsewhere) => {
                 self.metrics.janitor_leader(false);
-                self.interval
+                self.pace.interval
             }
             Err(error) => {
                 tracing::warn!(%error, "expired rows were not swept");
-                self.interval
+                self.pace.interval
             }
         }
     }
@@ -83,7 +90,7 @@ impl Actor for Janitor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.book(ctx, self.interval.min(Duration::from_secs(1)));
+        self.book(ctx, self.pace.interval.min(Duration::from_secs(1)));
     }
 }
 

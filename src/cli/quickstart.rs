@@ -102,6 +102,8 @@ fn settings(folder: &Folder, public: u16, admin: u16) -> anyhow::Result<Settings
         ("serve.public.host", "127.0.0.1".to_owned()),
         ("serve.admin.host", "127.0.0.1".to_owned()),
         ("log.level", "warn".to_owned()),
+        // Nobody balances load to a laptop.
+        ("serve.shutdown.drain_delay", "0s".to_owned()),
     ];
     for (key, value) in unless_said {
         if env.get(&config::key::env_name(key)).is_none_or(String::is_empty) {

@@ -89,9 +89,12 @@ pub fn step(keys: &[KeyMeta], now: Timestamp, policy: &Policy) -> Vec<Step> {
         }
         return steps;
     };
-    let over = current.activates_at.plus(policy.longest_token).plus(SKEW).max(now);
-    let older = |k: &&KeyMeta| k.kid != current.kid && k.retires_at.is_none() && k.rank() < current.rank();
-    steps.extend(keys.iter().filter(older).map(|k| Step::Retire { kid: k.kid.clone(), at: over }));
+    let over = current.activates_at.plus(policy.longest_token).plus(SKEW);
+    let older = |k: &&KeyMeta| k.retires_at.is_none() && k.rank() < current.rank();
+    steps.extend(keys.iter().filter(older).map(|k| {
+        let kid = k.kid.clone();
+        if over <= now { Step::Delete { kid } } else { Step::Retire { kid, at: over } }
+    }));
     let due = policy.rotation_interval > Duration::ZERO
         && now.since(current.activates_at) + policy.publish_lead >= policy.rotation_interval;
     let waiting = keys.iter().any(|k| k.retires_at.is_none() && k.activates_at > now);

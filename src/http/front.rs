@@ -68,14 +68,14 @@ pub async fn pass(
         Some(mut response) => {
             finish(response.response_mut(), &seen, &app);
             let route = response.request().match_pattern();
-            seen.tell(route, response.response(), &app, &front, &span);
+            span.in_scope(|| seen.tell(route, response.response(), &app, &front));
             Ok(response)
         }
         None => {
             app.metrics.panicked();
             let mut answer = ApiError::Internal("a handler panicked".to_owned()).error_response();
             finish(&mut answer, &seen, &app);
-            seen.tell(None, &answer, &app, &front, &span);
+            span.in_scope(|| seen.tell(None, &answer, &app, &front));
             Err(InternalError::from_response("a handler panicked", answer).into())
         }
     };
@@ -272,7 +272,7 @@ impl Seen {
         traces::remote_context(|name| request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned))
     }
 
-    fn tell(&self, route: Option<String>, response: &HttpResponse, app: &App, front: &Front, span: &tracing::Span) {
+    fn tell(&self, route: Option<String>, response: &HttpResponse, app: &App, front: &Front) {
         let (status, took) = (response.status().as_u16(), self.began.elapsed());
         let route = route.unwrap_or_else(|| UNMATCHED.to_owned());
         let size = match response.body().size() {
@@ -288,11 +288,13 @@ impl Seen {
             request_bytes: self.bytes,
             response_bytes: size,
         });
-        finish_span(span, status);
+        // Called inside of the request's span.
+        let span = tracing::Span::current();
+        finish_span(&span, status);
         if self.is_health() && !front.log_health {
             return;
         }
-        let trace = traces::trace_id(&tracing_opentelemetry::OpenTelemetrySpanExt::context(span));
+        let trace = traces::trace_id(&tracing_opentelemetry::OpenTelemetrySpanExt::context(&span));
         RequestLine {
             method: &self.method,
             route: &route,

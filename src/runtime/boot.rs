@@ -2,7 +2,7 @@
 
 use super::rules;
 use super::system::{OsEntropy, SystemClock};
-use crate::actors::janitor::{self, Janitor};
+use crate::actors::janitor::{self, Janitor, Pace};
 use crate::actors::key_manager::{self, KeyManager, KeyRing, KeyVault, Keys};
 use crate::actors::mailbox::{Alive, Mailbox};
 use crate::actors::token_issuer::{Drain, TokenIssuer};
@@ -129,13 +129,7 @@ fn start_janitor(
     alive: Alive,
 ) -> Mailbox<Janitor> {
     let batch = usize::try_from(settings.janitor.batch_size).unwrap_or(usize::MAX);
-    let janitor = Janitor::new(
-        Arc::clone(store),
-        Arc::clone(clock),
-        Arc::clone(metrics),
-        settings.janitor.interval,
-        batch,
-        alive,
-    );
+    let pace = Pace { interval: settings.janitor.interval, batch };
+    let janitor = Janitor::new(Arc::clone(store), Arc::clone(clock), Arc::clone(metrics), pace, alive);
     Mailbox::new(janitor.start(), labels::Actor::Janitor, 4, Duration::from_secs(5), Arc::clone(metrics))
 }
