@@ -37,13 +37,7 @@ pub struct Janitor {
 
 impl Janitor {
     /// Sweeps at this pace.
-    pub fn new(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-        pace: Pace,
-        alive: Alive,
-    ) -> Self {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, pace: Pace, alive: Alive) -> Self {
         metrics.register_janitor_tables(&["access_token", "assertion_jti", "token_family"]);
         Self { store, clock, metrics, pace, alive }
     }

@@ -53,6 +53,14 @@ impl Credential {
         }
     }
 
+    /// The `client_id` that it names; an assertion may leave that to its `sub`.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Basic { id, .. } | Self::Post { id, .. } | Self::Public { id } => Some(id),
+            Self::Assertion { id, .. } => id.as_deref(),
+        }
+    }
+
     /// Finds the one credential of a request in its `Authorization` header and its form.
     ///
     /// # Errors

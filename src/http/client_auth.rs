@@ -10,8 +10,8 @@ use crate::domain::client_auth::{Credential, check_assertion, check_method};
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::store::JtiUse;
 use crate::telemetry::labels::{AuthFailure, AuthMethod};
-use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
+use actix_web::{HttpMessage, HttpRequest};
 use std::sync::Arc;
 
 /// A client that proved who it is, or that needs no proof.
@@ -33,6 +33,10 @@ fn authorization(request: &HttpRequest) -> Option<&str> {
     request.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok())
 }
 
+/// Who says to be asking, proven or not: left on the request for the rules on origins.
+#[derive(Clone)]
+pub struct Asking(pub String);
+
 /// The credential of a request.
 ///
 /// # Errors
@@ -41,7 +45,11 @@ pub fn credential(request: &HttpRequest, form: &Form) -> Result<Credential, OAut
     if request.headers().get_all(AUTHORIZATION).count() > 1 {
         return Err(OAuthError::new(ErrorCode::InvalidRequest, "The Authorization header comes more than once."));
     }
-    Credential::find(authorization(request), |name| form.get(name))
+    let found = Credential::find(authorization(request), |name| form.get(name))?;
+    if let Some(id) = found.id() {
+        request.extensions_mut().insert(Asking(id.to_owned()));
+    }
+    Ok(found)
 }
 
 /// Proves a credential. `fresh` loads the client anew, after the store said that it was changed.

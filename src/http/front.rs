@@ -1,10 +1,10 @@
 //! What every request passes, outermost first: the log line and the metrics, the panic net, the path in one spelling,
 //! the TLS rule, cross-origin rules, and the headers that every answer has.
 
+use super::client_auth::Asking;
 use super::cors::{self, Cors};
 use super::{ApiError, App, reply};
 use crate::actors::client_registry::Clients;
-use crate::domain::client_auth::Credential;
 use crate::telemetry::labels::Listener;
 use crate::telemetry::metrics::HttpSample;
 use crate::telemetry::request_log::{RequestLine, accept_request_id, finish_span, request_span};
@@ -15,7 +15,7 @@ use actix_web::error::InternalError;
 use actix_web::http::header::{CACHE_CONTROL, CONNECTION, HeaderName, HeaderValue, USER_AGENT};
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
-use actix_web::{HttpResponse, ResponseError, web};
+use actix_web::{HttpMessage, HttpResponse, ResponseError, web};
 use futures_util::FutureExt;
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -104,10 +104,6 @@ async fn serve(
         }
         return Some(request.into_response(answer));
     }
-    let allowed = match &origin {
-        Some(origin) => origin_allowed(&request, origin, front).await,
-        None => false,
-    };
     let mut response = match AssertUnwindSafe(next.call(request)).catch_unwind().await.ok()? {
         Ok(response) => response.map_into_boxed_body(),
         // Only extractors of the framework itself end here, and none is mounted on this listener's app.
@@ -116,26 +112,24 @@ async fn serve(
             return None;
         }
     };
-    if let (Some(origin), true) = (&origin, allowed) {
+    if let Some(origin) = &origin
+        && origin_allowed(&response, origin, front).await
+    {
         front.cors.allow(response.headers_mut(), origin, false);
     }
     Some(response)
 }
 
-/// The operator's origins, then those of the client named by the Basic header. A client in the form is known only to
-/// the handler, so its origins count through the shelf, by the `client_id` header-less way, not at all here.
-async fn origin_allowed(request: &ServiceRequest, origin: &HeaderValue, front: &Front) -> bool {
-    let Ok(origin) = origin.to_str() else { return false };
+/// The operator's origins, then those of the client that asked, if a handler found out who that is.
+async fn origin_allowed(response: &ServiceResponse<BoxBody>, origin: &HeaderValue, front: &Front) -> bool {
+    let Some(origin) = origin.to_str().ok().filter(|o| *o != "null") else { return false };
     if front.cors.allows(origin) {
         return true;
     }
-    let Some(clients) = request.app_data::<web::Data<Clients>>() else { return false };
-    let header = request.headers().get("authorization").and_then(|v| v.to_str().ok());
-    let Ok(Credential::Basic { id, .. }) = Credential::find(header, |_| None) else { return false };
+    let Some(Asking(id)) = response.request().extensions().get::<Asking>().cloned() else { return false };
+    let Some(clients) = response.request().app_data::<web::Data<Clients>>() else { return false };
     match clients.get(&id).await {
-        Ok(Some(client)) => {
-            origin != "null" && client.client.allowed_cors_origins.iter().any(|o| cors::origin_matches(o, origin))
-        }
+        Ok(Some(client)) => client.client.allowed_cors_origins.iter().any(|o| cors::origin_matches(o, origin)),
         _ => false,
     }
 }
@@ -154,6 +148,10 @@ fn refuse(request: &mut ServiceRequest, front: &Front) -> Option<HttpResponse> {
     }
     if let Some(refusal) = insecure(request, front) {
         return Some(refusal);
+    }
+    // The codec remembers that it was a HEAD and leaves the body out (RFC 9110 §9.3.2).
+    if request.method() == Method::HEAD {
+        request.head_mut().method = Method::GET;
     }
     match one_spelling(request.uri().path(), front.listener) {
         None if front.listener == Listener::Public => {

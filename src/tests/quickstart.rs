@@ -38,7 +38,7 @@ fn it_shows_the_life_of_a_token_and_a_second_start_uses_the_same_folder() {
         let done = quickstart(&data, free_port(), &[], &[]);
         let said = said(&done);
         assert!(done.status.success(), "{round} start: {}\n{said}", done.status);
-        let squeezed: String = said.split_whitespace().collect();
+        let squeezed: String = said.to_lowercase().split_whitespace().collect();
         for expected in
             ["ory_at_", r#""active":true"#, r#""active":false"#, "/oauth2/token", "/oauth2/revoke", "development"]
         {
@@ -92,29 +92,6 @@ fn a_folder_of_a_newer_version_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     assert!(quickstart(&data, free_port(), &[], &[]).status.success());
-    let file = std::fs::read_dir(&data)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| std::fs::read(path).unwrap_or_default().starts_with(b"SQLite format 3"))
-        .expect("a SQLite file in the folder");
-    let database = rusqlite::Connection::open(&file).unwrap();
-    let table: String = database
-        .query_row("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%migration%'", [], |row| {
-            row.get(0)
-        })
-        .expect("a table of migrations");
-    let newer = format!("INSERT INTO {table} SELECT * FROM {table} ORDER BY rowid DESC LIMIT 1");
-    let columns: Vec<String> = database
-        .prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))
-        .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    let values: Vec<String> =
-        columns.iter().map(|column| if column == "version" { "9999".to_owned() } else { column.clone() }).collect();
-    let newer = newer.replace("SELECT *", &format!("SELECT {}", values.join(", ")));
-    database.execute_batch(&newer).unwrap_or_else(|error| panic!("{newer}: {error}"));
-    drop(database);
+    std::fs::write(data.join("format"), "9999").unwrap();
     refused("a newer folder", &quickstart(&data, free_port(), &[], &[]), "newer");
 }

@@ -28,7 +28,7 @@ fn the_guides_commands_work_as_written() {
     let address = format!("{}:{}", at.host_str().unwrap(), at.port().unwrap_or(5432));
     let (public, login) = (free_port(), free_port());
     let admin_port = free_port();
-    let script = format!("set -eu\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\n{}\n", commands.join("\n"))
+    let script = format!("set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{}\n", commands.join("\n"))
         .replace("sudo -u postgres psql", &format!("psql -q '{admin}'"))
         .replace("127.0.0.1:5432", &address)
         .replace("9000", &public.to_string())

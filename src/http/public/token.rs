@@ -73,9 +73,10 @@ async fn respond(
     told: &mut Told,
 ) -> Result<HttpResponse, ApiError> {
     let form = Form::read(request, payload).await?;
+    let credential = credential(request, &form);
     let grant_type = grant_type(&form)?;
     told.grant = GrantLabel::from_name(grant_type);
-    let credential = credential(request, &form)?;
+    let credential = credential?;
     told.method = AuthMethod::from_name(credential.method());
     if grant_type != client_credentials::GRANT_TYPE {
         let who = authenticate(app, clients, &credential, false).await?;

@@ -37,13 +37,14 @@ def life_of_a_token(session, expected_client):
 for method in ("client_secret_basic", "client_secret_post"):
     name = client_id + "-" + method
     register(client_id=name, client_secret=secret, token_endpoint_auth_method=method)
-    life_of_a_token(OAuth2Session(name, secret, token_endpoint_auth_method=method, scope="read"), name)
+    life_of_a_token(OAuth2Session(name, secret, token_endpoint_auth_method=method, revocation_endpoint_auth_method=method, scope="read"), name)
 
 key = JsonWebKey.generate_key("RSA", 2048, {"kid": "authlib", "alg": "RS256", "use": "sig"}, is_private=True)
 name = client_id + "-private_key_jwt"
 register(client_id=name, token_endpoint_auth_method="private_key_jwt", token_endpoint_auth_signing_alg="RS256",
          jwks={"keys": [key.as_dict(is_private=False)]})
-session = OAuth2Session(name, key.as_pem(is_private=True), token_endpoint_auth_method="private_key_jwt", scope="read")
+session = OAuth2Session(name, key.as_pem(is_private=True), token_endpoint_auth_method="private_key_jwt",
+                        revocation_endpoint_auth_method="private_key_jwt", scope="read")
 session.register_client_auth_method(PrivateKeyJWT(public + "/oauth2/token", headers={"kid": "authlib"}))
 life_of_a_token(session, name)
 print("ok")

@@ -46,7 +46,11 @@ async fn hot_paths_cost_the_statements_they_should() {
     let Some(count) = Counter::on(&world).await else { return };
     let peer = &world.a;
     let (id, secret) = world.machine().await;
-    let mut tokens = vec![peer.token(&id, &secret).await]; // the client is on the shelf, its secret remembered
+    let mut tokens = vec![peer.token(&id, &secret).await];
+    // The news that the client was created may come after its first use and take it off the shelf once more.
+    for _ in 0..TIMES {
+        peer.token(&id, &secret).await;
+    }
     world.a.is_active(&tokens[0]).await;
 
     let before = count.now().await;

@@ -128,7 +128,7 @@ async fn long_secrets(world: &World) {
     assert_eq!(world.a.client_credentials(&id, &long).await.status, 200);
     invalid_client("cut at 72", &world.b.client_credentials(&id, &long[..72]).await);
     invalid_client("another end", &world.b.client_credentials(&id, &format!("{}y", &long[..79])).await);
-    for hash in ["$2a$04$äöü", "$pbkdf2-sha256$i=1,l=32$x$y", "$argon2id$v=19$m=1,t=1,p=1$$", "$2b$31$short"] {
+    for hash in ["$2a$04$~~~", "$pbkdf2-sha256$i=1,l=32$x$y", "$argon2id$v=19$m=1,t=1,p=1$$", "$2b$31$short"] {
         let (id, _) = world.machine_with(json!({"client_secret": hash})).await;
         let answer = world.a.client_credentials(&id, "anything-else").await;
         assert!([400, 401].contains(&answer.status), "{hash}: {}", answer.brief());

@@ -52,7 +52,7 @@ fn an_issuer_without_tls_is_refused_outside_dev() {
 #[test]
 fn all_faults_are_told_at_once() {
     let env = [
-        ("SECRETS_SYSTEM", "short"),
+        ("SECRETS_SYSTEM", "tiny-one"),
         ("SERVE_PUBLIC_PORT", "no-port"),
         ("TTL_ACCESS_TOKEN", "soon"),
         ("STRATEGIES_ACCESS_TOKEN", "paseto"),
