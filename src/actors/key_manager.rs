@@ -5,11 +5,11 @@ pub use super::key_ring::{ACCESS_TOKEN_SET, ID_TOKEN_SET, KeyRing};
 pub use super::key_vault::{KeyError, KeyVault};
 
 use super::key_ring::meta;
-use super::mailbox::{Admitted, Alive};
+use super::mailbox::{Admitted, Alive, Ticket};
 use crate::crypto::jwk::{Alg, Jwk, generate};
 use crate::domain::key_ring::{ON_DEMAND_LEAD, Policy, Step, step};
 use crate::domain::world::{Clock, Timestamp};
-use crate::store::{Change, KeyChange, KeyRow};
+use crate::store::{Change, KeyChange, KeyRow, StoreError};
 use crate::telemetry::labels;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message, WrapFuture};
 use std::sync::Arc;
@@ -59,14 +59,16 @@ impl Keys {
         let mut rows = self.vault.store.keys(&sets).await?;
         for set in [ID_TOKEN_SET, ACCESS_TOKEN_SET] {
             let now = self.clock.now();
-            let due = step(&metas(&rows, set), now, &self.policy.rotation);
+            let due = due(&self.vault, set, &rows, now, &self.policy.rotation);
             if due.is_empty() {
                 continue;
             }
             let wants_key = due.iter().any(|s| matches!(s, Step::Create { .. }));
             let fresh = if wants_key { Some(self.generate(set).await?) } else { None };
-            let rotation = self.policy.rotation;
-            let decide = move |rows: &[KeyRow], now: Timestamp| changes(set, rows, now, &rotation, fresh);
+            let (vault, rotation) = (self.vault.clone(), self.policy.rotation);
+            let decide = move |rows: &[KeyRow], now: Timestamp| {
+                changes(set, self::due(&vault, set, rows, now, &rotation), now, fresh)
+            };
             self.vault.store.change_keys(&[set.to_owned()], Box::new(decide)).await?;
             rows = self.vault.store.keys(&sets).await?;
         }
@@ -102,14 +104,23 @@ impl Keys {
     }
 }
 
-fn metas(rows: &[KeyRow], set: &str) -> Vec<crate::domain::key_ring::KeyMeta> {
-    rows.iter().filter(|r| r.set == set).map(meta).collect()
+/// What the rules ask for a set. Only keys that can sign count as signers: a public, symmetric or unreadable key must
+/// never pass for a successor, or the real signer would be retired in its favour.
+fn due(vault: &KeyVault, set: &str, rows: &[KeyRow], now: Timestamp, policy: &Policy) -> Vec<Step> {
+    let of_set: Vec<_> = rows.iter().filter(|row| row.set == set).map(|row| (row, vault.signs(row))).collect();
+    let in_use = |wanted: Option<bool>| of_set.iter().any(|(row, signs)| row.retires_at.is_none() && *signs == wanted);
+    if in_use(None) && !in_use(Some(true)) {
+        // The keys are not gone, this process lacks the secret to open them: a new one would take their place for all.
+        return Vec::new();
+    }
+    let ruled = of_set.iter().filter(|(row, signs)| row.retires_at.is_some() || *signs == Some(true));
+    step(&ruled.map(|(row, _)| meta(row)).collect::<Vec<_>>(), now, policy)
 }
 
-/// The rules' steps as changes, decided again under the lock: another replica may have been first.
-fn changes(set: &str, rows: &[KeyRow], now: Timestamp, policy: &Policy, mut fresh: Option<KeyRow>) -> Vec<KeyChange> {
+/// The steps as changes. They are decided again under the lock, where another replica may have been first.
+fn changes(set: &str, steps: Vec<Step>, now: Timestamp, mut fresh: Option<KeyRow>) -> Vec<KeyChange> {
     let set_name = || set.to_owned();
-    step(&metas(rows, set), now, policy)
+    steps
         .into_iter()
         .filter_map(|s| match s {
             Step::Create { activates_at } => {
@@ -121,7 +132,8 @@ fn changes(set: &str, rows: &[KeyRow], now: Timestamp, policy: &Policy, mut fres
         .collect()
 }
 
-/// Make a key in a set; the answer is the private key.
+/// Make a key in a set; the answer is the private key. A `kid` that the set has already is a conflict: a key in use is
+/// never overwritten by making one.
 #[derive(Message)]
 #[rtype(result = "Result<Jwk, KeyError>")]
 pub struct CreateKey {
@@ -167,6 +179,8 @@ pub struct KeyManager {
     keys: Keys,
     ring: watch::Sender<Arc<KeyRing>>,
     feed: Option<broadcast::Receiver<Change>>,
+    /// How often a change of ours was published: tells a turn of the clock that it has read too early.
+    written: u64,
     alive: Alive,
 }
 
@@ -174,22 +188,32 @@ impl KeyManager {
     /// Publishes into `ring`, which holds what the boot found.
     pub fn new(keys: Keys, ring: watch::Sender<Arc<KeyRing>>, alive: Alive) -> Self {
         let feed = Some(keys.vault.store.changes());
-        Self { keys, ring, feed, alive }
+        Self { keys, ring, feed, written: 0, alive }
     }
 
     /// Waits for the feed or the clock, takes a turn, and books the next one.
     fn watch(&self, mut feed: broadcast::Receiver<Change>, ctx: &mut Context<Self>) {
-        let keys = self.keys.clone();
-        let work = async move {
+        let wait = async move {
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
                 () = told(&mut feed) => {}
             }
-            (keys.turn().await, feed)
+            feed
         };
-        ctx.spawn(work.into_actor(self).map(|(ring, feed), this, ctx| {
-            this.publish(ring);
-            this.watch(feed, ctx);
+        ctx.spawn(wait.into_actor(self).map(|feed, this, ctx| this.look(feed, ctx)));
+    }
+
+    /// Takes a turn. What it read is older than what a writer published meanwhile, so then it looks again.
+    fn look(&self, feed: broadcast::Receiver<Change>, ctx: &mut Context<Self>) {
+        let (keys, written) = (self.keys.clone(), self.written);
+        let turn = async move { keys.turn().await };
+        ctx.spawn(turn.into_actor(self).map(move |ring, this, ctx| {
+            if this.written == written {
+                this.publish(ring);
+                this.watch(feed, ctx);
+            } else {
+                this.look(feed, ctx);
+            }
         }));
     }
 
@@ -206,6 +230,7 @@ impl KeyManager {
     /// Does some work, then takes a turn and publishes, then answers: who asked sees his own change.
     fn then_publish<T: 'static>(
         &self,
+        ticket: Ticket,
         work: impl Future<Output = Result<T, KeyError>> + 'static,
     ) -> AtomicResponse<Self, Result<T, KeyError>> {
         let keys = self.keys.clone();
@@ -214,7 +239,9 @@ impl KeyManager {
             (done, keys.turn().await)
         };
         AtomicResponse::new(Box::pin(all.into_actor(self).map(|(done, ring), this, _| {
+            this.written += 1;
             this.publish(ring);
+            drop(ticket);
             done
         })))
     }
@@ -251,14 +278,19 @@ impl Handler<Admitted<CreateKey>> for KeyManager {
 
     fn handle(&mut self, m: Admitted<CreateKey>, _: &mut Self::Context) -> Self::Result {
         let (vault, now, bits) = (self.keys.vault.clone(), self.keys.clock.now(), self.keys.policy.rsa_bits);
-        self.then_publish(async move {
+        self.then_publish(m.ticket, async move {
             let CreateKey { set, alg, kid, use_ } = m.msg;
             let made = tokio::task::spawn_blocking(move || generate(alg, bits, kid, &use_)).await;
             let key = made.map_err(|e| KeyError::Internal(e.to_string()))??;
             let row = vault.seal(&set, &key, now, Self::begins(&set, now))?;
-            vault.store.change_keys(&[set], Box::new(|_, now| vec![KeyChange::Put(at(row, now))])).await?;
-            drop(m.ticket);
-            Ok(key)
+            let (id, mine) = (row.kid.clone(), row.sealed.clone());
+            let add = move |rows: &[KeyRow], now: Timestamp| {
+                let taken = rows.iter().any(|r| r.kid == id);
+                if taken { Vec::new() } else { vec![KeyChange::Put(at(row, now))] }
+            };
+            let rows = vault.store.change_keys(&[set], Box::new(add)).await?;
+            // No two seals are alike, so this row is there only if it was ours that went in.
+            if rows.iter().any(|r| r.sealed == mine) { Ok(key) } else { Err(StoreError::Conflict.into()) }
         })
     }
 }
@@ -274,7 +306,7 @@ impl Handler<Admitted<PutKeys>> for KeyManager {
 
     fn handle(&mut self, m: Admitted<PutKeys>, _: &mut Self::Context) -> Self::Result {
         let (vault, now) = (self.keys.vault.clone(), self.keys.clock.now());
-        self.then_publish(async move {
+        self.then_publish(m.ticket, async move {
             let PutKeys { set, keys, replace } = m.msg;
             let begins = Self::begins(&set, now);
             let rows = keys.iter().map(|k| vault.seal(&set, k, now, begins)).collect::<Result<Vec<_>, _>>()?;
@@ -285,7 +317,6 @@ impl Handler<Admitted<PutKeys>> for KeyManager {
                 gone.into_iter().chain(dated.map(KeyChange::Put)).collect()
             };
             vault.store.change_keys(&[set], Box::new(put)).await?;
-            drop(m.ticket);
             Ok(())
         })
     }
@@ -296,14 +327,13 @@ impl Handler<Admitted<DeleteKeys>> for KeyManager {
 
     fn handle(&mut self, m: Admitted<DeleteKeys>, _: &mut Self::Context) -> Self::Result {
         let vault = self.keys.vault.clone();
-        self.then_publish(async move {
+        self.then_publish(m.ticket, async move {
             let DeleteKeys { set, kid } = m.msg;
             let change = match kid {
                 Some(kid) => KeyChange::Delete { set: set.clone(), kid },
                 None => KeyChange::DeleteSet { set: set.clone() },
             };
             vault.store.change_keys(&[set], Box::new(|_, _| vec![change])).await?;
-            drop(m.ticket);
             Ok(())
         })
     }
@@ -317,3 +347,6 @@ impl Handler<Admitted<Stop>> for KeyManager {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Reads and seals keys: the store holds them sealed to their set and kid.
 
 use super::mailbox::AskError;
+use crate::crypto::jose::SigningKey;
 use crate::crypto::jwk::{Jwk, JwkError};
 use crate::crypto::seal::{Sealer, aad};
 use crate::domain::world::{Entropy, NoEntropy, Timestamp};
@@ -70,6 +71,11 @@ impl KeyVault {
             self.metrics.old_secret_used(SecretKind::System);
         }
         serde_json::from_slice(&opened.plain).ok()
+    }
+
+    /// Whether a row holds a key that can sign; `None` when it does not open.
+    pub fn signs(&self, row: &KeyRow) -> Option<bool> {
+        self.open(row).map(|key| !key.is_symmetric() && SigningKey::from_jwk(&key).is_ok())
     }
 
     /// The row of a key.

@@ -158,6 +158,33 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// Whatever operators make and delete at odd times: one signer that every replica agrees on, a published one,
+        /// and no step ends the only key that signs.
+        #[test]
+        fn operators_never_end_the_only_signer(acts in proptest::collection::vec((0u8..4, 1u64..2 * DAY), 1..60)) {
+            let (mut keys, mut now, mut made) = (Vec::<KeyMeta>::new(), Timestamp::from_secs(1_000_000), 0);
+            for (act, gap) in acts {
+                match act {
+                    0 => keys.push(KeyMeta { kid: format!("o{}", now.micros()), created_at: now, activates_at: now.plus(ON_DEMAND_LEAD), retires_at: None }),
+                    1 => { let _ = keys.pop(); }
+                    2 => keys.clear(),
+                    _ => {}
+                }
+                let steps = step(&keys, now, &policy());
+                let retired = |kid: &str| steps.iter().any(|s| matches!(s, Step::Retire { kid: k, .. } | Step::Delete { kid: k } if k == kid));
+                let active: Vec<_> = keys.iter().filter(|k| k.may_sign(now)).map(|k| k.kid.clone()).collect();
+                prop_assert!(active.is_empty() || active.iter().any(|kid| !retired(kid)));
+                apply(&mut keys, steps, now, &mut made);
+                let mut mixed = keys.clone();
+                mixed.reverse();
+                prop_assert!(signer(&keys, now).is_some_and(|k| k.is_published(now)));
+                prop_assert_eq!(signer(&keys, now).map(|k| &k.kid), signer(&mixed, now).map(|k| &k.kid));
+                now = now.plus(Duration::from_secs(gap));
+            }
+        }
+    }
+
     #[test]
     fn an_operators_key_signs_after_the_lead_and_the_old_one_retires() {
         let now = Timestamp::from_secs(1_000_000);

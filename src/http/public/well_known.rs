@@ -46,14 +46,20 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
 /// `GET /.well-known/jwks.json`.
 pub async fn jwks(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
     let ring = app.keys.borrow().clone();
-    let known = request.headers().get(IF_NONE_MATCH).and_then(|v| v.to_str().ok());
-    if known.is_some_and(|tags| tags.split(',').any(|t| t.trim() == ring.etag)) {
+    let known = request.headers().get_all(IF_NONE_MATCH).filter_map(|v| v.to_str().ok());
+    if known.into_iter().any(|tags| names(tags, &ring.etag)) {
         return HttpResponse::NotModified().insert_header((ETAG, ring.etag.clone())).finish();
     }
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json; charset=utf-8"))
         .insert_header((ETAG, ring.etag.clone()))
         .body(ring.jwks.clone())
+}
+
+/// Whether a list of entity tags names this one. Compared weakly (RFC 9110 §13.1.2): a proxy that compresses makes the
+/// tag weak.
+fn names(tags: &str, etag: &str) -> bool {
+    tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 /// Both metadata documents, which are the same.
@@ -67,8 +73,8 @@ pub async fn metadata(app: web::Data<App>) -> HttpResponse {
 pub fn document(issuer: &str, public: &str, of: &Discovery, alg: &str) -> Map<String, Value> {
     let at = |given: &Option<String>, path: &str| json!(given.clone().unwrap_or_else(|| format!("{public}{path}")));
     let with = |own: &[&str], more: &[String]| {
-        let own = own.iter().map(|s| (*s).to_owned());
-        json!(own.chain(more.iter().filter(|m| !own_has(m)).cloned()).collect::<Vec<_>>())
+        let more = more.iter().map(String::as_str).filter(|name| !own.contains(name));
+        json!(own.iter().copied().chain(more).collect::<Vec<_>>())
     };
     let mut out = endpoints(issuer, public, of, at);
     let algs = json!([alg]);
@@ -119,10 +125,6 @@ pub fn document(issuer: &str, public: &str, of: &Discovery, alg: &str) -> Map<St
     out
 }
 
-fn own_has(name: &str) -> bool {
-    ["sub", "offline_access", "offline", "openid"].contains(&name)
-}
-
 fn endpoints(
     issuer: &str,
     public: &str,
@@ -146,4 +148,61 @@ fn endpoints(
         out.insert("registration_endpoint".to_owned(), json!(url));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PUBLIC: &str = "https://id.example";
+
+    fn of() -> Discovery {
+        Discovery { subject_types: vec!["public".to_owned()], ..Discovery::default() }
+    }
+
+    fn texts(list: &[&str]) -> Vec<String> {
+        list.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_issuer_is_printed_as_written_and_every_endpoint_is_on_the_public_url() {
+        let out = document("https://id.example/", PUBLIC, &of(), "ES256");
+        assert_eq!(out.get("issuer"), Some(&json!("https://id.example/")));
+        for (name, value) in out.iter().filter(|(name, _)| name.ends_with("_endpoint") || *name == "jwks_uri") {
+            let path = value.as_str().and_then(|url| url.strip_prefix(PUBLIC)).unwrap_or_default();
+            assert!(path.starts_with('/') && !path.starts_with("//"), "{name}: {value}");
+        }
+        assert!(!out.contains_key("registration_endpoint"));
+        assert_eq!(out.get("id_token_signing_alg_values_supported"), Some(&json!(["ES256"])));
+        assert_eq!(out.get("userinfo_signing_alg_values_supported"), Some(&json!(["none", "ES256"])));
+        assert_eq!(out.get("code_challenge_methods_supported"), Some(&json!(["S256"])));
+    }
+
+    #[test]
+    fn what_the_operator_says_counts_and_is_listed_once() {
+        let of = Discovery {
+            jwks_url: Some("https://cdn.example/jwks".to_owned()),
+            client_registration_url: Some("https://id.example/apply".to_owned()),
+            supported_claims: texts(&["sub", "email", "openid"]),
+            supported_scope: texts(&["openid", "sub", "mail"]),
+            ..of()
+        };
+        let out = document(PUBLIC, PUBLIC, &of, "RS256");
+        assert_eq!(out.get("jwks_uri"), Some(&json!("https://cdn.example/jwks")));
+        assert_eq!(out.get("registration_endpoint"), Some(&json!("https://id.example/apply")));
+        assert_eq!(out.get("claims_supported"), Some(&json!(["sub", "email", "openid"])));
+        assert_eq!(out.get("scopes_supported"), Some(&json!(["offline_access", "offline", "openid", "sub", "mail"])));
+    }
+
+    proptest! {
+        /// A tag is found wherever it stands in the list, weak or not, and no other tag passes for it.
+        #[test]
+        fn entity_tags_are_compared_weakly(before in "(\"[a-f]{1,8}\", ?){0,3}", weak: bool, tag in "\"[0-9]{1,8}\"") {
+            let list = format!("{before}{}{tag}", if weak { "W/" } else { "" });
+            prop_assert!(names(&list, &tag));
+            prop_assert!(!names(&list, "\"other\""));
+            prop_assert!(names("*", &tag));
+        }
+    }
 }
