@@ -57,6 +57,13 @@ impl Keys {
     pub async fn turn(&self) -> Result<KeyRing, KeyError> {
         let sets = self.sets();
         let mut rows = self.vault.store.keys(&sets).await?;
+        if rows.iter().any(|row| self.vault.resealed(row).is_some()) {
+            let vault = self.vault.clone();
+            let decide = move |rows: &[KeyRow], _: Timestamp| {
+                rows.iter().filter_map(|row| vault.resealed(row)).map(KeyChange::Put).collect()
+            };
+            rows = self.vault.store.change_keys(&sets, Box::new(decide)).await?;
+        }
         for set in [ID_TOKEN_SET, ACCESS_TOKEN_SET] {
             let now = self.clock.now();
             let due = due(&self.vault, set, &rows, now, &self.policy.rotation);
@@ -220,6 +227,9 @@ impl KeyManager {
     /// A turn that failed leaves the old keys in use.
     fn publish(&self, ring: Result<KeyRing, KeyError>) {
         match ring {
+            Ok(ring) if ring.is_empty() && !self.ring.borrow().is_empty() => {
+                tracing::error!("the keys do not open with this process's secrets; the old ones stay in use");
+            }
             Ok(ring) => {
                 self.ring.send_replace(Arc::new(ring));
             }

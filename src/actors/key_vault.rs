@@ -78,6 +78,15 @@ impl KeyVault {
         self.open(row).map(|key| !key.is_symmetric() && SigningKey::from_jwk(&key).is_ok())
     }
 
+    /// The same row sealed under the newest secret; `None` when it is already, or does not open. Only so can an older
+    /// secret be dropped one day.
+    pub fn resealed(&self, row: &KeyRow) -> Option<KeyRow> {
+        let opened = self.sealer.open(&place(&row.set, &row.kid), &row.sealed).ok().filter(|o| o.generation > 0)?;
+        let salt = self.entropy.bytes().ok()?;
+        let sealed = self.sealer.seal(&salt, &place(&row.set, &row.kid), &opened.plain).ok()?;
+        Some(KeyRow { sealed, ..row.clone() })
+    }
+
     /// The row of a key.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ const NULL_WHEN_UNSET: [&str; 4] = ["redirect_uris", "grant_types", "response_ty
 
 /// A body that could not be read, in Hydra's words.
 pub fn undecodable(why: &dyn std::fmt::Display) -> ApiError {
-    ApiError::BadRequest(format!("Unable to decode the request body: {why}"))
+    ApiError::BadRequest(format!("Unable to decode the request body: {why}").replace('"', "'"))
 }
 
 /// Reads a body of any JSON.
