@@ -4,6 +4,9 @@ mod boot;
 mod listen;
 mod rules;
 mod system;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test may panic")]
+mod tests;
 
 use crate::config::Settings;
 use crate::store;

@@ -5,6 +5,7 @@
 
 use super::client_json::{Wanted, echo, put_into, read_json, read_object, segment, shown, stored, undecodable};
 use super::client_secret::{generate, hash};
+use super::sector;
 use crate::domain::client::{Client, Lifespans};
 use crate::domain::client_patch::{ClientPatch, PatchError};
 use crate::domain::page_token::List;
@@ -61,6 +62,7 @@ pub async fn create(app: web::Data<App>, body: web::Bytes) -> Result<HttpRespons
     let mut record = blank(&app, wanted.client.client_id.clone())?;
     record.registration_token_hash = Some(registration.signature.to_vec());
     let client = put_into(&mut record, wanted.client, &app.rules.metadata)?;
+    sector::check(&app, &client).await?;
     let secret = match wanted.secret {
         None if client.is_public() => None,
         None => Some(generate(&*app.entropy)?),
@@ -135,6 +137,7 @@ where
         let mut client = decide(&mut record, client)?;
         client.client_id.clone_from(&record.id);
         let client = put_into(&mut record, client, &app.rules.metadata)?;
+        sector::check(app, &client).await?;
         record.updated_at = app.clock.now();
         match app.store.replace_client(&record, expected).await? {
             Replaced::Done => return shown(&record, &client),

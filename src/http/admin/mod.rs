@@ -5,6 +5,7 @@ pub mod client_json;
 pub mod client_secret;
 pub mod clients;
 pub mod keys;
+pub mod sector;
 pub mod tokens;
 
 use super::{health, reply};
