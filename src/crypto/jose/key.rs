@@ -71,6 +71,12 @@ impl SigningKey {
         self.0.alg
     }
 
+    /// Whether one signature takes so long (RSA over 2048 bits: milliseconds) that others must not wait behind it.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        matches!(&self.0.pair, Pair::Rsa(pair) if pair.public_modulus_len() > 256)
+    }
+
     /// The public half, as it was written in the private JWK.
     #[must_use]
     pub fn public_jwk(&self) -> Jwk {

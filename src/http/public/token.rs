@@ -18,6 +18,7 @@ use crate::telemetry::labels::{AuthFailure, AuthMethod, Grant as GrantLabel, Tok
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// A client that is changed while its request is decided on is decided on again this often.
 const ATTEMPTS: usize = 3;
@@ -119,7 +120,7 @@ async fn client_credentials(
         let who = authenticate(app, clients, credential, attempt > 0).await?;
         let grant = client_credentials::decide(&who.client.client, &asked, app.rules.client_credentials)?;
         let ext = hook::ask(app, &who.client.client, &asked, &grant).await?;
-        let made = make(app, &who, &grant, &ext)?;
+        let made = make(app, &who, &grant, &ext).await?;
         match app.issuer.ask(Commit(Write::Issue(made.order))).await?? {
             Verdict::Done => {
                 app.metrics.token_issued(made.kind);
@@ -147,11 +148,11 @@ struct Made {
     order: Issue,
 }
 
-fn make(app: &App, who: &Authenticated, grant: &Grant, ext: &Map<String, Value>) -> Result<Made, ApiError> {
+async fn make(app: &App, who: &Authenticated, grant: &Grant, ext: &Map<String, Value>) -> Result<Made, ApiError> {
     let client = &who.client;
     let now = app.clock.now().whole_second();
     let (token, signature, kind) = if client.client.wants_jwt(app.rules.access_token_jwt) {
-        let token = sign(app, &client.client.client_id, grant, ext, now)?;
+        let token = sign(app, &client.client.client_id, grant, ext, now).await?;
         let key = jwt::row_key(&token).ok_or_else(|| ApiError::Internal("a JWT without a signature".to_owned()))?;
         (token, key, TokenType::AccessJwt)
     } else {
@@ -173,7 +174,7 @@ fn make(app: &App, who: &Authenticated, grant: &Grant, ext: &Map<String, Value>)
     Ok(Made { token, kind, order: Issue { client_version: client.version, token: row, jti } })
 }
 
-fn sign(
+async fn sign(
     app: &App,
     client_id: &str,
     grant: &Grant,
@@ -196,5 +197,15 @@ fn sign(
         expires_at: now.plus(grant.lifespan),
         ext,
     };
-    key.sign_jwt("JWT", &jwt::claims(&of, &app.rules.jwt)).map_err(|e| ApiError::Internal(e.to_string()))
+    let claims = jwt::claims(&of, &app.rules.jwt);
+    let internal = |e: &dyn std::fmt::Display| ApiError::Internal(e.to_string());
+    if !key.is_slow() {
+        return key.sign_jwt("JWT", &claims).map_err(|e| internal(&e));
+    }
+    let (key, permit) = (key.clone(), Arc::clone(&app.hash_permits).acquire_owned().await.map_err(|e| internal(&e))?);
+    let work = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        key.sign_jwt("JWT", &claims)
+    });
+    work.await.map_err(|e| internal(&e))?.map_err(|e| internal(&e))
 }
