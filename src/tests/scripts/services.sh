@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # services.sh COMMAND...: runs COMMAND with a private PostgreSQL and Redis beside it, and stops both when it ends.
-# Their addresses are in SIGNET_TEST_POSTGRES (a superuser's DSN) and SIGNET_TEST_REDIS.
+# Their addresses are in SIGNET_TEST_POSTGRES (a superuser's DSN) and SIGNET_TEST_REDIS, the postmaster's pid in
+# SIGNET_TEST_POSTGRES_PID. SIGNET_TEST_DURABLE=1 leaves PostgreSQL's own durability on, which load tests need.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -55,10 +56,12 @@ password=$(head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n')
 [[ ${#run_as[@]} -eq 0 ]] || chown "$user" "$dir/password"
 cd /
 "${run_as[@]}" "$pg/initdb" -D "$dir/data" -U signet --pwfile="$dir/password" -A scram-sha-256 -N -E UTF8 --no-locale --no-instructions >"$dir/initdb.log" 2>&1 || { cat "$dir/initdb.log" >&2; exit 1; }
+hasty=(-F -c synchronous_commit=off -c full_page_writes=off)
+[[ -z ${SIGNET_TEST_DURABLE:-} ]] || hasty=()
 for attempt in 1 2 3 4 5; do
   port=$(free_port)
-  "${run_as[@]}" "$pg/postgres" -D "$dir/data" -k "$dir" -h 127.0.0.1 -p "$port" -F \
-    -c max_connections=300 -c shared_buffers=64MB -c synchronous_commit=off -c full_page_writes=off \
+  "${run_as[@]}" "$pg/postgres" -D "$dir/data" -k "$dir" -h 127.0.0.1 -p "$port" "${hasty[@]}" \
+    -c max_connections=300 -c shared_buffers=64MB \
     -c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.track=all >"$dir/postgres.log" 2>&1 &
   pg_pid=$!
   for _ in $(seq 150); do
@@ -83,5 +86,6 @@ done
 cd - >/dev/null
 
 export SIGNET_TEST_POSTGRES="postgres://signet:$password@127.0.0.1:$port/postgres?sslmode=disable"
+export SIGNET_TEST_POSTGRES_PID=$pg_pid
 export SIGNET_TEST_REDIS="redis://127.0.0.1:$redis_port/0"
 "$@" # its exit code is this script's; the trap stops the services
