@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How many threads drive the sockets.
 const THREADS: usize = 2;
@@ -67,7 +68,8 @@ impl Connect for ConnectOn {
         let (config, tls, io) = (config.clone(), self.tls.clone(), self.io.clone());
         Box::pin(async move {
             let driver = io.clone();
-            let connected = io.spawn(async move {
+            // Who gives up waiting ends the attempt.
+            let connected = AbortOnDropHandle::new(io.spawn(async move {
                 let (client, connection) = config.connect(tls).await?;
                 let driven = driver.spawn(async move {
                     if let Err(fault) = connection.await {
@@ -75,7 +77,7 @@ impl Connect for ConnectOn {
                     }
                 });
                 Ok((client, driven))
-            });
+            }));
             match connected.await {
                 Ok(outcome) => outcome,
                 // The runtime ended with the store: the pool's own time limit answers.

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_postgres::Config;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use url::Url;
 
 /// How long connecting may take, unless the DSN says `connect_timeout`.
@@ -148,6 +148,7 @@ impl Dsn {
             "password" => drop(self.config.password(value)),
             "dbname" => drop(self.config.dbname(value)),
             "application_name" => drop(self.config.application_name(value)),
+            "target_session_attrs" => drop(self.config.target_session_attrs(session_attrs(value).ok_or_else(bad)?)),
             "options" => self.options.push(value.to_owned()),
             // Of Go's pool and drivers; ours keeps every connection it has and prepares by itself.
             "max_idle_conns"
@@ -155,7 +156,6 @@ impl Dsn {
             | "statement_cache_capacity"
             | "binary_parameters"
             | "sslsni"
-            | "target_session_attrs"
             | "client_encoding"
             | "fallback_application_name"
             | "description_cache_capacity"
@@ -201,6 +201,15 @@ impl Dsn {
 
     fn set_options(&mut self) {
         self.config.options(self.options.join(" "));
+    }
+}
+
+fn session_attrs(value: &str) -> Option<TargetSessionAttrs> {
+    match value {
+        "any" | "prefer-standby" => Some(TargetSessionAttrs::Any),
+        "read-write" | "primary" => Some(TargetSessionAttrs::ReadWrite),
+        "read-only" | "standby" => Some(TargetSessionAttrs::ReadOnly),
+        _ => None,
     }
 }
 

@@ -51,7 +51,8 @@ pub(super) async fn notify(db: &impl GenericClient, payload: &str) -> Result<(),
 pub(super) async fn listen(config: Config, tls: MakeRustlsConnect, feed: broadcast::Sender<Change>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        if let Ok((client, connection)) = config.connect(tls.clone()).await {
+        let connecting = tokio::time::timeout(PATIENCE, config.connect(tls.clone()));
+        if let Ok(Ok((client, connection))) = connecting.await {
             let (heard, changes) = mpsc::unbounded_channel();
             tokio::select! {
                 () = drive(connection, heard) => {}

@@ -26,6 +26,11 @@ pub(super) fn store_error(fault: Error) -> StoreError {
     }
 }
 
+/// The answer when nothing was done for a caller because the transaction could not begin or was lost.
+pub(super) fn undone() -> StoreError {
+    StoreError::Unavailable("SQLite did nothing: it is busy, full or closed".to_owned())
+}
+
 /// The answer when a thread of the store has ended.
 pub(super) fn closed() -> StoreError {
     StoreError::Unavailable("the SQLite store is closed".to_owned())

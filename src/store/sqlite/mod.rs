@@ -111,3 +111,7 @@ impl SqliteStore {
             .unwrap_or_else(|_| Err(StoreError::Unavailable("SQLite did not answer in time".to_owned())))
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a failed test may panic")]
+mod tests;

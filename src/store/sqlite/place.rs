@@ -30,9 +30,10 @@ impl Place {
     /// except `mode=memory`.
     pub(in crate::store) fn parse(rest: &str) -> Result<Self, OpenError> {
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        if path == ":memory:" || query.split('&').any(|p| p == "mode=memory") {
+        if path.trim_start_matches("file:") == ":memory:" || query.split('&').any(|p| p == "mode=memory") {
             return Ok(Self::Memory);
         }
+        let path = path.strip_prefix("file:").unwrap_or(path);
         let path = percent_encoding::percent_decode_str(path).decode_utf8().unwrap_or_default();
         if path.is_empty() || path.contains('\0') {
             return Err(OpenError::new("the SQLite DSN names no file", "use sqlite:///absolute/path/to/file"));

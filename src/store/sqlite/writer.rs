@@ -2,7 +2,7 @@
 //! commits once, and only then answers.
 
 use super::World;
-use super::faults::{closed, store_error};
+use super::faults::{closed, store_error, undone};
 use crate::store::{Change, OpenError, StoreError};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,7 +62,7 @@ impl Writer {
         });
         jobs.send(job).await.map_err(|_| closed())?;
         drop(jobs);
-        answer.await.map_err(|_| closed())?
+        answer.await.map_err(|_| undone())?
     }
 
     /// Finishes what is waiting and ends the thread.
@@ -102,8 +102,11 @@ fn commit_group(db: &Connection, world: &World, jobs: impl Iterator<Item = Job>)
         }
     }
     let committed = state.and_then(|()| db.execute_batch("COMMIT").map_err(store_error));
-    if committed.is_err() && !db.is_autocommit() {
-        let _ = db.execute_batch("ROLLBACK");
+    if let Err(fault) = &committed {
+        tracing::warn!(%fault, "SQLite did not commit");
+        if !db.is_autocommit() {
+            let _ = db.execute_batch("ROLLBACK");
+        }
     }
     (ran, committed)
 }
@@ -111,12 +114,12 @@ fn commit_group(db: &Connection, world: &World, jobs: impl Iterator<Item = Job>)
 fn run_one(db: &Connection, world: &World, job: Job) -> Result<Ran, StoreError> {
     db.execute_batch("SAVEPOINT job").map_err(store_error)?;
     let ran = job(db, world);
-    // A full disk rolls the whole transaction back by itself: nobody's work is there any more.
-    let undone = if ran.keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
-    match db.execute_batch(undone) {
+    let end = if ran.keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
+    match db.execute_batch(end) {
         Ok(()) => Ok(ran),
         Err(fault) => {
-            let fault = store_error(fault);
+            // A full disk rolls the whole transaction back by itself: nobody's work is there any more.
+            let fault = if db.is_autocommit() { undone() } else { store_error(fault) };
             (ran.answer)(Err(fault.clone()));
             Err(fault)
         }
