@@ -5,7 +5,7 @@ mod listen;
 mod rules;
 mod system;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test may panic")]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a failed test may panic")]
 mod tests;
 
 use crate::config::Settings;
