@@ -19,6 +19,7 @@ mod drivers;
 mod harness;
 mod jose;
 mod life;
+mod listeners;
 mod quickstart;
 mod readme;
 mod reports;
