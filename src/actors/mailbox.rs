@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 /// Why an actor did not answer. Each is answered 503 with `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +49,8 @@ pub struct Admitted<M> {
     pub ticket: Ticket,
     /// When it was let in.
     pub since: Instant,
+    /// The caller's span: an actor's thread knows nothing of it.
+    pub span: Span,
 }
 
 impl<M: Message> Message for Admitted<M>
@@ -102,7 +105,9 @@ impl<A: Actor> Mailbox<A> {
         self.metrics.actor_ticket_taken(self.actor);
         let ticket = Ticket { _permit: permit, actor: self.actor, metrics: Arc::clone(&self.metrics) };
         let since = Instant::now();
-        let answer = self.addr.send(Admitted { msg, ticket, since }).timeout(self.patience).await;
+        let span = tracing::info_span!("actor.ask", actor = self.actor.as_str());
+        let message = Admitted { msg, ticket, since, span: span.clone() };
+        let answer = self.addr.send(message).timeout(self.patience).instrument(span).await;
         self.metrics.actor_wait(self.actor, since.elapsed().as_secs_f64());
         answer.map_err(|e| match e {
             MailboxError::Timeout => AskError::TimedOut,

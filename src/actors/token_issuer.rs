@@ -11,6 +11,7 @@ use crate::telemetry::metrics::Metrics;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use tracing::{Instrument, Span, info_span};
 
 /// Write this, with whoever comes along.
 #[derive(Message)]
@@ -29,6 +30,8 @@ const LANES: usize = 2;
 
 struct Waiting {
     write: Write,
+    /// The request that waits, so that its trace leads to the commit it shared.
+    span: Span,
     reply: oneshot::Sender<Result<Verdict, StoreError>>,
     _ticket: Ticket,
 }
@@ -54,7 +57,8 @@ impl TokenIssuer {
             let batch: Vec<Waiting> = self.queue.drain(..self.queue.len().min(BATCH)).collect();
             self.lanes_free -= 1;
             self.metrics.actor_batch(labels::Actor::TokenIssuer, u32::try_from(batch.len()).unwrap_or(u32::MAX));
-            let work = commit(Arc::clone(&self.store), batch).into_actor(self).map(|(), this, ctx| {
+            let span = shared_span(&batch);
+            let work = commit(Arc::clone(&self.store), batch).instrument(span).into_actor(self).map(|(), this, ctx| {
                 this.lanes_free += 1;
                 this.flush(ctx);
             });
@@ -68,6 +72,16 @@ impl TokenIssuer {
             ctx.stop();
         }
     }
+}
+
+/// The span of a commit: a child of the first request in it, with a link from it to each of the others.
+fn shared_span(batch: &[Waiting]) -> Span {
+    let Some((first, others)) = batch.split_first() else { return Span::none() };
+    let span = info_span!(parent: &first.span, "actor.token_issuer.commit", batch = batch.len());
+    for other in others {
+        span.follows_from(&other.span);
+    }
+    span
 }
 
 /// Commits a batch and answers everyone in it. A batch that the database refuses as a whole, for what one of its
@@ -105,7 +119,7 @@ impl Handler<Admitted<Commit>> for TokenIssuer {
 
     fn handle(&mut self, m: Admitted<Commit>, ctx: &mut Self::Context) -> Self::Result {
         let (reply, answer) = oneshot::channel();
-        self.queue.push(Waiting { write: m.msg.0, reply, _ticket: m.ticket });
+        self.queue.push(Waiting { write: m.msg.0, span: m.span, reply, _ticket: m.ticket });
         self.flush(ctx);
         Box::pin(
             async move { answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the issuer ended".to_owned()))) },

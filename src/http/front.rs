@@ -61,7 +61,7 @@ pub async fn pass(
     let span = if seen.is_health() {
         tracing::Span::none()
     } else {
-        request_span(&seen.method, &seen.path, &seen.id, seen.parent(&request))
+        request_span(&seen.method, &seen.path, &seen.id, seen.caller.clone())
     };
     let outcome = serve(request, next, &front).instrument(span.clone()).await;
     let told = match outcome {
@@ -246,6 +246,8 @@ struct Seen {
     remote: String,
     agent: Option<String>,
     bytes: u64,
+    /// The caller's trace, if it sent one.
+    caller: opentelemetry::Context,
 }
 
 impl Seen {
@@ -259,15 +261,14 @@ impl Seen {
             remote: request.peer_addr().map(|a| a.to_string()).unwrap_or_default(),
             agent: header(&USER_AGENT).map(str::to_owned),
             bytes: header(&actix_web::http::header::CONTENT_LENGTH).and_then(|l| l.parse().ok()).unwrap_or_default(),
+            caller: traces::remote_context(|name| {
+                request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
+            }),
         }
     }
 
     fn is_health(&self) -> bool {
         self.path.contains("/health/") || self.path.ends_with("/metrics/prometheus")
-    }
-
-    fn parent(&self, request: &ServiceRequest) -> opentelemetry::Context {
-        traces::remote_context(|name| request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned))
     }
 
     fn tell(&self, route: Option<String>, response: &HttpResponse, app: &App, front: &Front) {
@@ -292,7 +293,8 @@ impl Seen {
         if self.is_health() && !front.log_health {
             return;
         }
-        let trace = traces::trace_id(&tracing_opentelemetry::OpenTelemetrySpanExt::context(&span));
+        let own = traces::trace_id(&tracing_opentelemetry::OpenTelemetrySpanExt::context(&span));
+        let trace = own.or_else(|| traces::trace_id(&self.caller));
         RequestLine {
             method: &self.method,
             route: &route,

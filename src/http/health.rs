@@ -33,8 +33,8 @@ fn answer(errors: Vec<(ReadyCheck, String)>) -> HttpResponse {
     reply::json(503, &json!({"errors": errors}))
 }
 
-/// The checks that fail.
-async fn checks(app: &App) -> Vec<(ReadyCheck, String)> {
+/// The checks that fail, with the reason of each; the metrics say the same.
+pub async fn checks(app: &App) -> Vec<(ReadyCheck, String)> {
     let database = app.store.ping().await.map_err(|e| e.to_string());
     let migrations = match &database {
         Ok(()) => schema(app).await,

@@ -60,6 +60,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         max_conns: settings.db.max_conns,
         statement_timeout: settings.db.statement_timeout,
         clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
     })
     .await?;
     let secrets = Secrets::new(&settings.secrets.system).context("secrets.system")?;
@@ -107,6 +108,10 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         entropy,
         metrics,
     };
+    // So that the metrics tell the truth before anybody asks whether we are ready.
+    for (check, why) in crate::http::health::checks(&app).await {
+        tracing::warn!(check = check.as_str(), why, "not ready yet");
+    }
     Ok(Up { app: Arc::new(app), janitor })
 }
 

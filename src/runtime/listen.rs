@@ -68,6 +68,13 @@ impl Bound {
     /// For certificates that cannot be read.
     pub fn serve(self, app: Arc<Shared>, shutdown: Duration) -> anyhow::Result<Server> {
         let (which, settings) = (self.which, self.settings.clone());
+        let routes: &[(&str, &str)] = match which {
+            labels::Listener::Public => &public::ROUTES,
+            labels::Listener::Admin => &admin::ROUTES,
+        };
+        for (method, pattern) in routes {
+            app.metrics.register_route(which, method, pattern);
+        }
         let tls = if settings.tls.enabled { Some(tls(&settings)?) } else { None };
         let server = HttpServer::new(move || {
             let front = Front {

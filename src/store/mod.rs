@@ -5,6 +5,7 @@
 
 mod clients;
 mod keys;
+mod measured;
 mod migrate;
 mod open;
 mod postgres;
@@ -17,7 +18,7 @@ pub use keys::{KeyChange, KeyDecision, KeyRow, KeyStore};
 pub use migrate::Ask;
 pub use open::{OpenError, OpenOptions, migrate, migration_status, open};
 pub use tokens::{AccessToken, Issue, JtiUse, Revoke, SignatureHash, TokenStore, Verdict, Write};
-pub use upkeep::{Change, Migration, Sweep, SweepCounts, Upkeep};
+pub use upkeep::{Change, Migration, PoolStatus, Sweep, SweepCounts, Upkeep};
 
 /// Why a store did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

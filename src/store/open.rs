@@ -3,9 +3,11 @@
 //!
 //! Invariant: no message from here holds a password.
 
+use super::measured::Measured;
 use super::migrate::Ask;
 use super::{Migration, Store, postgres, sqlite};
 use crate::domain::world::Clock;
+use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ pub struct OpenOptions {
     pub statement_timeout: Duration,
     /// The present moment for SQLite; PostgreSQL uses its own.
     pub clock: Arc<dyn Clock>,
+    /// Where every verb is timed and every retry counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Why a database could not be opened or migrated: what is wrong, and what to do about it.
@@ -63,10 +67,11 @@ fn kind(dsn: &str) -> Result<Kind, OpenError> {
 /// # Errors
 /// [`OpenError`] when the DSN makes no sense, or an SQLite file cannot be used.
 pub async fn open(options: OpenOptions) -> Result<Arc<dyn Store>, OpenError> {
-    match kind(&options.dsn)? {
-        Kind::Postgres => Ok(Arc::new(postgres::PostgresStore::open(&options)?)),
-        Kind::Sqlite(place) => Ok(Arc::new(sqlite::SqliteStore::open(place, &options).await?)),
-    }
+    let store: Arc<dyn Store> = match kind(&options.dsn)? {
+        Kind::Postgres => Arc::new(postgres::PostgresStore::open(&options)?),
+        Kind::Sqlite(place) => Arc::new(sqlite::SqliteStore::open(place, &options).await?),
+    };
+    Ok(Arc::new(Measured::new(store, options.metrics)))
 }
 
 /// Applies what is pending, if `ask` agrees; it is asked only when something is. Two at once are safe: one applies,

@@ -46,6 +46,17 @@ pub enum Sweep {
     Elsewhere,
 }
 
+/// Connections to the database at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Open and free.
+    pub idle: i64,
+    /// In use.
+    pub used: i64,
+    /// Callers that wait for one.
+    pub waiting: i64,
+}
+
 /// Verbs of upkeep.
 #[async_trait]
 pub trait Upkeep: Send + Sync + 'static {
@@ -61,6 +72,11 @@ pub trait Upkeep: Send + Sync + 'static {
 
     /// The feed of changes from now on.
     fn changes(&self) -> broadcast::Receiver<Change>;
+
+    /// The pool of connections, where there is one.
+    fn pool(&self) -> Option<PoolStatus> {
+        None
+    }
 
     /// Finishes what is under way and closes the connections.
     async fn close(&self);

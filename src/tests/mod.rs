@@ -24,3 +24,4 @@ mod quickstart;
 mod readme;
 mod reports;
 mod security;
+mod telemetry;

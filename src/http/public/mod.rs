@@ -7,6 +7,17 @@ pub mod well_known;
 use super::{cors, health, reply};
 use actix_web::web;
 
+/// Every method and pattern that [`routes`] mounts, for metrics that are there from the start.
+pub const ROUTES: [(&str, &str); 7] = [
+    ("POST", "/oauth2/token"),
+    ("POST", "/oauth2/revoke"),
+    ("GET", "/.well-known/openid-configuration"),
+    ("GET", "/.well-known/oauth-authorization-server"),
+    ("GET", "/.well-known/jwks.json"),
+    ("GET", "/health/alive"),
+    ("GET", "/health/ready"),
+];
+
 /// Mounts every public route.
 pub fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(

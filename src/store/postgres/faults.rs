@@ -1,6 +1,7 @@
 //! What PostgreSQL's errors mean to the port.
 
 use crate::store::{OpenError, StoreError};
+use crate::telemetry::labels::TxRetry;
 use deadpool_postgres::{PoolError, TimeoutType};
 use std::error::Error as _;
 use tokio_postgres::Error;
@@ -21,10 +22,14 @@ impl From<Error> for Fault {
 }
 
 impl Fault {
-    /// Whether another transaction won, so that trying again makes sense.
-    pub(super) fn lost_a_race(&self) -> bool {
-        let races = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
-        matches!(self, Self::Driver(fault) if fault.code().is_some_and(|code| races.contains(code)))
+    /// How another transaction won, if one did: trying again makes sense then.
+    pub(super) fn lost_race(&self) -> Option<TxRetry> {
+        let Self::Driver(fault) = self else { return None };
+        match fault.code()? {
+            code if *code == SqlState::T_R_SERIALIZATION_FAILURE => Some(TxRetry::Serialization),
+            code if *code == SqlState::T_R_DEADLOCK_DETECTED => Some(TxRetry::Deadlock),
+            _ => None,
+        }
     }
 
     /// The port's word for it.

@@ -19,11 +19,12 @@ mod upkeep;
 pub(super) use migrate::{migrate, migration_status};
 
 use super::{Change, OpenError, OpenOptions, StoreError};
+use crate::telemetry::metrics::Metrics;
 use connect::{ConnectOn, IoRuntime};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use dsn::Dsn;
 use faults::Fault;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::error::Elapsed;
@@ -51,6 +52,7 @@ pub(super) struct PostgresStore {
     feed: broadcast::Sender<Change>,
     deadline: Duration,
     nid: OnceLock<Uuid>,
+    metrics: Arc<Metrics>,
 }
 
 /// What to do after a try.
@@ -97,7 +99,7 @@ impl PostgresStore {
             .build()
             .map_err(|e| OpenError::new(format!("cannot make a pool of connections ({e})"), "check max_conns"))?;
         let deadline = options.statement_timeout.saturating_add(GRACE);
-        Ok(Self { pool, io, feed, deadline, nid: OnceLock::new() })
+        Ok(Self { pool, io, feed, deadline, nid: OnceLock::new(), metrics: Arc::clone(&options.metrics) })
     }
 
     async fn connection(&self) -> Result<Object, StoreError> {
@@ -106,7 +108,13 @@ impl PostgresStore {
 
     fn settle<T>(&self, conn: Object, outcome: Result<Result<T, Fault>, Elapsed>, tries: u32) -> Settled<T> {
         match outcome {
-            Ok(Err(fault)) if fault.lost_a_race() && tries < TRIES => Settled::Again,
+            Ok(Err(fault))
+                if tries < TRIES
+                    && let Some(reason) = fault.lost_race() =>
+            {
+                self.metrics.db_tx_retry(reason);
+                Settled::Again
+            }
             Ok(result) => Settled::Answer(result.map_err(Fault::into_store_error)),
             Err(_) => {
                 // Whatever it was doing, nobody knows: the next caller must not get it.

@@ -2,7 +2,7 @@
 
 use super::faults::Fault;
 use super::{LOCK_CLASS, LOCK_SWEEP, PostgresStore, migrate, run};
-use crate::store::{Change, Migration, StoreError, Sweep, SweepCounts, Upkeep};
+use crate::store::{Change, Migration, PoolStatus, StoreError, Sweep, SweepCounts, Upkeep};
 use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Object};
 use std::time::Duration;
@@ -62,6 +62,13 @@ impl Upkeep for PostgresStore {
     async fn sweep(&self, limit: usize) -> Result<Sweep, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         run!(self, |conn| sweep(conn, limit))
+    }
+
+    fn pool(&self) -> Option<PoolStatus> {
+        let status = self.pool.status();
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let idle = count(status.available);
+        Some(PoolStatus { idle, used: (count(status.size) - idle).max(0), waiting: count(status.waiting) })
     }
 
     fn changes(&self) -> broadcast::Receiver<Change> {

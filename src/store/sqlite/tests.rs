@@ -16,7 +16,9 @@ impl Clock for Still {
 
 async fn memory() -> SqliteStore {
     let statement_timeout = Duration::from_secs(5);
-    let options = OpenOptions { dsn: "memory".to_owned(), max_conns: 1, statement_timeout, clock: Arc::new(Still) };
+    let metrics = crate::telemetry::metrics::Metrics::new("test").unwrap();
+    let clock = Arc::new(Still);
+    let options = OpenOptions { dsn: "memory".to_owned(), max_conns: 1, statement_timeout, clock, metrics };
     SqliteStore::open(Place::Memory, &options).await.unwrap()
 }
 

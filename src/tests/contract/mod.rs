@@ -12,6 +12,7 @@ mod upkeep;
 
 use signet::domain::world::{Clock, Timestamp};
 use signet::store::{AccessToken, ClientRecord, Issue, JtiUse, OpenOptions, Store, Write, migrate, open};
+use signet::telemetry::metrics::Metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -41,6 +42,7 @@ fn options(dsn: &str) -> OpenOptions {
         max_conns: 12,
         statement_timeout: Duration::from_secs(10),
         clock: Arc::new(SystemClock),
+        metrics: Metrics::new("test").unwrap(),
     }
 }
 
