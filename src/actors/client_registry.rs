@@ -1,7 +1,7 @@
 //! ClientRegistry: owns one worker's shelf of parsed clients. A hit is a map lookup on the worker's own thread; a miss
 //! asks the actor, which loads once for all who wait. The change feed makes it forget; an entry dies after
 //! [`SHELF_LIFE`] anyway. What it says may be a moment old: an order to issue carries the version it was decided on,
-//! and the store compares.
+//! and the store compares. Who asks for a fresh client, or asks after a change was heard, never joins an older load.
 
 use super::mailbox::{Admitted, Alive, Mailbox};
 use crate::domain::client::{Client, RegisteredClient};
@@ -60,7 +60,7 @@ impl Clients {
         let addr = ClientRegistry {
             store,
             shelf: Rc::clone(&shelf),
-            waiting: HashMap::new(),
+            flights: HashMap::new(),
             generation: 0,
             changes: Some(changes),
             alive,
@@ -79,28 +79,53 @@ impl Clients {
         {
             return Ok(Some(Arc::clone(client)));
         }
-        Ok(self.registry.ask(Load(id.to_owned())).await??)
+        Ok(self.registry.ask(Load { id: id.to_owned(), fresh: false }).await??)
     }
 
-    /// Forgets a client that turned out to be out of date, and loads it again.
+    /// Forgets a client that turned out to be out of date, and loads it again: the load begins after this call.
     ///
     /// # Errors
     /// [`LookupError`] when nobody can say.
     pub async fn get_fresh(&self, id: &str) -> Result<Found, LookupError> {
         self.shelf.borrow_mut().pop(id);
-        Ok(self.registry.ask(Load(id.to_owned())).await??)
+        Ok(self.registry.ask(Load { id: id.to_owned(), fresh: true }).await??)
+    }
+
+    /// Whether the store has another version of a client than the one that a refusal was decided on. Unlike
+    /// [`Self::get_fresh`] it takes nothing from the shelf, so that wrong guesses cost the honest ones no load.
+    ///
+    /// # Errors
+    /// [`LookupError`] when nobody can say.
+    pub async fn has_changed(&self, id: &str, version: i64) -> Result<bool, LookupError> {
+        let newest = self.registry.ask(Load { id: id.to_owned(), fresh: true }).await??;
+        Ok(newest.is_none_or(|client| client.version != version))
     }
 }
 
 #[derive(Message)]
 #[rtype(result = "Result<Found, StoreError>")]
-struct Load(String);
+struct Load {
+    id: String,
+    fresh: bool,
+}
+
+type Waiter = oneshot::Sender<Result<Found, StoreError>>;
+
+/// A load under way.
+struct Flight {
+    /// The count of changes when it began.
+    begun: u64,
+    /// Who gets what it finds.
+    waiting: Vec<Waiter>,
+    /// Who came too late to be told something that old: the next load is theirs.
+    next: Vec<Waiter>,
+}
 
 /// The actor.
 pub struct ClientRegistry {
     store: Arc<dyn Store>,
     shelf: Shelf,
-    waiting: HashMap<String, Vec<oneshot::Sender<Result<Found, StoreError>>>>,
+    flights: HashMap<String, Flight>,
     /// Counts changes: a load begun before a change may not be shelved after it.
     generation: u64,
     changes: Option<broadcast::Receiver<Change>>,
@@ -108,15 +133,20 @@ pub struct ClientRegistry {
 }
 
 impl ClientRegistry {
-    fn load(&self, id: String, ctx: &mut Context<Self>) {
+    fn load(&mut self, id: String, waiting: Vec<Waiter>, ctx: &mut Context<Self>) {
         let (store, key, begun) = (Arc::clone(&self.store), id.clone(), self.generation);
+        self.flights.insert(id.clone(), Flight { begun, waiting, next: Vec::new() });
         let load = async move { store.client(&key).await.and_then(|r| r.map(|r| parse(&r)).transpose()) };
-        ctx.spawn(load.into_actor(self).map(move |found, this, _| {
+        ctx.spawn(load.into_actor(self).map(move |found, this, ctx| {
             if let (Ok(Some(client)), true) = (&found, begun == this.generation) {
                 this.shelf.borrow_mut().put(id.clone(), (Arc::clone(client), Instant::now()));
             }
-            for waiter in this.waiting.remove(&id).unwrap_or_default() {
+            let Some(flight) = this.flights.remove(&id) else { return };
+            for waiter in flight.waiting {
                 let _ = waiter.send(found.clone());
+            }
+            if !flight.next.is_empty() {
+                this.load(id, flight.next, ctx);
             }
         }));
     }
@@ -182,10 +212,11 @@ impl Handler<Admitted<Load>> for ClientRegistry {
 
     fn handle(&mut self, m: Admitted<Load>, ctx: &mut Self::Context) -> Self::Result {
         let (reply, answer) = oneshot::channel();
-        let waiters = self.waiting.entry(m.msg.0.clone()).or_default();
-        waiters.push(reply);
-        if waiters.len() == 1 {
-            self.load(m.msg.0, ctx);
+        let Load { id, fresh } = m.msg;
+        match self.flights.get_mut(&id) {
+            Some(flight) if fresh || flight.begun != self.generation => flight.next.push(reply),
+            Some(flight) => flight.waiting.push(reply),
+            None => self.load(id, vec![reply], ctx),
         }
         Box::pin(async move {
             let found = answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the registry ended".to_owned())));
@@ -194,3 +225,7 @@ impl Handler<Admitted<Load>> for ClientRegistry {
         })
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
+mod tests;

@@ -52,7 +52,8 @@ pub fn credential(request: &HttpRequest, form: &Form) -> Result<Credential, OAut
     Ok(found)
 }
 
-/// Proves a credential. `fresh` loads the client anew, after the store said that it was changed.
+/// Proves a credential. `fresh` loads the client anew, after the store said that it was changed. A refusal counts only
+/// when the store still has the client as it was judged: a new secret is good from the moment it was given out.
 ///
 /// # Errors
 /// `invalid_client`, `invalid_request`; 503 when nobody can say.
@@ -63,32 +64,52 @@ pub async fn authenticate(
     fresh: bool,
 ) -> Result<Authenticated, ApiError> {
     let method = AuthMethod::from_name(credential.method());
-    let proven = match credential {
-        Credential::Basic { id, secret } | Credential::Post { id, secret } => {
-            with_secret(app, find(clients, id, fresh).await?, secret, credential.method()).await
-        }
-        Credential::Public { id } => match find(clients, id, fresh).await? {
-            Some(client) => check_method(&client.client, "none")
-                .map(|()| (client, None))
-                .map_err(|e| failed(AuthFailure::WrongMethod, e)),
-            None => Err(failed(AuthFailure::UnknownClient, OAuthError::plain(ErrorCode::InvalidClient))),
-        },
-        Credential::Assertion { id, jwt } => with_assertion(app, clients, id.as_deref(), jwt, fresh).await,
-    };
+    let mut proven = prove(app, clients, credential, fresh).await?;
+    if let (false, Err(Failed { judged: Some((id, version)), .. })) = (fresh, &proven)
+        && clients.has_changed(id, *version).await?
+    {
+        proven = prove(app, clients, credential, true).await?;
+    }
     match proven {
         Ok((client, jti)) => Ok(Authenticated { client, method, jti }),
-        Err(Failed(reason, error)) => {
+        Err(Failed { reason, error, .. }) => {
             app.metrics.client_auth_failure(method, reason);
             Err(error)
         }
     }
 }
 
+async fn prove(app: &App, clients: &Clients, credential: &Credential, fresh: bool) -> Result<Proven, ApiError> {
+    Ok(match credential {
+        Credential::Basic { id, secret } | Credential::Post { id, secret } => {
+            with_secret(app, find(clients, id, fresh).await?, secret, credential.method()).await
+        }
+        Credential::Public { id } => match find(clients, id, fresh).await? {
+            Some(client) => check_method(&client.client, "none")
+                .map(|()| (Arc::clone(&client), None))
+                .map_err(|e| failed(AuthFailure::WrongMethod, e).of(&client)),
+            None => Err(failed(AuthFailure::UnknownClient, OAuthError::plain(ErrorCode::InvalidClient))),
+        },
+        Credential::Assertion { id, jwt } => with_assertion(app, clients, id.as_deref(), jwt, fresh).await,
+    })
+}
+
 /// Why, for the metric, and what the client hears.
-struct Failed(AuthFailure, ApiError);
+struct Failed {
+    reason: AuthFailure,
+    error: ApiError,
+    /// The client that was judged, by id and version.
+    judged: Option<(String, i64)>,
+}
+
+impl Failed {
+    fn of(self, client: &RegisteredClient) -> Self {
+        Self { judged: Some((client.client.client_id.clone(), client.version)), ..self }
+    }
+}
 
 fn failed(reason: AuthFailure, error: impl Into<ApiError>) -> Failed {
-    Failed(reason, error.into())
+    Failed { reason, error: error.into(), judged: None }
 }
 
 type Proven = Result<(Arc<RegisteredClient>, Option<JtiUse>), Failed>;
@@ -106,10 +127,12 @@ async fn with_secret(app: &App, client: Option<Arc<RegisteredClient>>, secret: &
         app.secrets.is_right(client.as_deref(), secret).await.map_err(|e| failed(AuthFailure::Overloaded, e))?;
     match client {
         None => Err(failed(AuthFailure::UnknownClient, OAuthError::plain(ErrorCode::InvalidClient))),
-        Some(_) if !right => Err(failed(AuthFailure::WrongSecret, OAuthError::plain(ErrorCode::InvalidClient))),
+        Some(client) if !right => {
+            Err(failed(AuthFailure::WrongSecret, OAuthError::plain(ErrorCode::InvalidClient)).of(&client))
+        }
         Some(client) => check_method(&client.client, method)
-            .map(|()| (client, None))
-            .map_err(|e| failed(AuthFailure::WrongMethod, e)),
+            .map(|()| (Arc::clone(&client), None))
+            .map_err(|e| failed(AuthFailure::WrongMethod, e).of(&client)),
     }
 }
 
@@ -136,8 +159,8 @@ async fn with_assertion(app: &App, clients: &Clients, id: Option<&str>, jwt: &st
     let found = find(clients, &subject, fresh).await.map_err(|e| failed(AuthFailure::Overloaded, e))?;
     let client =
         found.ok_or_else(|| failed(AuthFailure::UnknownClient, OAuthError::plain(ErrorCode::InvalidClient)))?;
-    check_method(&client.client, "private_key_jwt").map_err(|e| failed(AuthFailure::WrongMethod, e))?;
-    let claims = verified(app, &client, &token).await?;
+    check_method(&client.client, "private_key_jwt").map_err(|e| failed(AuthFailure::WrongMethod, e).of(&client))?;
+    let claims = verified(app, &client, &token).await.map_err(|f| f.of(&client))?;
     let proof = check_assertion(&claims, &subject, &app.rules.assertion_audiences, app.clock.now())
         .map_err(|e| failed(AuthFailure::BadAssertion, e))?;
     let jti = JtiUse { client_id: subject, jti: proof.jti, expires_at: proof.expires_at };

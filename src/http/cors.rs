@@ -37,11 +37,12 @@ impl Cors {
             && (self.origins.is_empty() || self.origins.iter().any(|o| origin_matches(o, origin)))
     }
 
-    /// The headers of an answer to an allowed origin.
+    /// The headers of an answer to an allowed origin. An answer that just anybody may read, because no pattern says
+    /// more than "any", never comes with credentials (Fetch standard §3.2.5).
     pub fn allow(&self, headers: &mut HeaderMap, origin: &HeaderValue, preflight: bool) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.append(VARY, HeaderValue::from_static("Origin"));
-        if self.credentials {
+        if self.credentials && !self.origins.is_empty() && !self.origins.iter().any(|o| is_any(o)) {
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
         let mut list = |name: HeaderName, items: &[String]| {
@@ -59,6 +60,11 @@ impl Cors {
             list(ACCESS_CONTROL_EXPOSE_HEADERS, &self.exposed);
         }
     }
+}
+
+/// Whether a pattern lets everybody in.
+fn is_any(pattern: &str) -> bool {
+    pattern == "*" || pattern.ends_with("://*")
 }
 
 /// Whether a pattern names the origin. `*` alone means anything; elsewhere it stands for one whole label of the host,
@@ -113,5 +119,18 @@ mod tests {
         }
         let cors = Cors { enabled: true, origins: vec!["*".to_owned()], ..Cors::default() };
         assert!(!cors.allows("null"));
+    }
+
+    #[test]
+    fn h10_credentials_need_a_named_origin() {
+        let with = |origins: &[&str]| {
+            let origins = origins.iter().map(|o| (*o).to_owned()).collect();
+            let cors = Cors { enabled: true, origins, credentials: true, ..Cors::default() };
+            let mut headers = HeaderMap::new();
+            cors.allow(&mut headers, &HeaderValue::from_static("https://x.a.example"), false);
+            headers.contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS)
+        };
+        assert!(with(&["https://*.a.example"]) && with(&["https://x.a.example"]));
+        assert!(!with(&[]) && !with(&["*"]) && !with(&["https://x.a.example", "https://*"]));
     }
 }

@@ -1,15 +1,19 @@
-//! Form bodies: bounded, decoded strictly, each parameter once (RFC 6749 §3.2).
+//! Bodies: bounded in size and time. Forms are decoded strictly, each parameter once (RFC 6749 §3.2).
 
 use super::ApiError;
 use crate::domain::client_auth::form_decode;
 use crate::domain::error::{ErrorCode, OAuthError};
+use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
-use actix_web::{HttpRequest, web};
+use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
 use std::time::Duration;
 
 /// Largest form, in bytes.
 pub const LIMIT: usize = 64 * 1024;
+/// Largest JSON of an admin request, in bytes.
+const JSON_LIMIT: usize = 1 << 20;
 /// Most parameters.
 const PARAMETERS: usize = 256;
 /// A body must be here in this time.
@@ -19,8 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const REPEATABLE: [&str; 2] = ["audience", "resource"];
 
 /// A decoded form.
-#[derive(Debug)]
 pub struct Form(Vec<(String, String)>);
+
+/// The names alone: values may be secrets.
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 impl Form {
     /// Reads the body of a request.
@@ -75,7 +85,7 @@ fn refused(hint: &str) -> ApiError {
 fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     match headers.get(CONTENT_ENCODING) {
         Some(v) if !v.as_bytes().eq_ignore_ascii_case(b"identity") => Err(ApiError::UnsupportedMediaType(
-            "A Content-Encoding is not accepted; send the form as it is.".to_owned(),
+            "A Content-Encoding is not accepted; send the body as it is.".to_owned(),
         )),
         _ => Ok(()),
     }
@@ -93,6 +103,31 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(refused(
         "The POST body can not be empty. Send it with Content-Type application/x-www-form-urlencoded, in UTF-8.",
     ))
+}
+
+/// The body of an admin request: at most 1 MiB, as it is, and here in time.
+pub struct Json(Vec<u8>);
+
+impl std::ops::Deref for Json {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl FromRequest for Json {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (plain, payload) = (check_headers(request.headers()), web::Payload::from_request(request, payload));
+        Box::pin(async move {
+            plain?;
+            let payload = payload.await.map_err(|e| ApiError::BadRequest(e.to_string()))?;
+            read_body(payload, JSON_LIMIT).await.map(Self)
+        })
+    }
 }
 
 /// Reads at most `limit` bytes within the body's deadline.
@@ -119,11 +154,25 @@ pub async fn read_body(mut payload: web::Payload, limit: usize) -> Result<Vec<u8
 mod tests {
     use super::*;
 
+    #[actix_web::test]
+    async fn h04_admin_bodies_are_bounded_in_size_and_time_and_not_inflated() {
+        let read = |request: actix_web::test::TestRequest| async {
+            let (request, mut payload) = request.to_http_parts();
+            Json::from_request(&request, &mut payload).await
+        };
+        let plain = actix_web::test::TestRequest::post;
+        assert_eq!(&*read(plain().set_payload("{}")).await.unwrap(), b"{}");
+        assert!(matches!(read(plain().set_payload(vec![b' '; JSON_LIMIT + 1])).await, Err(ApiError::TooLarge(_))));
+        let packed = plain().insert_header((CONTENT_ENCODING, "gzip")).set_payload("{}");
+        assert!(matches!(read(packed).await, Err(ApiError::UnsupportedMediaType(_))));
+    }
+
     #[test]
     fn forms_are_strict() {
         let form = Form::parse(b"a=1+2&audience=x&audience=y&&c").unwrap();
         assert_eq!((form.get("a"), form.get("c"), form.get("d")), (Some("1 2"), Some(""), None));
         assert_eq!(form.all("audience").collect::<Vec<_>>(), ["x", "y"]);
+        assert!(!format!("{form:?}").contains("1 2"));
         for bad in [&b"a=%zz"[..], b"a=%", b"a=%c3%28", b"a=%00", b"a=1&a=2", b"a=\xff"] {
             assert!(Form::parse(bad).is_err(), "{bad:?}");
         }

@@ -195,12 +195,19 @@ fn rewrite(request: &mut ServiceRequest, path: &str) {
     }
 }
 
+/// Health and metrics, and nothing else: a client or a key called `health` is no way around the log or the TLS rule.
+fn is_probe(path: &str) -> bool {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let path = path.strip_prefix("/admin").unwrap_or(path);
+    matches!(path, "/health/alive" | "/health/ready" | "/metrics/prometheus")
+}
+
 /// With TLS on, a plain request must come from a trusted proxy that says it ended TLS; health and metrics may come
 /// from anywhere.
 fn insecure(request: &ServiceRequest, front: &Front) -> Option<HttpResponse> {
     let trusted = front.terminated_by.as_ref()?;
     let path = request.uri().path();
-    if request.app_config().secure() || path.contains("/health/") || path.ends_with("/metrics/prometheus") {
+    if request.app_config().secure() || is_probe(path) {
         return None;
     }
     let from = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
@@ -268,7 +275,7 @@ impl Seen {
     }
 
     fn is_health(&self) -> bool {
-        self.path.contains("/health/") || self.path.ends_with("/metrics/prometheus")
+        is_probe(&self.path)
     }
 
     fn tell(&self, route: Option<String>, response: &HttpResponse, app: &App, front: &Front) {
@@ -315,6 +322,16 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_probes_are_probes() {
+        for path in ["/health/alive", "/health/ready/", "/admin/health/ready", "/metrics/prometheus"] {
+            assert!(is_probe(path), "{path}");
+        }
+        for path in ["/admin/clients/health/", "/admin/keys/metrics/prometheus", "/keys/health/x", "/health/", "/"] {
+            assert!(!is_probe(path), "{path}");
+        }
+    }
 
     #[test]
     fn h08_one_spelling_of_a_path() {

@@ -1,7 +1,7 @@
 //! The token hook: the operator's own service may add claims to a token or deny it. Called after validation and before
 //! anything is written; a failed hook costs nothing.
 
-use super::outbound::Outbound;
+use super::outbound::{Outbound, fault};
 use super::{ApiError, App};
 use crate::domain::client::Client;
 use crate::domain::error::{ErrorCode, OAuthError};
@@ -93,7 +93,7 @@ async fn call(outbound: &Outbound, target: &HookTarget, body: &Value) -> Result<
         other => return Err(format!("status {other}")),
     }
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| e.to_string())? {
+    while let Some(chunk) = response.chunk().await.map_err(fault)? {
         if bytes.len() + chunk.len() > LIMIT {
             return Err(format!("the answer is longer than {LIMIT} bytes"));
         }
@@ -117,8 +117,8 @@ async fn send(outbound: &Outbound, target: &HookTarget, body: &Value) -> Result<
         }
         match request.send().await {
             Ok(response) => return Ok(response),
-            Err(e) if e.is_connect() => why = e.to_string(),
-            Err(e) => return Err(e.to_string()),
+            Err(e) if e.is_connect() => why = fault(e),
+            Err(e) => return Err(fault(e)),
         }
     }
     Err(why)

@@ -21,7 +21,7 @@ const SETS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_023);
 
 #[derive(Default)]
 struct Entry {
-    keys: Vec<Jwk>,
+    keys: Arc<[Jwk]>,
     tried: Option<Instant>,
     good: bool,
 }
@@ -42,7 +42,7 @@ impl JwksCache {
     ///
     /// # Errors
     /// `invalid_client`, one text for whatever went wrong: the answer is no port scanner.
-    pub async fn get(&self, uri: &str, missed: bool) -> Result<Vec<Jwk>, ApiError> {
+    pub async fn get(&self, uri: &str, missed: bool) -> Result<Arc<[Jwk]>, ApiError> {
         let entry = {
             let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(sets.get_or_insert(uri.to_owned(), Arc::default))
@@ -58,7 +58,7 @@ impl JwksCache {
                 .await
                 .and_then(|b| serde_json::from_slice(&b).map_err(|e| e.to_string()))
             {
-                Ok(set) => (entry.keys, entry.good) = (parse_set(&set), true),
+                Ok(set) => (entry.keys, entry.good) = (parse_set(&set).into(), true),
                 Err(error) => {
                     tracing::warn!(%error, "a client's jwks_uri could not be read");
                     entry.good = false;
@@ -72,6 +72,6 @@ impl JwksCache {
             )
             .into());
         }
-        Ok(entry.keys.clone())
+        Ok(Arc::clone(&entry.keys))
     }
 }

@@ -111,6 +111,8 @@ pub struct App {
     pub hasher: Hasher,
     /// Bounds key derivations.
     pub hash_permits: Arc<Semaphore>,
+    /// Bounds slow signatures: apart from the derivations, so that wrong secrets keep nobody from signing.
+    pub sign_permits: Arc<Semaphore>,
     /// Checks secrets.
     pub secrets: secret_check::SecretCheck,
     /// Calls to others.

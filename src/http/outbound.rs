@@ -103,18 +103,27 @@ impl Outbound {
             return Err("the address is not a public one".to_owned());
         }
         let client = if guard { &self.guarded } else { &self.open };
-        let mut response = client.get(url).send().await.map_err(|e| e.to_string())?;
+        let mut response = client.get(url).send().await.map_err(fault)?;
         if !response.status().is_success() {
             return Err(format!("status {}", response.status()));
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| e.to_string())? {
+        while let Some(chunk) = response.chunk().await.map_err(fault)? {
             if body.len() + chunk.len() > limit {
                 return Err(format!("longer than {limit} bytes"));
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+}
+
+/// What went wrong, for the log. Not the address: its query or its user may be a secret.
+pub fn fault(e: reqwest::Error) -> String {
+    let e = e.without_url();
+    match std::error::Error::source(&e) {
+        Some(cause) => format!("{e}: {cause}"),
+        None => e.to_string(),
     }
 }
 
@@ -150,5 +159,13 @@ mod tests {
         }
         assert!(literal_is_public(&Url::parse("http://1.1.1.1/").unwrap()));
         assert!(literal_is_public(&Url::parse("http://[2606:4700::1]/").unwrap()));
+    }
+
+    #[actix_web::test]
+    async fn a_fault_does_not_tell_the_address() {
+        let outbound = Outbound::new(Reach::default()).unwrap();
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let why = outbound.fetch(&format!("http://user:hush@{closed}/?key=hush"), 10).await.unwrap_err();
+        assert!(!why.contains("hush"), "{why}");
     }
 }

@@ -85,8 +85,8 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
 
     let outbound = Arc::new(Outbound::new(rules::reach(settings)).map_err(|e| anyhow!("{e}"))?);
     let hasher = rules::hasher(settings);
-    let hash_permits =
-        Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2))));
+    let half = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2));
+    let hash_permits = Arc::new(Semaphore::new(half));
     let secret_check = SecretCheck::new(hasher, Arc::clone(&hash_permits), &*entropy).map_err(|e| anyhow!("{e}"))?;
     let app = App {
         opaque: Opaque::new(&secrets),
@@ -98,6 +98,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         keys: published,
         hasher,
         hash_permits,
+        sign_permits: Arc::new(Semaphore::new(half)),
         secrets: secret_check,
         jwks: JwksCache::new(Arc::clone(&outbound)),
         outbound,

@@ -2,13 +2,18 @@
 
 use super::boot;
 use crate::actors::client_registry::Clients;
+use crate::actors::key_manager::{ACCESS_TOKEN_SET, KeyRing};
 use crate::config::{self, Mode, Sources};
+use crate::crypto::seal::Secrets;
+use crate::http::admin::tokens::row_key;
 use crate::http::cors::Cors;
 use crate::http::front::{self, Front};
-use crate::http::public;
+use crate::http::{ApiError, public, session};
+use crate::store::AccessToken;
 use crate::telemetry::labels::Listener;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{App, HttpResponse, middleware, web};
+use serde_json::json;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -52,5 +57,48 @@ async fn h13_a_panic_answers_500_and_harms_nobody_else() {
     dead.cancel();
     let ready = call_service(&app, TestRequest::get().uri("/health/ready").to_request()).await;
     assert_eq!(ready.status(), 503, "a dead actor takes the process out of rotation");
+    up.down().await;
+}
+
+fn ring_of_nothing() -> tokio::sync::watch::Receiver<Arc<KeyRing>> {
+    tokio::sync::watch::channel(Arc::new(KeyRing::default())).1
+}
+
+#[actix_web::test]
+async fn c10_a_signed_token_is_not_called_inactive_before_the_keys_are_read() {
+    let mut up = up().await;
+    let key = up.app.keys.borrow().signer(ACCESS_TOKEN_SET, up.app.clock.now()).unwrap().clone();
+    let token = key.sign_jwt("JWT", &json!({"sub": "a"})).unwrap();
+    assert!(matches!(row_key(&up.app, &token), Ok(Some(_))));
+    let forged = format!("{}AA", &token[..token.len() - 2]);
+    assert!(matches!(row_key(&up.app, &forged), Ok(None)));
+    Arc::get_mut(&mut up.app).unwrap().keys = ring_of_nothing();
+    assert!(matches!(row_key(&up.app, &token), Err(ApiError::Unavailable(_))));
+    assert!(matches!(row_key(&up.app, "no.token.at-all"), Ok(None)));
+    up.down().await;
+}
+
+#[actix_web::test]
+async fn i05_claims_under_a_dropped_secret_end_the_token_and_moved_ones_are_a_fault() {
+    let mut up = up().await;
+    let claims = json!({"tenant": "t"}).as_object().cloned().unwrap();
+    let mut row = AccessToken {
+        signature: [7; 32],
+        family_id: uuid::Uuid::nil(),
+        client_id: "a".to_owned(),
+        subject: "a".to_owned(),
+        scope: Vec::new(),
+        audience: Vec::new(),
+        requested_at: up.app.clock.now(),
+        expires_at: up.app.clock.now(),
+        session: session::close(&up.app, &[7; 32], &claims).unwrap(),
+    };
+    assert_eq!(session::open(&up.app, &row).unwrap(), Some(claims));
+    row.signature = [8; 32];
+    assert!(matches!(session::open(&up.app, &row), Err(ApiError::Internal(_))));
+    row.signature = [7; 32];
+    let others = Secrets::new(&["another-system-secret-of-enough-length".to_owned()]).unwrap();
+    Arc::get_mut(&mut up.app).unwrap().sessions = others.sealer("row/session");
+    assert_eq!(session::open(&up.app, &row).unwrap(), None);
     up.down().await;
 }

@@ -19,7 +19,6 @@ mod drivers;
 mod harness;
 mod jose;
 mod life;
-mod listeners;
 mod quickstart;
 mod readme;
 mod reports;

@@ -8,7 +8,7 @@ mod token;
 
 pub use key::{SigningKey, VerifyingKey};
 pub(crate) use key::{check_pair, ec_signing, parse_point};
-pub use token::{Claims, Header, Unverified};
+pub use token::{Claims, Header, MAX_TOKEN, Unverified};
 
 /// Why a token is refused or could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

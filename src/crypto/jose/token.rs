@@ -10,7 +10,9 @@ use super::{JoseError, key::verify_once, strict};
 use crate::crypto::jwk::{Alg, Jwk};
 
 /// Bytes of the longest token that is read.
-const MAX_TOKEN: usize = 16 * 1024;
+pub const MAX_TOKEN: usize = 16 * 1024;
+/// Keys of one set that are tried on one token: a large set must not make a forged token dear to us.
+const MAX_TRIES: usize = 32;
 /// Beyond 2^53 a JSON number is no longer exact.
 const MAX_TIME: i64 = 1 << 53;
 /// Headers that change how a token is read (RFC 7515 section 4.1.11, RFC 7797, RFC 7516).
@@ -72,7 +74,7 @@ impl Unverified {
     }
 
     /// Checks the signature. The header's `alg` must be in `allowed`. With a `kid` in the header only keys of that
-    /// id are tried, without one every key of the right kind. A key with another `alg`, or a `use` that is not
+    /// id are tried, without one every key of the right kind, but no more than 32. A key with another `alg`, or a `use` that is not
     /// `sig`, does not count.
     ///
     /// # Errors
@@ -83,7 +85,7 @@ impl Unverified {
             return Err(JoseError::Algorithm);
         }
         let mut verdict = JoseError::NoKey;
-        for key in keys.iter().filter(|key| self.may_be_from(key, alg)) {
+        for key in keys.iter().filter(|key| self.may_be_from(key, alg)).take(MAX_TRIES) {
             if verify_once(key, alg, self.input.as_bytes(), &self.signature) {
                 return Ok(self.claims.clone());
             }

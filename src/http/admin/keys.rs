@@ -3,14 +3,13 @@
 use super::client_json::{read_json, read_object, segment, undecodable};
 use crate::actors::key_manager::{CreateKey, DeleteKeys, KeyError, PutKeys};
 use crate::crypto::jwk::{Alg, Jwk};
+use crate::http::form::Json;
 use crate::http::{ApiError, App, reply};
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
-/// Largest body, in bytes.
-const BODY: usize = 1 << 20;
 /// Most keys of one request.
 const KEYS: usize = 100;
 /// Longest name of a set and of a key, in characters: both stand in one index entry of the database.
@@ -18,10 +17,8 @@ const NAME: usize = 255;
 
 /// Mounts the routes.
 pub fn routes(cfg: &mut web::ServiceConfig) {
-    let limit = || web::PayloadConfig::new(BODY);
     cfg.service(
         web::resource("/admin/keys/{set}")
-            .app_data(limit())
             .route(web::get().to(get_set))
             .route(web::post().to(create))
             .route(web::put().to(put_set))
@@ -29,7 +26,6 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     )
     .service(
         web::resource("/admin/keys/{set}/{kid}")
-            .app_data(limit())
             .route(web::get().to(get_key))
             .route(web::put().to(put_key))
             .route(web::delete().to(delete_key)),
@@ -81,7 +77,7 @@ pub async fn get_key(app: web::Data<App>, path: web::Path<(String, String)>) -> 
 ///
 /// # Errors
 /// 400 for an algorithm that is not supported, 409 when the set has that `kid` already.
-pub async fn create(app: web::Data<App>, set: web::Path<String>, body: web::Bytes) -> Result<HttpResponse, ApiError> {
+pub async fn create(app: web::Data<App>, set: web::Path<String>, body: Json) -> Result<HttpResponse, ApiError> {
     let members = read_object(&body)?;
     let text = |name: &str| match members.get(name) {
         None | Some(Value::Null) => Ok(String::new()),
@@ -147,7 +143,7 @@ fn checked(key: Value) -> Result<Jwk, ApiError> {
 ///
 /// # Errors
 /// 400 for a key that is none, 409 for two of the same `kid`; nothing is changed then.
-pub async fn put_set(app: web::Data<App>, set: web::Path<String>, body: web::Bytes) -> Result<HttpResponse, ApiError> {
+pub async fn put_set(app: web::Data<App>, set: web::Path<String>, body: Json) -> Result<HttpResponse, ApiError> {
     let mut members = read_object(&body)?;
     let Some(Value::Array(keys)) = members.remove("keys") else {
         return Err(undecodable(&"a JSON Web Key Set has a list 'keys'"));
@@ -172,7 +168,7 @@ pub async fn put_set(app: web::Data<App>, set: web::Path<String>, body: web::Byt
 pub async fn put_key(
     app: web::Data<App>,
     path: web::Path<(String, String)>,
-    body: web::Bytes,
+    body: Json,
 ) -> Result<HttpResponse, ApiError> {
     let key = checked(read_json(&body)?)?;
     let answer = reply::json(200, &key);

@@ -31,6 +31,32 @@ pub async fn check(app: &App, client: &Client) -> Result<(), ApiError> {
     }
 }
 
+/// Whether the check has something new to say.
+pub fn differs(before: &Client, after: &Client) -> bool {
+    before.sector_identifier_uri != after.sector_identifier_uri
+        || after.redirect_uris.iter().any(|uri| !before.redirect_uris.contains(uri))
+}
+
 fn refused(what: &str) -> ApiError {
     OAuthError::new(ErrorCode::InvalidClientMetadata, format!("The document at sector_identifier_uri {what}.")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_new_needs_a_voucher() {
+        let client = |sector: &str, uris: &[&str]| Client {
+            sector_identifier_uri: sector.to_owned(),
+            redirect_uris: uris.iter().map(|uri| (*uri).to_owned()).collect(),
+            ..Client::default()
+        };
+        let before = client("https://s.example/", &["https://a.example/", "https://b.example/"]);
+        assert!(
+            !differs(&before, &before) && !differs(&before, &client("https://s.example/", &["https://a.example/"]))
+        );
+        assert!(differs(&before, &client("https://t.example/", &["https://a.example/"])));
+        assert!(differs(&before, &client("https://s.example/", &["https://c.example/"])));
+    }
 }

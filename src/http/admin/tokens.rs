@@ -1,5 +1,7 @@
 //! Introspection (RFC 7662) and the end of all tokens of a client.
 
+use crate::actors::key_manager::ACCESS_TOKEN_SET;
+use crate::crypto::jose::Unverified;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::scope::parse_scope;
 use crate::domain::token::introspection::{Active, Valid};
@@ -10,7 +12,7 @@ use crate::http::{ApiError, App, reply, session};
 use crate::store::{AccessToken, SignatureHash};
 use crate::telemetry::labels::{Introspected, SecretKind, Source};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::time::Instant;
 
 /// Mounts the routes.
@@ -48,7 +50,7 @@ async fn answer(
         .get("token")
         .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "The form parameter 'token' is missing."))?;
     let inactive = || reply::oauth(&json!({"active": false}));
-    let Some(key) = row_key(app, token) else { return Ok((Introspected::Malformed, Source::None, inactive()?)) };
+    let Some(key) = row_key(app, token)? else { return Ok((Introspected::Malformed, Source::None, inactive()?)) };
     let Some(row) = app.store.access_token(&key).await? else {
         return Ok((Introspected::Unknown, Source::Db, inactive()?));
     };
@@ -57,10 +59,13 @@ async fn answer(
     if !wanted.iter().all(|s| app.rules.scope_strategy.covers(row.scope.iter().map(String::as_str), s)) {
         return Ok((Introspected::Scope, Source::Db, inactive()?));
     }
-    Ok((Introspected::Active, Source::Db, active(app, &row)?))
+    match session::open(app, &row)? {
+        Some(ext) => Ok((Introspected::Active, Source::Db, active(app, &row, ext)?)),
+        None => Ok((Introspected::Unknown, Source::Db, inactive()?)),
+    }
 }
 
-fn active(app: &App, row: &AccessToken) -> Result<HttpResponse, ApiError> {
+fn active(app: &App, row: &AccessToken, ext: Map<String, Value>) -> Result<HttpResponse, ApiError> {
     let valid = Valid {
         client_id: &row.client_id,
         subject: &row.subject,
@@ -69,22 +74,27 @@ fn active(app: &App, row: &AccessToken) -> Result<HttpResponse, ApiError> {
         requested_at: row.requested_at,
         expires_at: row.expires_at,
     };
-    reply::oauth(&Active::access_token(&valid, &app.rules.issuer, session::open(app, row)?))
+    reply::oauth(&Active::access_token(&valid, &app.rules.issuer, ext))
 }
 
 /// The row of a token that we made, opaque or signed; anything else costs no query.
-pub fn row_key(app: &App, token: &str) -> Option<SignatureHash> {
+///
+/// # Errors
+/// 503 for a signed token while this process has not read any key: it may be ours.
+pub fn row_key(app: &App, token: &str) -> Result<Option<SignatureHash>, ApiError> {
     if let Some((key, generation)) = app.opaque.check(TokenKind::Access, token) {
         if generation > 0 {
             app.metrics.old_secret_used(SecretKind::System);
         }
-        return Some(key);
+        return Ok(Some(key));
     }
+    let Ok(unverified) = Unverified::parse(token) else { return Ok(None) };
     let ring = app.keys.borrow().clone();
-    let unverified = crate::crypto::jose::Unverified::parse(token).ok()?;
-    let key = ring.verifying(crate::actors::key_manager::ACCESS_TOKEN_SET, unverified.header.kid.as_deref()?)?;
-    unverified.verify_with(key).ok()?;
-    jwt::row_key(token)
+    if ring.is_empty() {
+        return Err(ApiError::Unavailable("there are no keys yet to verify the token with".to_owned()));
+    }
+    let key = unverified.header.kid.as_deref().and_then(|kid| ring.verifying(ACCESS_TOKEN_SET, kid));
+    Ok(key.filter(|key| unverified.verify_with(key).is_ok()).and_then(|_| jwt::row_key(token)))
 }
 
 /// `DELETE /admin/oauth2/tokens?client_id=`.

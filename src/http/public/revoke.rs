@@ -43,7 +43,7 @@ async fn done(app: &App, clients: &Clients, request: &HttpRequest, payload: web:
     let token = form.get("token").ok_or_else(|| {
         general(OAuthError::new(ErrorCode::InvalidRequest, "The form parameter 'token' is missing.").into())
     })?;
-    let Some(signature) = row_key(app, token) else { return Ok(()) };
+    let Some(signature) = row_key(app, token)? else { return Ok(()) };
     let order = Revoke { signature, client_id: who.client.client.client_id.clone(), jti: who.jti };
     match app.issuer.ask(Commit(Write::Revoke(order))).await?? {
         Verdict::Done => Ok(()),

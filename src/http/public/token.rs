@@ -2,6 +2,7 @@
 
 use crate::actors::client_registry::Clients;
 use crate::actors::token_issuer::Commit;
+use crate::crypto::jose::MAX_TOKEN;
 use crate::domain::client::RegisteredClient;
 use crate::domain::client_auth::Credential;
 use crate::domain::error::{ErrorCode, OAuthError};
@@ -19,9 +20,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A client that is changed while its request is decided on is decided on again this often.
 const ATTEMPTS: usize = 3;
+
+/// How long a slow signature may wait for its turn: who waits longer is better told to come again.
+const SIGN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Grants that a client may hold and that another release serves; `unauthorized_client` comes first for those without.
 const OTHER_GRANTS: [&str; 4] = [
@@ -118,7 +123,11 @@ async fn client_credentials(
     };
     for attempt in 0..ATTEMPTS {
         let who = authenticate(app, clients, credential, attempt > 0).await?;
-        let grant = client_credentials::decide(&who.client.client, &asked, app.rules.client_credentials)?;
+        let decided = client_credentials::decide(&who.client.client, &asked, app.rules.client_credentials);
+        if decided.is_err() && attempt == 0 && outdated(clients, &who.client).await? {
+            continue;
+        }
+        let grant = decided?;
         let ext = hook::ask(app, &who.client.client, &asked, &grant).await?;
         let made = make(app, &who, &grant, &ext).await?;
         match app.issuer.ask(Commit(Write::Issue(made.order))).await?? {
@@ -141,6 +150,11 @@ async fn client_credentials(
     Err(ApiError::Unavailable("the client is being changed again and again".to_owned()))
 }
 
+/// Whether a refusal was decided on a client that has changed since.
+async fn outdated(clients: &Clients, client: &RegisteredClient) -> Result<bool, ApiError> {
+    Ok(clients.has_changed(&client.client.client_id, client.version).await?)
+}
+
 /// A token and the order to write it.
 struct Made {
     token: String,
@@ -153,6 +167,9 @@ async fn make(app: &App, who: &Authenticated, grant: &Grant, ext: &Map<String, V
     let now = app.clock.now().whole_second();
     let (token, signature, kind) = if client.client.wants_jwt(app.rules.access_token_jwt) {
         let token = sign(app, &client.client.client_id, grant, ext, now).await?;
+        if token.len() > MAX_TOKEN {
+            return Err(too_long().into());
+        }
         let key = jwt::row_key(&token).ok_or_else(|| ApiError::Internal("a JWT without a signature".to_owned()))?;
         (token, key, TokenType::AccessJwt)
     } else {
@@ -172,6 +189,12 @@ async fn make(app: &App, who: &Authenticated, grant: &Grant, ext: &Map<String, V
     };
     let jti: Option<JtiUse> = who.jti.clone();
     Ok(Made { token, kind, order: Issue { client_version: client.version, token: row, jti } })
+}
+
+/// A token that we would not read could be neither introspected nor revoked.
+fn too_long() -> OAuthError {
+    let hint = format!("The access token would be longer than {MAX_TOKEN} bytes; ask for fewer scopes or audiences.");
+    OAuthError::new(ErrorCode::InvalidRequest, hint)
 }
 
 async fn sign(
@@ -202,7 +225,9 @@ async fn sign(
     if !key.is_slow() {
         return key.sign_jwt("JWT", &claims).map_err(|e| internal(&e));
     }
-    let (key, permit) = (key.clone(), Arc::clone(&app.hash_permits).acquire_owned().await.map_err(|e| internal(&e))?);
+    let waiting = tokio::time::timeout(SIGN_PATIENCE, Arc::clone(&app.sign_permits).acquire_owned()).await;
+    let permit = waiting.map_err(|_| ApiError::Unavailable("too many tokens are being signed".to_owned()))?;
+    let (key, permit) = (key.clone(), permit.map_err(|e| internal(&e))?);
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         key.sign_jwt("JWT", &claims)

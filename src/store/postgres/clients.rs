@@ -133,6 +133,9 @@ impl ClientStore for PostgresStore {
     }
 
     async fn clients(&self, page: &ClientPage) -> Result<Vec<ClientRecord>, StoreError> {
+        if [&page.after, &page.name, &page.owner].iter().any(|text| text.as_deref().is_some_and(|t| t.contains('\0'))) {
+            return Ok(Vec::new());
+        }
         let nid = self.nid().await?;
         run!(self, |conn| list(&*conn, nid, page))
     }

@@ -297,6 +297,7 @@ async fn rotation(world: &World) {
     assert_eq!(answer.status, 200, "{}", answer.brief());
     let new = answer.get("client_secret");
     assert!(new.len() >= 20 && new != old, "{}", answer.brief());
+    assert_eq!(world.b.client_credentials(&id, &new).await.status, 200, "at once, where the client was known before");
     for secret in [&old, &new] {
         assert_eq!(world.a.client_credentials(&id, secret).await.status, 200, "both are good");
     }
