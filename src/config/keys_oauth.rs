@@ -56,7 +56,7 @@ pub(super) const KEYS: &[Key] = &[
     key("oauth2.device_authorization.user_code.length", Int(6, 255), "", NotYet, "Length of user codes."),
     key("oauth2.device_authorization.user_code.character_set", Text, "", NotYet, "Alphabet of user codes."),
     key("oidc.subject_identifiers.supported_types", List, "public", Acts, "Subject identifier types that clients may use: public, pairwise."),
-    key("oidc.subject_identifiers.pairwise.salt", Secret, "", Acts, "Salt of pairwise subjects, at least 8 characters; changing it changes them."),
+    key("oidc.subject_identifiers.pairwise.salt", Secret, "", NotYet, "Salt of pairwise subjects, at least 8 characters; changing it changes them."),
     key("oidc.dynamic_client_registration.enabled", Bool, "false", NotYet, "Lets clients register themselves."),
     key("oidc.dynamic_client_registration.default_scope", List, "", Acts, "Scope of a client that names none when it registers."),
     key("webfinger.jwks.broadcast_keys", List, "hydra.openid.id-token", Acts, "Key sets that /.well-known/jwks.json shows; our own are always among them."),

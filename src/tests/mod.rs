@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod cli;
 mod compat;
 mod config;
 mod config_rules;
