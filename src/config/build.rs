@@ -79,14 +79,16 @@ fn tls(from: &mut Gathered, at: &str) -> Tls {
     };
     let enabled = from.bool(&name(from, "enabled"));
     let (cert, key) = (pem(from, at, "cert"), pem(from, at, "key"));
+    let networks = name(from, "allow_termination_from");
+    let allow_termination_from = rules::networks(from, &networks);
+    // Where proxies end TLS, none is needed here.
+    let proxied = !allow_termination_from.is_empty() && cert.is_none() && key.is_none();
     for (part, found) in [("cert", cert.is_some()), ("key", key.is_some())] {
-        if enabled && !found {
+        if enabled && !found && !proxied {
             let key = format!("{at}.tls.{part}.path");
             from.fault(&key, "TLS is enabled without it", format!("set {key} or {at}.tls.{part}.base64"));
         }
     }
-    let networks = name(from, "allow_termination_from");
-    let allow_termination_from = rules::networks(from, &networks);
     Tls { enabled, cert, key, allow_termination_from }
 }
 

@@ -69,5 +69,5 @@ pub(super) const KEYS: &[Key] = &[
     key("webfinger.oidc_discovery.supported_claims", List, "", Acts, "Claims named in discovery, besides sub."),
     key("webfinger.oidc_discovery.supported_scope", List, "", Acts, "Scopes named in discovery, besides openid, offline and offline_access."),
     key("clients.http.disallow_private_ip_ranges", Bool, "false", Acts, "Refuses outgoing requests to private addresses."),
-    key("clients.http.private_ip_exception_urls", List, "", Acts, "URLs (globs) that may be called all the same."),
+    key("clients.http.private_ip_exception_urls", List, "", Acts, "URLs that may be called all the same, each to the letter."),
 ];

@@ -47,7 +47,7 @@ impl Bound {
 
     /// Where a local client reaches it.
     pub fn url(&self) -> String {
-        let scheme = if self.settings.tls.enabled { "https" } else { "http" };
+        let scheme = if self.ends_tls() { "https" } else { "http" };
         match &self.socket {
             Socket::Unix(_) => self.settings.host.clone(),
             Socket::Tcp(listener) => {
@@ -61,19 +61,25 @@ impl Bound {
         }
     }
 
+    /// Whether TLS ends here: not behind a proxy that ends it, nor on a unix socket, whose file says who may come.
+    const fn ends_tls(&self) -> bool {
+        self.settings.tls.enabled && self.settings.tls.cert.is_some() && matches!(self.socket, Socket::Tcp(_))
+    }
+
     /// Serves it. Each worker gets its own shelf of clients.
     ///
     /// # Errors
     /// For certificates that cannot be read.
     pub fn serve(self, app: Arc<Shared>, shutdown: Duration) -> anyhow::Result<Server> {
         let (which, settings) = (self.which, self.settings.clone());
-        let tls = if settings.tls.enabled { Some(tls(&settings)?) } else { None };
+        let tls = if self.ends_tls() { Some(tls(&settings)?) } else { None };
+        let guarded = settings.tls.enabled && matches!(self.socket, Socket::Tcp(_));
         let server = HttpServer::new(move || {
             let front = Front {
                 listener: which,
                 log_health: settings.log_health,
                 cors: Rc::new(rules::cors(&settings.cors)),
-                terminated_by: settings.tls.enabled.then(|| settings.tls.allow_termination_from.clone().into()),
+                terminated_by: guarded.then(|| settings.tls.allow_termination_from.clone().into()),
             };
             let clients = Clients::start(Arc::clone(&app.store), app.rotation.dead.clone(), Arc::clone(&app.metrics));
             App::new()

@@ -54,3 +54,28 @@ async fn tls_and_a_unix_socket() {
     let plain = reqwest::Client::builder().no_proxy().build().unwrap();
     assert!(plain.get(server.peer.public.clone() + "/health/ready").send().await.is_err(), "no plain HTTP beside TLS");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_may_end_tls_and_nobody_else_speaks_plain_http() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("admin.sock");
+    let host = format!("unix:{}", socket.display());
+    let env = [
+        ("SERVE_TLS_ENABLED", "true"),
+        ("SERVE_TLS_ALLOW_TERMINATION_FROM", "127.0.0.1/32"),
+        ("SERVE_ADMIN_HOST", host.as_str()),
+    ];
+    let server = Server::launch("memory", None, &env);
+    let began = Instant::now();
+    // TLS is asked for, but a unix socket speaks plain HTTP to whom its file lets in.
+    let version = "GET /admin/clients HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    while !over_socket(&socket, version).is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+        assert!(began.elapsed() < Duration::from_secs(30), "{}", server.said());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let keys = server.peer.public.clone() + "/.well-known/jwks.json";
+    assert_eq!(client.get(&keys).send().await.unwrap().status(), 502);
+    let through = client.get(&keys).header("x-forwarded-proto", "https").send().await.unwrap();
+    assert_eq!(through.status(), 200);
+}
