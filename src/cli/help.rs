@@ -68,7 +68,8 @@ examples! {
         "    -e http://127.0.0.1:4445",
         "signet create jwk my-set --alg ES256 -e http://127.0.0.1:4445";
     CREATE_CLIENT: "signet create oauth2-client --name mine --grant-type client_credentials \\",
-        "    --scope read,write --format json -e http://127.0.0.1:4445 | jq -r .client_id";
+        "    --scope read,write -e http://127.0.0.1:4445 --format json \\",
+        "    | jq -r .client_id";
     CREATE_JWK: "signet create jwk my-set my-key --alg ES256 -e http://127.0.0.1:4445";
     GET: "signet get oauth2-client my-client -e http://127.0.0.1:4445";
     GET_CLIENT: "signet get oauth2-client my-client other-client --format json \\",
@@ -108,8 +109,8 @@ examples! {
     TOKEN: "signet token client --client-id some-consumer \\",
         "    --client-secret some-secret --endpoint http://127.0.0.1:4444";
     TOKEN_INTROSPECT: "signet token introspect --endpoint http://127.0.0.1:4445 \"$TOKEN\"";
-    TOKEN_REVOKE: "signet token revoke --client-id some-consumer --client-secret some-secret \\",
-        "    --endpoint http://127.0.0.1:4444 \"$TOKEN\"";
+    TOKEN_REVOKE: "signet token revoke --client-id some-consumer \\",
+        "    --client-secret some-secret --endpoint http://127.0.0.1:4444 \"$TOKEN\"";
     TOKEN_DELETE: "signet token delete some-consumer --endpoint http://127.0.0.1:4445";
     QUICKSTART: "signet quickstart --data-dir ./demo --exit";
     SERVE: "export SECRETS_SYSTEM=$(openssl rand -hex 32)  # once; keep it for every start",
