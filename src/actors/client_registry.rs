@@ -1,6 +1,6 @@
 //! ClientRegistry: owns one worker's shelf of parsed clients. A hit is a map lookup on the worker's own thread; a miss
 //! asks the actor, which loads once for all who wait. The change feed makes it forget; an entry dies after
-//! [`SHELF_LIFE`] anyway. What it says may be a moment old: an order to issue carries the version it was decided on,
+//! `SHELF_LIFE` anyway. What it says may be a moment old: an order to issue carries the version it was decided on,
 //! and the store compares. Who asks for a fresh client, or asks after a change was heard, never joins an older load.
 
 use super::mailbox::{Admitted, Alive, Mailbox};

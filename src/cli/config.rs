@@ -48,7 +48,16 @@ impl Files {
     /// These files, the environment, and nothing from flags but `--dev`.
     pub fn sources(&self) -> Sources {
         let mode = if self.dev { Mode::Dev } else { Mode::Production };
-        Sources { files: self.config.clone(), env: environment(), flags: Vec::new(), mode }
+        let flags = if self.dev { vec![("dev".to_owned(), "true".to_owned())] } else { Vec::new() };
+        Sources { files: self.config.clone(), env: environment(), flags, mode }
+    }
+}
+
+impl Config {
+    /// The configuration files, in order.
+    pub fn files(&mut self) -> &mut Vec<PathBuf> {
+        let (Self::Status { files, .. } | Self::Validate { files }) = self;
+        &mut files.config
     }
 }
 

@@ -39,6 +39,7 @@ The same in the spelling of v1
 Options
 {options}
 
+As in v1, --skip-tls-verify and --config FILE may also stand before the command.
 `help COMMAND` or `COMMAND --help` tells more, with an example for each.";
 
 /// The first screen in the name that the program was started by.
@@ -63,46 +64,59 @@ macro_rules! examples {
 }
 
 examples! {
-    CREATE: "signet create oauth2-client --grant-type client_credentials -e http://127.0.0.1:4445",
+    CREATE: "signet create oauth2-client --grant-type client_credentials \\",
+        "    -e http://127.0.0.1:4445",
         "signet create jwk my-set --alg ES256 -e http://127.0.0.1:4445";
-    CREATE_CLIENT: "signet create oauth2-client --name mine --grant-type client_credentials --scope read,write \\",
-        "    --format json -e http://127.0.0.1:4445 | jq -r .client_id";
+    CREATE_CLIENT: "signet create oauth2-client --name mine --grant-type client_credentials \\",
+        "    --scope read,write -e http://127.0.0.1:4445 --format json \\",
+        "    | jq -r .client_id";
     CREATE_JWK: "signet create jwk my-set my-key --alg ES256 -e http://127.0.0.1:4445";
     GET: "signet get oauth2-client my-client -e http://127.0.0.1:4445";
-    GET_CLIENT: "signet get oauth2-client my-client other-client --format json -e http://127.0.0.1:4445";
+    GET_CLIENT: "signet get oauth2-client my-client other-client --format json \\",
+        "    -e http://127.0.0.1:4445";
     GET_JWK: "signet get jwk my-set --public --format json-pretty -e http://127.0.0.1:4445";
     LIST: "signet list oauth2-clients --format json -e http://127.0.0.1:4445";
-    UPDATE: "signet update oauth2-client my-client --name 'Another name' -e http://127.0.0.1:4445";
+    UPDATE: "signet update oauth2-client my-client --name 'Another name' \\",
+        "    -e http://127.0.0.1:4445";
     DELETE: "signet delete oauth2-client my-client -e http://127.0.0.1:4445";
     DELETE_CLIENT: "signet delete oauth2-client my-client other-client -e http://127.0.0.1:4445";
     DELETE_JWK: "signet delete jwk my-set -e http://127.0.0.1:4445";
     DELETE_TOKENS: "signet delete access-tokens my-client -e http://127.0.0.1:4445";
     IMPORT: "signet import oauth2-client clients.json -e http://127.0.0.1:4445";
-    IMPORT_CLIENT: "signet get oauth2-client my-client --format json -e http://127.0.0.1:4445 > client.json",
+    IMPORT_CLIENT: "signet get oauth2-client my-client --format json \\",
+        "    -e http://127.0.0.1:4445 > client.json",
         "signet import oauth2-client client.json -e http://other.example:4445";
     IMPORT_JWK: "signet import jwk my-set key.json -e http://127.0.0.1:4445";
-    PERFORM: "signet perform client-credentials --client-id my-client --client-secret my-secret -e http://127.0.0.1:4444";
+    PERFORM: "signet perform client-credentials --client-id my-client \\",
+        "    --client-secret my-secret -e http://127.0.0.1:4444";
     INTROSPECT: "signet introspect token \"$TOKEN\" --format json -e http://127.0.0.1:4445";
-    REVOKE: "signet revoke token \"$TOKEN\" --client-id my-client --client-secret my-secret -e http://127.0.0.1:4444";
+    REVOKE: "signet revoke token \"$TOKEN\" --client-id my-client \\",
+        "    --client-secret my-secret -e http://127.0.0.1:4444";
     CLIENTS: "signet clients create --id some-consumer --secret some-secret \\",
-        "    --grant-types client_credentials --response-types token,code --endpoint http://127.0.0.1:4445";
-    CLIENTS_UPDATE: "signet clients update some-consumer --name 'Another name' --endpoint http://127.0.0.1:4445";
+        "    --grant-types client_credentials --response-types token,code \\",
+        "    --endpoint http://127.0.0.1:4445";
+    CLIENTS_UPDATE: "signet clients update some-consumer --name 'Another name' \\",
+        "    --endpoint http://127.0.0.1:4445";
     CLIENTS_GET: "signet clients get some-consumer --endpoint http://127.0.0.1:4445";
     CLIENTS_DELETE: "signet clients delete some-consumer --endpoint http://127.0.0.1:4445";
     CLIENTS_IMPORT: "signet clients import clients.json --endpoint http://127.0.0.1:4445";
     CLIENTS_LIST: "signet clients list --limit 20 --page 2 --endpoint http://127.0.0.1:4445";
-    KEYS: "signet keys create my-set my-key --alg RS256 --endpoint http://127.0.0.1:4445";
+    KEYS: "signet keys create my-set my-key --alg RS256 \\",
+        "    --endpoint http://127.0.0.1:4445";
     KEYS_GET: "signet keys get my-set --endpoint http://127.0.0.1:4445";
     KEYS_DELETE: "signet keys delete my-set --endpoint http://127.0.0.1:4445";
     KEYS_IMPORT: "signet keys import my-set key.json --endpoint http://127.0.0.1:4445";
-    TOKEN: "signet token client --client-id some-consumer --client-secret some-secret --endpoint http://127.0.0.1:4444";
+    TOKEN: "signet token client --client-id some-consumer \\",
+        "    --client-secret some-secret --endpoint http://127.0.0.1:4444";
     TOKEN_INTROSPECT: "signet token introspect --endpoint http://127.0.0.1:4445 \"$TOKEN\"";
-    TOKEN_REVOKE: "signet token revoke --client-id some-consumer --client-secret some-secret \\",
-        "    --endpoint http://127.0.0.1:4444 \"$TOKEN\"";
+    TOKEN_REVOKE: "signet token revoke --client-id some-consumer \\",
+        "    --client-secret some-secret --endpoint http://127.0.0.1:4444 \"$TOKEN\"";
     TOKEN_DELETE: "signet token delete some-consumer --endpoint http://127.0.0.1:4445";
     QUICKSTART: "signet quickstart --data-dir ./demo --exit";
-    SERVE: "SECRETS_SYSTEM=$(openssl rand -hex 32) DSN=postgres://user:password@localhost/database \\",
-        "    URLS_SELF_ISSUER=https://auth.example.com/ signet serve all";
+    SERVE: "export SECRETS_SYSTEM=$(openssl rand -hex 32)  # once; keep it for every start",
+        "export DSN=postgres://user:password@localhost/database",
+        "export URLS_SELF_ISSUER=https://auth.example.com/",
+        "signet migrate sql -e --yes && signet serve all";
     SERVE_PUBLIC: "signet serve public -c config.yaml";
     SERVE_ADMIN: "signet serve admin -c config.yaml";
     MIGRATE: "signet migrate sql --yes postgres://user:password@localhost/database";

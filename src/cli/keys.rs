@@ -24,7 +24,7 @@ pub struct Create {
     set: String,
     /// The key's id; chosen by the server when absent
     kid: Option<String>,
-    /// RS256, RS512, ES256, ES512, EdDSA or HS256, HS512
+    /// RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA
     #[arg(short = 'a', long, default_value = "RS256")]
     alg: String,
     /// sig or enc

@@ -94,15 +94,48 @@ pub struct Down {
 /// No DSN, a database that cannot be reached, a "no" to the question.
 pub fn run(command: Migrate) -> anyhow::Result<()> {
     match command {
-        Migrate::Sql(Sql { verb: None, up }) | Migrate::Sql(Sql { verb: Some(Verb::Up(up)), .. }) => upward(&up),
-        Migrate::Sql(Sql { verb: Some(Verb::Status(args)), .. }) | Migrate::Status(args) => status(&args),
+        Migrate::Sql(Sql { verb: None, up }) => upward(&up),
+        Migrate::Sql(Sql { verb: Some(Verb::Up(up)), up: before }) => {
+            upward(&Up { database: up.database.after(before.database), yes: up.yes || before.yes })
+        }
+        Migrate::Sql(Sql { verb: Some(Verb::Status(args)), up: before }) => {
+            status(&Status { database: args.database.after(before.database), block: args.block })
+        }
+        Migrate::Status(args) => status(&args),
         Migrate::Sql(Sql { verb: Some(Verb::Down(_)), .. }) => {
             bail!("migrations go forward only: to go back, restore the backup made before migrating")
         }
     }
 }
 
+impl Migrate {
+    /// The configuration files nearest to the command's beginning.
+    pub fn files(&mut self) -> &mut Vec<PathBuf> {
+        match self {
+            Self::Sql(sql) => {
+                let before = &mut sql.up.database.config;
+                match &mut sql.verb {
+                    Some(Verb::Up(Up { database, .. }) | Verb::Status(Status { database, .. })) => {
+                        before.append(&mut database.config);
+                    }
+                    Some(Verb::Down(_)) | None => {}
+                }
+                before
+            }
+            Self::Status(args) => &mut args.database.config,
+        }
+    }
+}
+
 impl Database {
+    /// Flags may stand before the verb as well: `migrate sql -e up` is `migrate sql up -e`.
+    fn after(mut self, before: Self) -> Self {
+        self.dsn = self.dsn.or(before.dsn);
+        self.read_from_env |= before.read_from_env;
+        self.config.splice(0..0, before.config);
+        self
+    }
+
     fn dsn(&self) -> anyhow::Result<String> {
         match (&self.dsn, self.read_from_env || !self.config.is_empty()) {
             (Some(dsn), _) if !dsn.is_empty() => Ok(dsn.clone()),

@@ -19,7 +19,7 @@ mod tokens;
 mod version;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -28,8 +28,14 @@ use api::Spelling;
 
 /// A headless OAuth 2.0 server and OpenID Connect provider
 #[derive(Debug, Parser)]
-#[command(name = "signet", disable_version_flag = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "signet", version, subcommand_required = true, arg_required_else_help = true)]
 struct Cli {
+    /// A configuration file, before the command as v1 allowed
+    #[arg(long, hide = true, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// Accept any TLS certificate, at any place as v1 allowed
+    #[arg(long, hide = true, global = true)]
+    skip_tls_verify: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -40,7 +46,7 @@ enum Command {
     #[command(after_help = help::QUICKSTART)]
     Quickstart(quickstart::Quickstart),
     /// Start the server
-    #[command(subcommand, after_help = help::SERVE)]
+    #[command(after_help = help::SERVE)]
     Serve(serve::Serve),
     /// Bring a database to this release's schema
     #[command(subcommand, after_help = help::MIGRATE)]
@@ -237,7 +243,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match execute(cli.command, name) {
+    match execute(with_files(cli.command, cli.config), name) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", told(&error));
@@ -260,6 +266,18 @@ fn program_name(first: Option<&OsString>) -> &'static str {
 
 fn tree(name: &'static str) -> clap::Command {
     help::speaking_of(Cli::command().help_template(help::first_screen(name)), name).name(name).bin_name(name)
+}
+
+/// The files named before the command come first, so that those after it win.
+fn with_files(mut command: Command, files: Vec<PathBuf>) -> Command {
+    let own = match &mut command {
+        Command::Serve(command) => command.files(),
+        Command::Migrate(command) => command.files(),
+        Command::Config(command) => command.files(),
+        _ => return command,
+    };
+    own.splice(0..0, files);
+    command
 }
 
 fn execute(command: Command, name: &'static str) -> anyhow::Result<()> {
@@ -318,7 +336,7 @@ async fn call(command: Command) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a failed test may panic")]
 mod tests {
     use super::*;
 
@@ -339,6 +357,8 @@ mod tests {
         fn check(command: &clap::Command, path: &str) {
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(after.contains("hydra ") && !after.contains("signet"), "{path}");
+            // A line that a terminal of 80 columns breaks cannot be copied.
+            assert!(after.lines().all(|line| line.chars().count() <= 80), "{path}: {after}");
             command
                 .get_subcommands()
                 .filter(|c| c.get_name() != "help")
@@ -347,6 +367,43 @@ mod tests {
         tree("hydra").get_subcommands().filter(|c| c.get_name() != "help").for_each(|c| check(c, c.get_name()));
         assert_eq!(program_name(Some(&"/usr/bin/hydra".into())), "hydra");
         assert_eq!(program_name(None), "signet");
+    }
+
+    fn read(line: &str) -> Command {
+        let matches = tree("signet").try_get_matches_from(line.split(' ')).unwrap();
+        let cli = Cli::from_arg_matches(&matches).unwrap();
+        with_files(cli.command, cli.config)
+    }
+
+    #[test]
+    fn flags_before_the_command_reach_it() {
+        for (line, want) in [
+            ("signet --config a serve all", &["a"][..]),
+            ("signet --config a serve --config b all -c c --config d", &["a", "b", "c", "d"]),
+            ("signet --config a migrate sql -e", &["a"]),
+            ("signet --config a migrate sql -c b up -c c", &["a", "b", "c"]),
+            ("signet --config a migrate sql status -c b", &["a", "b"]),
+            ("signet --config a migrate status", &["a"]),
+            ("signet --config a config validate -c b", &["a", "b"]),
+            ("signet --config a config status", &["a"]),
+        ] {
+            let mut command = read(line);
+            let files = match &mut command {
+                Command::Serve(command) => command.files(),
+                Command::Migrate(command) => command.files(),
+                Command::Config(command) => command.files(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(*files, want.iter().map(PathBuf::from).collect::<Vec<_>>(), "{line}");
+        }
+        for line in [
+            "signet --skip-tls-verify list clients",
+            "signet list --skip-tls-verify clients",
+            "signet list clients --skip-tls-verify",
+        ] {
+            assert!(format!("{:?}", read(line)).contains("skip_tls_verify: true"), "{line}");
+        }
+        assert!(format!("{:?}", read("signet list clients")).contains("skip_tls_verify: false"));
     }
 
     #[test]
@@ -371,6 +428,14 @@ mod tests {
             "signet keys create set key -a ES256 -u sig",
             "signet import jwk set file.json kid",
             "signet delete access-tokens id",
+            "signet --config a.yaml --skip-tls-verify clients list --endpoint https://h:4445",
+            "signet --skip-tls-verify token client --client-id a --client-secret b --endpoint https://h:4444",
+            "signet --config a.yaml serve all",
+            "signet serve --dangerous-force-http --config a.yaml all",
+            "signet serve -c a.yaml --dev all -c b.yaml",
+            "signet migrate sql -y up postgres://h/d",
+            "signet migrate sql -e up",
+            "signet version --skip-tls-verify",
         ] {
             assert!(parses(line), "{line}");
         }

@@ -39,7 +39,7 @@ pub struct Quickstart {
 
 /// What the steps need.
 struct Tour<'a> {
-    name: &'static str,
+    program: &'a str,
     public: Api,
     admin: Api,
     running: &'a Running,
@@ -53,16 +53,17 @@ struct Tour<'a> {
 /// # Errors
 /// A folder or port that cannot be used, faults of the configuration, a step that showed the wrong thing.
 pub fn run(args: &Quickstart, name: &'static str) -> anyhow::Result<()> {
+    let program = typed(std::env::args_os().next(), name);
     let folder = Folder::open(&args.data_dir)?;
     let (public, admin) = free_ports(args)?;
     let settings = settings(&folder, public, admin)?;
     say(&format!(
-        "FOR DEVELOPMENT ONLY: plain HTTP on loopback, secrets in {}.\nFor a real server: {name} serve --help\n",
+        "FOR DEVELOPMENT ONLY: plain HTTP on loopback, secrets in {}.\nFor a real server: {program} serve --help\n",
         folder.file("").display()
     ))?;
     runtime::migrate(&settings.dsn, |_| true).context("the data folder's database cannot be prepared")?;
     let running = runtime::start(settings, Which::All)?;
-    let shown = tour(&folder, &running, name);
+    let shown = tour(&folder, &running, &program);
     if args.exit || shown.is_err() {
         running.stop();
         return shown;
@@ -114,10 +115,16 @@ fn settings(folder: &Folder, public: u16, admin: u16) -> anyhow::Result<Settings
     config::load(&sources).map_err(|faults| refused(&faults))
 }
 
-fn tour(folder: &Folder, running: &Running, name: &'static str) -> anyhow::Result<()> {
+/// The program as it was started, so that the commands shown can be typed where it is not on the path.
+fn typed(first: Option<std::ffi::OsString>, name: &str) -> String {
+    let path = first.and_then(|path| path.into_string().ok());
+    path.filter(|path| path.contains('/') && !path.contains(char::is_whitespace)).unwrap_or_else(|| name.to_owned())
+}
+
+fn tour(folder: &Folder, running: &Running, program: &str) -> anyhow::Result<()> {
     let (secret, secret_is_new) = folder.secret(CLIENT_SECRET_FILE)?;
     let tour = Tour {
-        name,
+        program,
         public: Api::at(&running.public_url)?,
         admin: Api::at(&running.admin_url)?,
         running,
@@ -215,7 +222,7 @@ impl Tour<'_> {
     }
 
     fn command(&self, line: &str) -> anyhow::Result<()> {
-        say(&format!("$ {} {line}", self.name))
+        say(&format!("$ {} {line}", self.program))
     }
 }
 
@@ -242,6 +249,15 @@ mod tests {
         let args = Quickstart { data_dir: PathBuf::new(), public_port, admin_port: 0, exit: true };
         let told = free_ports(&args).unwrap_err().to_string();
         assert!(told.contains("--public-port") && told.contains(&public_port.to_string()), "{told}");
+    }
+
+    #[test]
+    fn the_commands_shown_name_the_program_as_it_was_started() {
+        assert_eq!(typed(Some("target/debug/signet".into()), "signet"), "target/debug/signet");
+        for bare in ["signet", "/a folder/signet"] {
+            assert_eq!(typed(Some(bare.into()), "signet"), "signet");
+        }
+        assert_eq!(typed(None, "hydra"), "hydra");
     }
 
     #[test]

@@ -43,19 +43,22 @@ pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
 }
 
 fn serve(from: &mut Gathered, mode: Mode) -> Serve {
-    let public = if mode == Mode::Quickstart { "127.0.0.1" } else { "0.0.0.0" };
+    let mut public = listener(from, "serve.public");
+    if mode == Mode::Quickstart && !from.is_set("serve.public.host") {
+        public.host = "127.0.0.1".to_owned();
+    }
     Serve {
-        public: listener(from, "serve.public", public),
+        public,
         // Whoever reaches the admin listener rules the server, so the world reaches it only when told to.
-        admin: listener(from, "serve.admin", "127.0.0.1"),
+        admin: listener(from, "serve.admin"),
         drain_delay: from.duration("serve.shutdown.drain_delay"),
         shutdown_timeout: from.duration("serve.shutdown.timeout"),
     }
 }
 
-fn listener(from: &mut Gathered, at: &str, default_host: &str) -> Listener {
+fn listener(from: &mut Gathered, at: &str) -> Listener {
     Listener {
-        host: from.opt_text(&format!("{at}.host")).unwrap_or_else(|| default_host.to_owned()),
+        host: from.text_of(&format!("{at}.host")),
         port: from.int(&format!("{at}.port")),
         socket: Socket {
             owner: from.opt_text(&format!("{at}.socket.owner")),
@@ -76,14 +79,16 @@ fn tls(from: &mut Gathered, at: &str) -> Tls {
     };
     let enabled = from.bool(&name(from, "enabled"));
     let (cert, key) = (pem(from, at, "cert"), pem(from, at, "key"));
+    let networks = name(from, "allow_termination_from");
+    let allow_termination_from = rules::networks(from, &networks);
+    // Where proxies end TLS, none is needed here.
+    let proxied = !allow_termination_from.is_empty() && cert.is_none() && key.is_none();
     for (part, found) in [("cert", cert.is_some()), ("key", key.is_some())] {
-        if enabled && !found {
+        if enabled && !found && !proxied {
             let key = format!("{at}.tls.{part}.path");
             from.fault(&key, "TLS is enabled without it", format!("set {key} or {at}.tls.{part}.base64"));
         }
     }
-    let networks = name(from, "allow_termination_from");
-    let allow_termination_from = rules::networks(from, &networks);
     Tls { enabled, cert, key, allow_termination_from }
 }
 

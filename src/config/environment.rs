@@ -62,7 +62,7 @@ fn one(into: &mut Gathered, env: &Env, key: &'static Key) {
             let problem = format!("{name} and {name}_0 are both set");
             into.faults.push(Fault::new(key.name, &source, problem, "keep one of them"));
         }
-        (Some(text), true) => into.text(key, &text, &source),
+        (Some((text, source)), true) => into.text(key, &text, &source),
         (None, false) => match serde_json::to_string(&items) {
             Ok(list) => into.text(key, &list, &format!("environment {name}_0")),
             Err(_) => into.faults.push(Fault::new(key.name, &source, "is not a list of texts", "write text")),
@@ -75,7 +75,7 @@ fn one(into: &mut Gathered, env: &Env, key: &'static Key) {
 fn items(into: &mut Gathered, env: &Env, key: &'static Key) -> Vec<String> {
     let name = key.env();
     let mut found = Vec::new();
-    while let Some(text) = value(into, env, key, &format!("{name}_{}", found.len())) {
+    while let Some((text, _)) = value(into, env, key, &format!("{name}_{}", found.len())) {
         found.push(text);
     }
     let prefix = format!("{name}_");
@@ -90,11 +90,11 @@ fn items(into: &mut Gathered, env: &Env, key: &'static Key) -> Vec<String> {
     found
 }
 
-/// The text of one variable, or of the file that `<NAME>_FILE` names when the key is a secret.
-fn value(into: &mut Gathered, env: &Env, key: &'static Key, name: &str) -> Option<String> {
-    let direct = set(env, name).map(str::to_owned);
+/// The text of one variable, or of the file that `<NAME>_FILE` names when the key may hold a secret; and which it was.
+fn value(into: &mut Gathered, env: &Env, key: &'static Key, name: &str) -> Option<(String, String)> {
+    let direct = set(env, name).map(|text| (text.to_owned(), format!("environment {name}")));
     let file = format!("{name}_FILE");
-    let Some(path) = set(env, &file).filter(|_| key.kind.is_secret()) else {
+    let Some(path) = set(env, &file).filter(|_| key.kind.may_hold_secret()) else {
         return direct;
     };
     let source = format!("environment {file}");
@@ -110,7 +110,7 @@ fn value(into: &mut Gathered, env: &Env, key: &'static Key, name: &str) -> Optio
             if text.is_empty() {
                 into.faults.push(Fault::new(key.name, &source, format!("{path} is empty"), "put the secret in it"));
             }
-            Some(text).filter(|text| !text.is_empty())
+            Some((text, source)).filter(|(text, _)| !text.is_empty())
         }
         Err(error) => {
             let problem = format!("{path} cannot be read: {error}");

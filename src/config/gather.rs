@@ -135,7 +135,7 @@ impl Gathered {
     fn unknown(&mut self, name: &str, source: &str) {
         let fix = match key::nearest(name) {
             Some(near) => format!("did you mean {near}?"),
-            None => "take it out; `signet config status` lists every key".to_owned(),
+            None => "take it out; `config status` lists every key".to_owned(),
         };
         self.faults.push(Fault::new(name, source, "is not a known key", fix));
     }

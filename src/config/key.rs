@@ -43,6 +43,12 @@ impl Kind {
         matches!(self, Self::Secret | Self::SecretList)
     }
 
+    /// Whether a secret may be inside a value of this kind, so that it can also come from a file of its own.
+    #[must_use]
+    pub fn may_hold_secret(self) -> bool {
+        self.is_secret() || matches!(self, Self::Object | Self::Hook)
+    }
+
     /// Whether a value of this kind is a list.
     #[must_use]
     pub fn is_list(self) -> bool {

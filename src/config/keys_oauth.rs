@@ -56,7 +56,7 @@ pub(super) const KEYS: &[Key] = &[
     key("oauth2.device_authorization.user_code.length", Int(6, 255), "", NotYet, "Length of user codes."),
     key("oauth2.device_authorization.user_code.character_set", Text, "", NotYet, "Alphabet of user codes."),
     key("oidc.subject_identifiers.supported_types", List, "public", Acts, "Subject identifier types that clients may use: public, pairwise."),
-    key("oidc.subject_identifiers.pairwise.salt", Secret, "", Acts, "Salt of pairwise subjects, at least 8 characters; changing it changes them."),
+    key("oidc.subject_identifiers.pairwise.salt", Secret, "", NotYet, "Salt of pairwise subjects, at least 8 characters; changing it changes them."),
     key("oidc.dynamic_client_registration.enabled", Bool, "false", NotYet, "Lets clients register themselves."),
     key("oidc.dynamic_client_registration.default_scope", List, "", Acts, "Scope of a client that names none when it registers."),
     key("webfinger.jwks.broadcast_keys", List, "hydra.openid.id-token", Acts, "Key sets that /.well-known/jwks.json shows; our own are always among them."),
@@ -69,5 +69,5 @@ pub(super) const KEYS: &[Key] = &[
     key("webfinger.oidc_discovery.supported_claims", List, "", Acts, "Claims named in discovery, besides sub."),
     key("webfinger.oidc_discovery.supported_scope", List, "", Acts, "Scopes named in discovery, besides openid, offline and offline_access."),
     key("clients.http.disallow_private_ip_ranges", Bool, "false", Acts, "Refuses outgoing requests to private addresses."),
-    key("clients.http.private_ip_exception_urls", List, "", Acts, "URLs (globs) that may be called all the same."),
+    key("clients.http.private_ip_exception_urls", List, "", Acts, "URLs that may be called all the same, each to the letter."),
 ];

@@ -135,12 +135,12 @@ pub(super) fn exposure(from: &mut Gathered, mode: Mode, serve: &Serve, issuer: &
         }
         Mode::Quickstart => {
             if !url.is_some_and(|url| is_loopback_url(&url)) {
-                let fix = "use a loopback issuer with quickstart, or `signet serve all` for a real server";
+                let fix = "use a loopback issuer with quickstart, or `serve all` for a real server";
                 from.fault(name, format!("{issuer} is not on loopback"), fix);
             }
             for (name, host) in [("serve.public.host", &serve.public.host), ("serve.admin.host", &serve.admin.host)] {
                 if !is_loopback_host(host) {
-                    let fix = "use 127.0.0.1 with quickstart, or `signet serve all` for a real server";
+                    let fix = "use 127.0.0.1 with quickstart, or `serve all` for a real server";
                     from.fault(name, format!("{host} is not on loopback"), fix);
                 }
             }

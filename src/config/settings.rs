@@ -175,11 +175,11 @@ pub struct Socket {
 pub struct Tls {
     /// Whether the listener speaks TLS itself.
     pub enabled: bool,
-    /// The certificate chain, PEM.
+    /// The certificate chain, PEM; `None` where proxies end TLS.
     pub cert: Option<Pem>,
     /// The private key, PEM.
     pub key: Option<Pem>,
-    /// Proxies that may speak plain HTTP with `X-Forwarded-Proto: https`.
+    /// Proxies that end TLS. Without a certificate they alone may come, with `X-Forwarded-Proto: https`.
     pub allow_termination_from: Vec<IpNet>,
 }
 

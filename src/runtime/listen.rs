@@ -1,6 +1,6 @@
 //! The listeners: TCP, TLS or a unix socket.
 
-use super::rules;
+use super::{rules, socket_file};
 use crate::actors::client_registry::Clients;
 use crate::config::settings::{Listener, Pem};
 use crate::http::front::{self, Front};
@@ -14,7 +14,6 @@ use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,7 +39,7 @@ impl Bound {
     /// One line with the address and the fix.
     pub fn bind(which: labels::Listener, settings: &Listener) -> anyhow::Result<Self> {
         let socket = match settings.host.strip_prefix("unix:") {
-            Some(path) => Socket::Unix(unix(path, settings.socket.mode)?),
+            Some(path) => Socket::Unix(socket_file::bind(path, &settings.socket)?),
             None => Socket::Tcp(tcp(which, settings)?),
         };
         Ok(Self { which, socket, settings: settings.clone() })
@@ -48,7 +47,7 @@ impl Bound {
 
     /// Where a local client reaches it.
     pub fn url(&self) -> String {
-        let scheme = if self.settings.tls.enabled { "https" } else { "http" };
+        let scheme = if self.ends_tls() { "https" } else { "http" };
         match &self.socket {
             Socket::Unix(_) => self.settings.host.clone(),
             Socket::Tcp(listener) => {
@@ -60,6 +59,11 @@ impl Bound {
                 format!("{scheme}://{host}:{port}")
             }
         }
+    }
+
+    /// Whether TLS ends here: not behind a proxy that ends it, nor on a unix socket, whose file says who may come.
+    const fn ends_tls(&self) -> bool {
+        self.settings.tls.enabled && self.settings.tls.cert.is_some() && matches!(self.socket, Socket::Tcp(_))
     }
 
     /// Serves it. Each worker gets its own shelf of clients.
@@ -75,13 +79,14 @@ impl Bound {
         for (method, pattern) in routes {
             app.metrics.register_route(which, method, pattern);
         }
-        let tls = if settings.tls.enabled { Some(tls(&settings)?) } else { None };
+        let tls = if self.ends_tls() { Some(tls(&settings)?) } else { None };
+        let guarded = settings.tls.enabled && matches!(self.socket, Socket::Tcp(_));
         let server = HttpServer::new(move || {
             let front = Front {
                 listener: which,
                 log_health: settings.log_health,
                 cors: Rc::new(rules::cors(&settings.cors)),
-                terminated_by: settings.tls.enabled.then(|| settings.tls.allow_termination_from.clone().into()),
+                terminated_by: guarded.then(|| settings.tls.allow_termination_from.clone().into()),
             };
             let clients = Clients::start(Arc::clone(&app.store), app.rotation.dead.clone(), Arc::clone(&app.metrics));
             App::new()
@@ -117,18 +122,6 @@ fn tcp(which: labels::Listener, settings: &Listener) -> anyhow::Result<TcpListen
             name.to_uppercase()
         )
     })?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// A socket file of a process that is gone is in the way; one that answers belongs to somebody.
-fn unix(path: &str, mode: u32) -> anyhow::Result<UnixListener> {
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        bail!("cannot listen on unix:{path}: another process does; choose another path");
-    }
-    let _ = std::fs::remove_file(path);
-    let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on unix:{path}"))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).with_context(|| format!("mode of {path}"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

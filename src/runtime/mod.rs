@@ -3,6 +3,7 @@
 mod boot;
 mod listen;
 mod rules;
+mod socket_file;
 mod system;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a failed test may panic")]

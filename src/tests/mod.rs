@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod cli;
 mod compat;
 mod config;
 mod config_rules;
@@ -19,6 +20,7 @@ mod drivers;
 mod harness;
 mod jose;
 mod life;
+mod listeners;
 mod quickstart;
 mod readme;
 mod reports;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use signet::config::{Effect, Sources, key, load};
 use url::Url;
 
 use crate::harness::{free_port, postgres};
@@ -64,4 +65,31 @@ fn the_guides_commands_work_as_written() {
     ] {
         assert!(squeezed.contains(expected), "{expected} is not in:\n{said}\n{wrote}");
     }
+}
+
+#[test]
+fn the_settings_it_names_exist_act_and_have_those_defaults() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let table = readme.split("| setting | default |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let mut seen = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').skip(1).map(str::trim).collect();
+        let defaults: Vec<&str> = cells[1].split(',').map(|cell| cell.trim().trim_matches('`')).collect();
+        for (name, default) in
+            cells[0].split(", ").map(|name| name.trim_matches('`')).zip(defaults.iter().chain(std::iter::repeat(&"")))
+        {
+            let found = key::find(name).unwrap_or_else(|| panic!("{name} is no setting"));
+            assert_eq!(found.effect, Effect::Acts, "{name}");
+            assert!(*default == found.default || *default == "the issuer", "{name}: {default} {}", found.default);
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "{seen} settings");
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("readme.yaml");
+    std::fs::write(&file, readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap()).unwrap();
+    let env = [("SECRETS_SYSTEM".to_owned(), crate::harness::SECRET.to_owned())].into();
+    let settings = load(&Sources { files: vec![file], env, ..Sources::default() }).unwrap();
+    assert!(settings.strategies.access_token_jwt && settings.serve.admin.host == "10.0.0.5");
 }

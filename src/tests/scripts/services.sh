@@ -16,6 +16,7 @@ find_postgres() {
 }
 
 missing=()
+tls=()
 [[ -n $(find_postgres) ]] || missing+=(postgresql)
 command -v psql >/dev/null || missing+=(postgresql-client)
 command -v redis-server >/dev/null || command -v valkey-server >/dev/null || missing+=(redis-server)
@@ -56,11 +57,23 @@ password=$(head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n')
 [[ ${#run_as[@]} -eq 0 ]] || chown "$user" "$dir/password"
 cd /
 "${run_as[@]}" "$pg/initdb" -D "$dir/data" -U signet --pwfile="$dir/password" -A scram-sha-256 -N -E UTF8 --no-locale --no-instructions >"$dir/initdb.log" 2>&1 || { cat "$dir/initdb.log" >&2; exit 1; }
+# A certificate for 127.0.0.1 and no name, so that tests can tell verify-ca from verify-full.
+if command -v openssl >/dev/null; then
+  printf '%s\n' '[req]' distinguished_name=d x509_extensions=v '[d]' '[v]' basicConstraints=critical,CA:FALSE \
+    subjectAltName=IP:127.0.0.1 >"$dir/openssl.cnf"
+  openssl req -x509 -config "$dir/openssl.cnf" -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+    -subj /CN=signet-test -keyout "$dir/server.key" -out "$dir/server.crt" 2>/dev/null
+  chmod 600 "$dir/server.key"
+  [[ ${#run_as[@]} -eq 0 ]] || chown "$user" "$dir/server.key"
+  chmod 755 "$dir"
+  tls=(-c ssl=on -c "ssl_cert_file=$dir/server.crt" -c "ssl_key_file=$dir/server.key")
+  export SIGNET_TEST_POSTGRES_CA=$dir/server.crt
+fi
 hasty=(-F -c synchronous_commit=off -c full_page_writes=off)
 [[ -z ${SIGNET_TEST_DURABLE:-} ]] || hasty=()
 for attempt in 1 2 3 4 5; do
   port=$(free_port)
-  "${run_as[@]}" "$pg/postgres" -D "$dir/data" -k "$dir" -h 127.0.0.1 -p "$port" "${hasty[@]}" \
+  "${run_as[@]}" "$pg/postgres" -D "$dir/data" -k "$dir" -h 127.0.0.1 -p "$port" "${hasty[@]}" "${tls[@]}" \
     -c max_connections=300 -c shared_buffers=64MB \
     -c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.track=all >"$dir/postgres.log" 2>&1 &
   pg_pid=$!
