@@ -329,6 +329,14 @@ fn at(row: KeyRow, now: Timestamp) -> KeyRow {
     KeyRow { created_at: now, activates_at: now.plus(lead), ..row }
 }
 
+/// When this very key was to begin, if the set has it already: replicas publish it, so it need not wait again, and a set
+/// that is put back with one more key goes on signing as before.
+fn known_since(vault: &KeyVault, found: &[KeyRow], key: &Jwk) -> Option<Timestamp> {
+    let row = found.iter().find(|row| Some(row.kid.as_str()) == key.kid())?;
+    let same = vault.open(row)?.thumbprint() == key.thumbprint();
+    same.then_some(row.activates_at)
+}
+
 impl Handler<Admitted<PutKeys>> for KeyManager {
     type Result = AtomicResponse<Self, Result<(), KeyError>>;
 
@@ -339,9 +347,15 @@ impl Handler<Admitted<PutKeys>> for KeyManager {
             let begins = Self::begins(&set, now);
             let rows = keys.iter().map(|k| vault.seal(&set, k, now, begins)).collect::<Result<Vec<_>, _>>()?;
             let gone = replace.then(|| KeyChange::DeleteSet { set: set.clone() });
+            let opener = vault.clone();
             // The first key of a list is the newest: one microsecond apart keeps the order.
-            let put = move |_: &[KeyRow], now: Timestamp| {
-                let dated = rows.into_iter().rev().zip(0..).map(|(row, i)| at(row, now.plus(Duration::from_micros(i))));
+            let put = move |found: &[KeyRow], now: Timestamp| {
+                let dated = rows.into_iter().zip(&keys).rev().zip(0..).map(|((row, key), i)| {
+                    let row = at(row, now.plus(Duration::from_micros(i)));
+                    let activates_at =
+                        known_since(&opener, found, key).map_or(row.activates_at, |was| was.min(row.activates_at));
+                    KeyRow { activates_at, ..row }
+                });
                 gone.into_iter().chain(dated.map(KeyChange::Put)).collect()
             };
             vault.store.change_keys(&[set], Box::new(put)).await?;

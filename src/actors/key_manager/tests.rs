@@ -221,3 +221,24 @@ async fn what_an_older_secret_sealed_after_the_boot_is_sealed_again_within_the_h
     }
     panic!("the key is still under the old secret");
 }
+
+#[actix_web::test]
+async fn a_set_put_back_with_one_more_key_goes_on_signing_with_the_old_one_for_the_lead() {
+    let (keys, clock) = keys().await;
+    let (mailbox, seen) = manager(&keys).await;
+    let first = signs(&seen.borrow(), clock.now());
+    let new = |kid: &str| generate(Alg::ES256, 0, kid.to_owned(), "sig").unwrap();
+    let mut list = keys.vault.read(ACCESS_TOKEN_SET).await.unwrap();
+    list.insert(0, new("new"));
+    let put = |keys: Vec<Jwk>, replace| PutKeys { set: ACCESS_TOKEN_SET.to_owned(), keys, replace };
+    mailbox.ask(put(list.clone(), true)).await.unwrap().unwrap();
+    assert_eq!(keys.vault.read(ACCESS_TOKEN_SET).await.unwrap(), list);
+    assert_eq!(signs(&seen.borrow(), clock.now()), first, "the others do not publish the new one yet");
+    clock.pass(11);
+    assert_eq!(signs(&seen.borrow(), clock.now()), "new");
+    // The same name, but another key: it waits.
+    mailbox.ask(put(vec![new(&first)], false)).await.unwrap().unwrap();
+    assert_eq!(signs(&seen.borrow(), clock.now()), "new");
+    clock.pass(11);
+    assert_eq!(signs(&seen.borrow(), clock.now()), first);
+}
