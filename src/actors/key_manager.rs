@@ -18,6 +18,10 @@ use tokio::sync::{broadcast, watch};
 
 /// How often the keys are looked at when the feed says nothing.
 const TICK: Duration = Duration::from_secs(5);
+/// How often keys under an older secret are sealed again after the boot. While the secrets change places, replicas
+/// disagree on which is the newest; would each seal again whatever it finds, they would write against each other without
+/// end. The boot of the last replica settles it, and what one of the earlier ones still wrote waits an hour.
+const RESEAL: Duration = Duration::from_secs(3600);
 
 /// How keys are made and rotated.
 #[derive(Clone, Debug)]
@@ -50,20 +54,27 @@ impl Keys {
         own.iter().cloned().chain(more).collect()
     }
 
-    /// Does what the rules ask for now, and reads the ring.
+    /// Seals again what an older secret sealed, does what the rules ask for now, and reads the ring. For the boot.
     ///
     /// # Errors
-    /// [`KeyError`]; nothing was changed then.
+    /// [`KeyError`]; then nothing was changed but perhaps the seals.
     pub async fn turn(&self) -> Result<KeyRing, KeyError> {
         let sets = self.sets();
-        let mut rows = self.vault.store.keys(&sets).await?;
+        let rows = self.vault.store.keys(&sets).await?;
         if rows.iter().any(|row| self.vault.resealed(row).is_some()) {
             let vault = self.vault.clone();
             let decide = move |rows: &[KeyRow], _: Timestamp| {
                 rows.iter().filter_map(|row| vault.resealed(row)).map(KeyChange::Put).collect()
             };
-            rows = self.vault.store.change_keys(&sets, Box::new(decide)).await?;
+            self.vault.store.change_keys(&sets, Box::new(decide)).await?;
         }
+        self.rule().await
+    }
+
+    /// Does what the rules ask for now, and reads the ring.
+    async fn rule(&self) -> Result<KeyRing, KeyError> {
+        let sets = self.sets();
+        let mut rows = self.vault.store.keys(&sets).await?;
         for set in [ID_TOKEN_SET, ACCESS_TOKEN_SET] {
             let now = self.clock.now();
             let due = due(&self.vault, set, &rows, now, &self.policy.rotation);
@@ -188,6 +199,8 @@ pub struct KeyManager {
     feed: Option<broadcast::Receiver<Change>>,
     /// How often a change of ours was published: tells a turn of the clock that it has read too early.
     written: u64,
+    /// When keys were last sealed again.
+    resealed_at: Timestamp,
     alive: Alive,
 }
 
@@ -195,7 +208,8 @@ impl KeyManager {
     /// Publishes into `ring`, which holds what the boot found.
     pub fn new(keys: Keys, ring: watch::Sender<Arc<KeyRing>>, alive: Alive) -> Self {
         let feed = Some(keys.vault.store.changes());
-        Self { keys, ring, feed, written: 0, alive }
+        let resealed_at = keys.clock.now();
+        Self { keys, ring, feed, written: 0, resealed_at, alive }
     }
 
     /// Waits for the feed or the clock, takes a turn, and books the next one.
@@ -211,9 +225,13 @@ impl KeyManager {
     }
 
     /// Takes a turn. What it read is older than what a writer published meanwhile, so then it looks again.
-    fn look(&self, feed: broadcast::Receiver<Change>, ctx: &mut Context<Self>) {
-        let (keys, written) = (self.keys.clone(), self.written);
-        let turn = async move { keys.turn().await };
+    fn look(&mut self, feed: broadcast::Receiver<Change>, ctx: &mut Context<Self>) {
+        let (keys, written, now) = (self.keys.clone(), self.written, self.keys.clock.now());
+        let reseal = now.since(self.resealed_at) >= RESEAL;
+        if reseal {
+            self.resealed_at = now;
+        }
+        let turn = async move { if reseal { keys.turn().await } else { keys.rule().await } };
         ctx.spawn(turn.into_actor(self).map(move |ring, this, ctx| {
             if this.written == written {
                 this.publish(ring);
@@ -246,7 +264,7 @@ impl KeyManager {
         let keys = self.keys.clone();
         let all = async move {
             let done = work.await;
-            (done, keys.turn().await)
+            (done, keys.rule().await)
         };
         AtomicResponse::new(Box::pin(all.into_actor(self).map(|(done, ring), this, _| {
             this.written += 1;
@@ -311,6 +329,14 @@ fn at(row: KeyRow, now: Timestamp) -> KeyRow {
     KeyRow { created_at: now, activates_at: now.plus(lead), ..row }
 }
 
+/// When this very key was to begin, if the set has it already: replicas publish it, so it need not wait again, and a set
+/// that is put back with one more key goes on signing as before.
+fn known_since(vault: &KeyVault, found: &[KeyRow], key: &Jwk) -> Option<Timestamp> {
+    let row = found.iter().find(|row| Some(row.kid.as_str()) == key.kid())?;
+    let same = vault.open(row)?.thumbprint() == key.thumbprint();
+    same.then_some(row.activates_at)
+}
+
 impl Handler<Admitted<PutKeys>> for KeyManager {
     type Result = AtomicResponse<Self, Result<(), KeyError>>;
 
@@ -321,9 +347,15 @@ impl Handler<Admitted<PutKeys>> for KeyManager {
             let begins = Self::begins(&set, now);
             let rows = keys.iter().map(|k| vault.seal(&set, k, now, begins)).collect::<Result<Vec<_>, _>>()?;
             let gone = replace.then(|| KeyChange::DeleteSet { set: set.clone() });
+            let opener = vault.clone();
             // The first key of a list is the newest: one microsecond apart keeps the order.
-            let put = move |_: &[KeyRow], now: Timestamp| {
-                let dated = rows.into_iter().rev().zip(0..).map(|(row, i)| at(row, now.plus(Duration::from_micros(i))));
+            let put = move |found: &[KeyRow], now: Timestamp| {
+                let dated = rows.into_iter().zip(&keys).rev().zip(0..).map(|((row, key), i)| {
+                    let row = at(row, now.plus(Duration::from_micros(i)));
+                    let activates_at =
+                        known_since(&opener, found, key).map_or(row.activates_at, |was| was.min(row.activates_at));
+                    KeyRow { activates_at, ..row }
+                });
                 gone.into_iter().chain(dated.map(KeyChange::Put)).collect()
             };
             vault.store.change_keys(&[set], Box::new(put)).await?;

@@ -67,9 +67,10 @@ impl KeyMeta {
         self.retires_at.is_none() && self.activates_at <= now
     }
 
-    /// Who is newer: the later begun, then the later made, then by id, so that all replicas agree.
+    /// Who is newer: the later made, then the later begun, then by id, so that all replicas agree. Not the later begun
+    /// first, or a successor that waits already would soon take over from a key that an operator made after it.
     fn rank(&self) -> (Timestamp, Timestamp, &str) {
-        (self.activates_at, self.created_at, &self.kid)
+        (self.created_at, self.activates_at, &self.kid)
     }
 }
 
@@ -97,7 +98,8 @@ pub fn step(keys: &[KeyMeta], now: Timestamp, policy: &Policy) -> Vec<Step> {
     }));
     let due = policy.rotation_interval > Duration::ZERO
         && now.since(current.activates_at) + policy.publish_lead >= policy.rotation_interval;
-    let waiting = keys.iter().any(|k| k.retires_at.is_none() && k.activates_at > now);
+    let successor = |k: &KeyMeta| k.retires_at.is_none() && k.activates_at > now && k.rank() > current.rank();
+    let waiting = keys.iter().any(successor);
     if due && !waiting {
         steps.push(Step::Create { activates_at: now.plus(policy.publish_lead) });
     }
@@ -183,6 +185,33 @@ mod tests {
                 now = now.plus(Duration::from_secs(gap));
             }
         }
+    }
+
+    #[test]
+    fn an_operators_key_is_not_displaced_by_a_successor_that_waits() {
+        let (now, day) = (Timestamp::from_secs(100_000_000), Duration::from_secs(DAY));
+        let key = |kid: &str, created_at, activates_at| KeyMeta {
+            kid: kid.to_owned(),
+            created_at,
+            activates_at,
+            retires_at: None,
+        };
+        let old = key("old", now.minus(day * 89), now.minus(day * 89));
+        let waiting = key("waiting", now.minus(day / 2), now.plus(day / 2));
+        let mine = key("mine", now, now.plus(ON_DEMAND_LEAD));
+        let mut keys = vec![old, waiting, mine];
+        assert_eq!(signer(&keys, now).map(|k| k.kid.as_str()), Some("old"));
+        let mut moment = now.plus(ON_DEMAND_LEAD);
+        while moment < now.plus(day * 88) {
+            let steps = step(&keys, moment, &policy());
+            assert!(!steps.iter().any(|s| matches!(s, Step::Create { .. })), "{steps:?}");
+            apply(&mut keys, steps, moment, &mut 0);
+            assert_eq!(signer(&keys, moment).map(|k| k.kid.as_str()), Some("mine"));
+            moment = moment.plus(day / 4);
+        }
+        assert_eq!(keys.len(), 1, "the others have gone");
+        let due = now.plus(day * 89).plus(ON_DEMAND_LEAD);
+        assert_eq!(step(&keys, due, &policy()), [Step::Create { activates_at: due.plus(day) }], "its own successor");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The manager on a store in memory, at a time that the tests move.
 
-#![expect(clippy::unwrap_used, reason = "a failed test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test may panic")]
 
 use super::super::mailbox::Mailbox;
 use super::*;
@@ -174,4 +174,73 @@ async fn a_deleted_or_replaced_set_keeps_a_signer() {
         "the first of a list is the newest"
     );
     assert_eq!(signs(&seen.borrow(), clock.now()), "a");
+}
+
+fn ordered(list: [&str; 2]) -> crate::crypto::seal::Sealer {
+    Secrets::new(&list.map(|one| one.repeat(8))).unwrap().sealer("jwk")
+}
+
+#[actix_web::test]
+async fn replicas_do_not_write_against_each_other_while_the_secrets_change_places() {
+    let (mut old, clock) = keys().await;
+    old.turn().await.unwrap();
+    old.vault.sealer = ordered(["first", "second"]);
+    let mut new = old.clone();
+    new.vault.sealer = ordered(["second", "first"]);
+    let mut feed = old.vault.store.changes();
+    let (_old, _) = manager(&old).await;
+    let (_new, ring) = manager(&new).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(matches!(feed.try_recv(), Ok(Change::Keys)), "the boot of the new one sealed the keys again");
+    assert!(feed.try_recv().is_err(), "and nobody since");
+    let mut only = new.clone();
+    only.vault.sealer = secrets("second").sealer("jwk");
+    let first = signs(&ring.borrow(), clock.now());
+    assert_eq!(signs(&only.turn().await.unwrap(), clock.now()), first, "the old secret can be dropped");
+}
+
+#[actix_web::test]
+async fn what_an_older_secret_sealed_after_the_boot_is_sealed_again_within_the_hour() {
+    let (mut keys, clock) = keys().await;
+    let old = keys.clone();
+    keys.vault.sealer = ordered(["second", "first"]);
+    let (mailbox, _seen) = manager(&keys).await;
+    let row = |vault: &KeyVault| {
+        let late = generate(Alg::ES256, 0, "late".to_owned(), "sig").unwrap();
+        vault.seal("more", &late, clock.now(), clock.now()).unwrap()
+    };
+    let (set, late) = (["more".to_owned()], row(&old.vault));
+    old.vault.store.change_keys(&set, Box::new(|_, _| vec![KeyChange::Put(late)])).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(old.vault.read("more").await.unwrap().len(), 1, "not yet");
+    clock.pass(3600);
+    mailbox.ask(create("more", "nudge")).await.unwrap().unwrap();
+    for _ in 0..100 {
+        if keys.vault.store.keys(&set).await.unwrap().iter().all(|row| old.vault.open(row).is_none()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the key is still under the old secret");
+}
+
+#[actix_web::test]
+async fn a_set_put_back_with_one_more_key_goes_on_signing_with_the_old_one_for_the_lead() {
+    let (keys, clock) = keys().await;
+    let (mailbox, seen) = manager(&keys).await;
+    let first = signs(&seen.borrow(), clock.now());
+    let new = |kid: &str| generate(Alg::ES256, 0, kid.to_owned(), "sig").unwrap();
+    let mut list = keys.vault.read(ACCESS_TOKEN_SET).await.unwrap();
+    list.insert(0, new("new"));
+    let put = |keys: Vec<Jwk>, replace| PutKeys { set: ACCESS_TOKEN_SET.to_owned(), keys, replace };
+    mailbox.ask(put(list.clone(), true)).await.unwrap().unwrap();
+    assert_eq!(keys.vault.read(ACCESS_TOKEN_SET).await.unwrap(), list);
+    assert_eq!(signs(&seen.borrow(), clock.now()), first, "the others do not publish the new one yet");
+    clock.pass(11);
+    assert_eq!(signs(&seen.borrow(), clock.now()), "new");
+    // The same name, but another key: it waits.
+    mailbox.ask(put(vec![new(&first)], false)).await.unwrap().unwrap();
+    assert_eq!(signs(&seen.borrow(), clock.now()), "new");
+    clock.pass(11);
+    assert_eq!(signs(&seen.borrow(), clock.now()), first);
 }
