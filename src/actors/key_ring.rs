@@ -29,6 +29,8 @@ pub struct KeyRing {
     pub jwks: Bytes,
     /// Its entity tag.
     pub etag: String,
+    /// When it was read.
+    pub read_at: Timestamp,
 }
 
 /// What the rules look at of a row.
@@ -44,7 +46,7 @@ pub fn meta(row: &KeyRow) -> KeyMeta {
 impl KeyRing {
     /// Parses the keys that are published `now`. Symmetric keys are never published.
     pub fn of(keys: &[(KeyRow, Jwk)], now: Timestamp) -> Self {
-        let mut ring = Self::default();
+        let mut ring = Self { read_at: now, ..Self::default() };
         let mut public = Vec::new();
         for (row, jwk) in keys {
             let meta = meta(row);

@@ -2,8 +2,8 @@
 
 use super::output::say;
 
-/// The lines of `version`. Hash and time are those the build was given in `SIGNET_GIT_HASH` and
-/// `SIGNET_BUILD_TIME`.
+/// The lines of `version`. The build script found hash and time; the time is the commit's, so
+/// that the same source makes the same binary.
 ///
 /// # Errors
 /// When standard output cannot be written.
@@ -11,7 +11,7 @@ pub fn print() -> anyhow::Result<()> {
     say(&format!(
         "Version:    v{}\nGit Hash:   {}\nBuild Time: {}",
         env!("CARGO_PKG_VERSION"),
-        option_env!("SIGNET_GIT_HASH").unwrap_or("unknown"),
-        option_env!("SIGNET_BUILD_TIME").unwrap_or("unknown"),
+        env!("SIGNET_GIT_HASH"),
+        env!("SIGNET_BUILD_TIME"),
     ))
 }

@@ -37,6 +37,9 @@ pub enum ApiError {
     /// The body did not come in time (408).
     #[error("the body did not come in time")]
     Slow,
+    /// Too many at once from one side (429).
+    #[error("too many: {0}")]
+    TooMany(String),
     /// Ask again later (503).
     #[error("unavailable: {0}")]
     Unavailable(String),
@@ -86,6 +89,7 @@ impl ApiError {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -106,6 +110,7 @@ impl ApiError {
                 (malformed, format!("The request body is longer than the {limit} bytes that are read here."))
             }
             Self::Slow => (malformed, "The request body did not come in time.".to_owned()),
+            Self::TooMany(why) => return in_words(ErrorCode::TemporarilyUnavailable, why, true),
             Self::Unavailable(why) => return in_words(ErrorCode::TemporarilyUnavailable, why, expose),
             Self::Internal(why) => return in_words(ErrorCode::ServerError, why, expose),
         };
@@ -136,7 +141,7 @@ impl ApiError {
             tracing::warn!(error = %self, status = status.as_u16(), "the request failed");
         }
         let mut response = HttpResponse::build(status);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.insert_header((RETRY_AFTER, "1"));
         }
         response

@@ -15,6 +15,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Largest answer, in bytes.
 const LIMIT: usize = 5 * 1024 * 1024;
+/// Requests that may wait for hooks at once.
+pub const AT_ONCE: usize = 64;
 /// Tries while the hook cannot be reached.
 const TRIES: usize = 3;
 
@@ -44,6 +46,10 @@ struct Session {
 /// `access_denied` when the hook says no, `server_error` when it answers nonsense or not at all.
 pub async fn ask(app: &App, client: &Client, request: &Request, grant: &Grant) -> Result<Map<String, Value>, ApiError> {
     let Some(target) = &app.rules.token_hook else { return Ok(Map::new()) };
+    // A hook that hangs may hold this many requests and no more.
+    let Ok(_place) = app.hook_permits.try_acquire() else {
+        return Err(ApiError::Unavailable("too many requests wait for the token hook".to_owned()));
+    };
     let (began, body) = (Instant::now(), question(app, client, request, grant));
     let (outcome, answer) = match call(&app.outbound, target, &body).await {
         Ok(Some(claims)) => (HookOutcome::Ok, Ok(claims)),

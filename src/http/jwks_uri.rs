@@ -14,8 +14,12 @@ use std::time::{Duration, Instant};
 const KEPT: Duration = Duration::from_secs(300);
 /// A set is fetched again for a key that is not in it at most this often.
 const AGAIN: Duration = Duration::from_secs(60);
+/// Keys that could not be read again for this long may have been taken back.
+const TRUSTED: Duration = Duration::from_secs(3600);
 /// Largest set, in bytes.
 const LIMIT: usize = 256 * 1024;
+/// Requests that may wait for one set.
+const WAITING: usize = 32;
 /// Sets kept.
 const SETS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_023);
 
@@ -23,6 +27,8 @@ const SETS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_023);
 struct Entry {
     keys: Arc<[Jwk]>,
     tried: Option<Instant>,
+    /// When it was read last.
+    read: Option<Instant>,
     good: bool,
 }
 
@@ -41,12 +47,16 @@ impl JwksCache {
     /// The keys at `uri`. `missed` says that the kept ones do not fit.
     ///
     /// # Errors
-    /// `invalid_client`, one text for whatever went wrong: the answer is no port scanner.
+    /// `invalid_client`, one text for whatever went wrong: the answer is no port scanner. 429 when many wait for it.
     pub async fn get(&self, uri: &str, missed: bool) -> Result<Arc<[Jwk]>, ApiError> {
         let entry = {
             let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(sets.get_or_insert(uri.to_owned(), Arc::default))
         };
+        // One holder, the map, and those who wait: a server that hangs must not collect them.
+        if Arc::strong_count(&entry) > WAITING + 2 {
+            return Err(ApiError::TooMany("the client's jwks_uri is slow".to_owned()));
+        }
         let mut entry = entry.lock().await;
         let age = entry.tried.map(|t| t.elapsed());
         let stale = age.is_none_or(|a| a > if missed || !entry.good { AGAIN } else { KEPT });
@@ -58,14 +68,14 @@ impl JwksCache {
                 .await
                 .and_then(|b| serde_json::from_slice(&b).map_err(|e| e.to_string()))
             {
-                Ok(set) => (entry.keys, entry.good) = (parse_set(&set).into(), true),
+                Ok(set) => (entry.keys, entry.good, entry.read) = (parse_set(&set).into(), true, entry.tried),
                 Err(error) => {
                     tracing::warn!(%error, "a client's jwks_uri could not be read");
                     entry.good = false;
                 }
             }
         }
-        if entry.keys.is_empty() {
+        if entry.keys.is_empty() || entry.read.is_none_or(|read| read.elapsed() > TRUSTED) {
             return Err(OAuthError::new(
                 ErrorCode::InvalidClient,
                 "The keys at the OAuth 2.0 Client's 'jwks_uri' could not be used.",

@@ -115,6 +115,8 @@ pub struct App {
     pub sign_permits: Arc<Semaphore>,
     /// Checks secrets.
     pub secrets: secret_check::SecretCheck,
+    /// Bounds the requests that wait for a hook.
+    pub hook_permits: Semaphore,
     /// Calls to others.
     pub outbound: Arc<outbound::Outbound>,
     /// Keys of clients elsewhere.

@@ -9,9 +9,9 @@ use crate::crypto::secret_hash::{Hasher, verify};
 use crate::domain::client::RegisteredClient;
 use crate::domain::world::Entropy;
 use lru::LruCache;
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
@@ -21,13 +21,15 @@ const MEMORY: Duration = Duration::from_secs(600);
 const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 /// Checks that may wait for a permit; one more is answered 503.
 const WAITING: usize = 64;
+/// Checks of one client that may wait; one more is answered 429. An honest client is remembered after its first.
+const WAITING_OF_ONE: usize = 8;
 
 /// Checks client secrets.
 pub struct SecretCheck {
     key: MacRing,
     remembered: Mutex<LruCache<[u8; 32], Instant>>,
     permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    queue: Queue,
     dummy: String,
 }
 
@@ -43,13 +45,13 @@ impl SecretCheck {
             .hash(&hex::encode(entropy.bytes::<16>()?), &entropy.bytes()?)
             .map_err(|e| ApiError::Internal(e.to_string()))?;
         let remembered = Mutex::new(LruCache::new(REMEMBERED));
-        Ok(Self { key: secrets.mac_ring("verified-secret"), remembered, permits, waiting: AtomicUsize::new(0), dummy })
+        Ok(Self { key: secrets.mac_ring("verified-secret"), remembered, permits, queue: Queue::default(), dummy })
     }
 
     /// Whether `secret` is the client's, or one of its rotated ones. `None` stands for an unknown client: never true.
     ///
     /// # Errors
-    /// 503 when too many checks wait.
+    /// 429 when too many checks of this client wait, 503 when too many of all do.
     pub async fn is_right(&self, client: Option<&RegisteredClient>, secret: &str) -> Result<bool, ApiError> {
         let hashes: Vec<String> = match client {
             Some(c) if !c.secret_hash.is_empty() => {
@@ -64,7 +66,7 @@ impl SecretCheck {
         if known && self.remembers(&tags) {
             return Ok(true);
         }
-        let right = self.derive(hashes, secret.to_owned()).await?;
+        let right = self.derive(id, hashes, secret.to_owned()).await?;
         if let (true, Some(tag)) = (known, right.and_then(|i| tags.get(i))) {
             self.lock().put(*tag, Instant::now());
             return Ok(true);
@@ -72,7 +74,7 @@ impl SecretCheck {
         Ok(false)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<[u8; 32], Instant>> {
+    fn lock(&self) -> MutexGuard<'_, LruCache<[u8; 32], Instant>> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -82,10 +84,10 @@ impl SecretCheck {
     }
 
     /// Which of the hashes is the secret's.
-    async fn derive(&self, hashes: Vec<String>, secret: String) -> Result<Option<usize>, ApiError> {
-        let overloaded = || ApiError::Unavailable("too many client secrets are being checked".to_owned());
-        let place = Place::take(&self.waiting).ok_or_else(overloaded)?;
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| overloaded())?;
+    async fn derive(&self, id: &str, hashes: Vec<String>, secret: String) -> Result<Option<usize>, ApiError> {
+        let place = self.queue.take(id)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(|e| ApiError::Internal(e.to_string()))?;
         drop(place);
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -95,18 +97,66 @@ impl SecretCheck {
     }
 }
 
-/// A place in the queue, given back when dropped.
-struct Place<'a>(&'a AtomicUsize);
+/// The queue of checks: bounded as a whole, and for each client, so that who guesses one client's secret keeps nobody
+/// else waiting.
+#[derive(Default)]
+struct Queue(Mutex<HashMap<String, usize>>);
 
-impl<'a> Place<'a> {
-    fn take(queue: &'a AtomicUsize) -> Option<Self> {
-        let place = Self(queue);
-        (queue.fetch_add(1, Ordering::Relaxed) < WAITING).then_some(place)
+/// A place in the queue, given back when dropped.
+struct Place<'a> {
+    queue: &'a Queue,
+    client: String,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All who ask for unknown clients share the places of one.
+    fn take(&self, client: &str) -> Result<Place<'_>, ApiError> {
+        let mut waiting = self.lock();
+        if waiting.values().sum::<usize>() >= WAITING {
+            return Err(ApiError::Unavailable("too many client secrets are being checked".to_owned()));
+        }
+        let of_client = waiting.entry(client.to_owned()).or_default();
+        if *of_client >= WAITING_OF_ONE {
+            return Err(ApiError::TooMany("too many secrets of this client are being checked".to_owned()));
+        }
+        *of_client += 1;
+        Ok(Place { queue: self, client: client.to_owned() })
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut waiting = self.queue.lock();
+        if let Some(n) = waiting.get_mut(&self.client) {
+            *n -= 1;
+            if *n == 0 {
+                waiting.remove(&self.client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a failed test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d15_who_guesses_one_secret_keeps_nobody_else_waiting() {
+        let queue = Queue::default();
+        let mut guesses: Vec<_> = (0..WAITING_OF_ONE).map(|_| queue.take("guessed").unwrap()).collect();
+        assert!(matches!(queue.take("guessed"), Err(ApiError::TooMany(_))));
+        let honest = queue.take("honest").unwrap();
+        guesses.pop();
+        assert!(queue.take("guessed").is_ok());
+        drop((guesses, honest));
+        assert!(queue.lock().is_empty());
+        let all: Vec<_> = (0..WAITING).map(|i| queue.take(&i.to_string()).unwrap()).collect();
+        let Err(ApiError::Unavailable(_)) = queue.take("one more") else { panic!("no bound") };
+        drop(all);
     }
 }

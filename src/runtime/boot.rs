@@ -100,6 +100,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         hash_permits,
         sign_permits: Arc::new(Semaphore::new(half)),
         secrets: secret_check,
+        hook_permits: Semaphore::new(crate::http::hook::AT_ONCE),
         jwks: JwksCache::new(Arc::clone(&outbound)),
         outbound,
         rules: rules::rules(settings),

@@ -16,6 +16,7 @@ use crate::http::outbound::Reach;
 use crate::http::public::well_known::Discovery;
 use crate::telemetry::{LogFormat, TelemetrySettings};
 use anyhow::anyhow;
+use std::time::Duration;
 
 /// The rules of the handlers.
 pub fn rules(of: &Settings) -> Rules {
@@ -114,6 +115,9 @@ pub const fn hasher(of: &Settings) -> Hasher {
     }
 }
 
+/// A retired key stays published for at least this long: what a client's own lifespans may ask of a signed token.
+const LONGEST_JWT: Duration = Duration::from_secs(90 * 24 * 3600);
+
 /// How our own keys are made and rotated.
 ///
 /// # Errors
@@ -129,7 +133,8 @@ pub fn key_policy(of: &Settings) -> anyhow::Result<KeyPolicy> {
         rotation: Policy {
             rotation_interval: of.keys.rotation_interval,
             publish_lead: of.keys.publish_lead,
-            longest_token: of.ttl.access_token.max(of.ttl.id_token),
+            // Clients may have longer lifespans of their own, which nobody here knows.
+            longest_token: of.ttl.access_token.max(of.ttl.id_token).max(LONGEST_JWT),
         },
         broadcast: of.webfinger.broadcast_keys.clone(),
     })

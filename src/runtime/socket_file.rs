@@ -3,7 +3,7 @@
 use crate::config::settings::Socket;
 use anyhow::{Context, anyhow, bail};
 use std::fs::Permissions;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
@@ -21,7 +21,11 @@ pub fn bind(path: &str, socket: &Socket) -> anyhow::Result<UnixListener> {
     if UnixStream::connect(path).is_ok() {
         bail!("cannot listen on unix:{path}: another process does; choose another path");
     }
-    let _ = std::fs::remove_file(path);
+    match std::fs::symlink_metadata(path) {
+        Ok(file) if file.file_type().is_socket() => std::fs::remove_file(path).with_context(|| path.to_owned())?,
+        Ok(_) => bail!("cannot listen on unix:{path}: a file of another kind is there; choose another path"),
+        Err(_) => {}
+    }
     let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on unix:{path}"))?;
     if owner.is_some() || group.is_some() {
         chown(path, owner, group).with_context(|| {

@@ -13,7 +13,10 @@ use crate::store::{AccessToken, SignatureHash};
 use crate::telemetry::labels::{Introspected, SecretKind, Source};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Keys are read every five seconds; older than this they say nothing of a key that is not among them.
+const KEYS_ARE_OLD: Duration = Duration::from_secs(15);
 
 /// Mounts the routes.
 pub fn routes(cfg: &mut web::ServiceConfig) {
@@ -80,7 +83,7 @@ fn active(app: &App, row: &AccessToken, ext: Map<String, Value>) -> Result<HttpR
 /// The row of a token that we made, opaque or signed; anything else costs no query.
 ///
 /// # Errors
-/// 503 for a signed token while this process has not read any key: it may be ours.
+/// 503 for a signed token while this process has not read any key, or not for some time: it may be ours.
 pub fn row_key(app: &App, token: &str) -> Result<Option<SignatureHash>, ApiError> {
     if let Some((key, generation)) = app.opaque.check(TokenKind::Access, token) {
         if generation > 0 {
@@ -94,6 +97,11 @@ pub fn row_key(app: &App, token: &str) -> Result<Option<SignatureHash>, ApiError
         return Err(ApiError::Unavailable("there are no keys yet to verify the token with".to_owned()));
     }
     let key = unverified.header.kid.as_deref().and_then(|kid| ring.verifying(ACCESS_TOKEN_SET, kid));
+    if key.is_none() && app.clock.now().since(ring.read_at) > KEYS_ARE_OLD {
+        return Err(ApiError::Unavailable(
+            "the keys are out of date; the token may be signed with a newer one".to_owned(),
+        ));
+    }
     Ok(key.filter(|key| unverified.verify_with(key).is_ok()).and_then(|_| jwt::row_key(token)))
 }
 

@@ -5,20 +5,11 @@ use prometheus::{Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge
 use super::{Metrics, REQUEST, Table};
 use crate::telemetry::labels::{Alg, KeySet, ReadyCheck, SecretKind};
 
-/// Source revision, given to the build as `SIGNET_REVISION`.
-pub(super) const REVISION: &str = match option_env!("SIGNET_REVISION") {
-    Some(revision) => revision,
-    None => "unknown",
-};
-/// Time of the build, given as `SIGNET_BUILD_TIME`; absent by default so that builds are reproducible.
-pub(super) const BUILD_TIME: &str = match option_env!("SIGNET_BUILD_TIME") {
-    Some(time) => time,
-    None => "unknown",
-};
-const RUSTC: &str = match option_env!("SIGNET_RUSTC") {
-    Some(version) => version,
-    None => "unknown",
-};
+/// Source revision.
+pub(super) const REVISION: &str = env!("SIGNET_GIT_HASH");
+/// Time of the commit that was built.
+pub(super) const BUILD_TIME: &str = env!("SIGNET_BUILD_TIME");
+const RUSTC: &str = env!("SIGNET_RUSTC");
 
 pub(super) struct UpkeepTable {
     jwk_age: GaugeVec,
