@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 /// A secret is remembered for this long.
 const MEMORY: Duration = Duration::from_secs(600);
@@ -24,12 +24,16 @@ const WAITING: usize = 64;
 /// Checks of one client that may wait; one more is answered 429. An honest client is remembered after its first.
 const WAITING_OF_ONE: usize = 8;
 
+/// A derivation under way and its outcome, for all who wait for the same one.
+type Flight = Arc<OnceCell<Option<usize>>>;
+
 /// Checks client secrets.
 pub struct SecretCheck {
     key: MacRing,
     remembered: Mutex<LruCache<[u8; 32], Instant>>,
     permits: Arc<Semaphore>,
     queue: Queue,
+    flights: Mutex<HashMap<[u8; 32], Flight>>,
     dummy: String,
 }
 
@@ -45,7 +49,14 @@ impl SecretCheck {
             .hash(&hex::encode(entropy.bytes::<16>()?), &entropy.bytes()?)
             .map_err(|e| ApiError::Internal(e.to_string()))?;
         let remembered = Mutex::new(LruCache::new(REMEMBERED));
-        Ok(Self { key: secrets.mac_ring("verified-secret"), remembered, permits, queue: Queue::default(), dummy })
+        Ok(Self {
+            key: secrets.mac_ring("verified-secret"),
+            remembered,
+            permits,
+            queue: Queue::default(),
+            flights: Mutex::default(),
+            dummy,
+        })
     }
 
     /// Whether `secret` is the client's, or one of its rotated ones. `None` stands for an unknown client: never true.
@@ -66,7 +77,7 @@ impl SecretCheck {
         if known && self.remembers(&tags) {
             return Ok(true);
         }
-        let right = self.derive(id, hashes, secret.to_owned()).await?;
+        let right = self.derive_once(id, hashes, secret, tags.first().copied().unwrap_or_default()).await?;
         if let (true, Some(tag)) = (known, right.and_then(|i| tags.get(i))) {
             self.lock().put(*tag, Instant::now());
             return Ok(true);
@@ -81,6 +92,24 @@ impl SecretCheck {
     fn remembers(&self, tags: &[[u8; 32]]) -> bool {
         let mut remembered = self.lock();
         tags.iter().any(|t| remembered.get(t).is_some_and(|since| since.elapsed() < MEMORY))
+    }
+
+    /// Which of the hashes is the secret's, found out once for all who ask the same at the same time: the pods of one
+    /// client that start together cost one derivation.
+    async fn derive_once(
+        &self,
+        id: &str,
+        hashes: Vec<String>,
+        secret: &str,
+        question: [u8; 32],
+    ) -> Result<Option<usize>, ApiError> {
+        let flight = {
+            let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(flights.entry(question).or_default())
+        };
+        let found = flight.get_or_try_init(|| self.derive(id, hashes, secret.to_owned())).await.copied();
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&question);
+        found
     }
 
     /// Which of the hashes is the secret's.

@@ -81,7 +81,8 @@ fn faults(path: &Path, source: &str) -> Vec<String> {
                 report(format!("{room} may not use {used}"));
             }
         }
-        if room != "cli" && PRINTS.iter().any(|print| code.contains(print)) {
+        // A build script speaks to cargo by printing.
+        if !["cli", "build"].contains(&room.as_str()) && PRINTS.iter().any(|print| code.contains(print)) {
             report("prints outside cli".to_owned());
         }
         if room != "actors" && code.match_indices("Addr<").any(|(at, _)| !code[..at].ends_with(char::is_alphanumeric)) {

@@ -1,7 +1,7 @@
 //! What an operator sees of a running server: metrics from the first scrape, one line a request, traces by OTLP.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -101,7 +101,7 @@ async fn one_line_a_request_with_its_ids_and_nothing_secret() {
     }
 }
 
-/// A collector that takes one export and answers 200; the bytes of every request until the trace was seen.
+/// A collector that answers 200; the bytes of every export.
 fn collector() -> (String, std::sync::mpsc::Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -109,18 +109,29 @@ fn collector() -> (String, std::sync::mpsc::Receiver<Vec<u8>>) {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-            let (mut all, mut part) = (Vec::new(), [0; 65536]);
-            while let Ok(n @ 1..) = stream.read(&mut part) {
-                all.extend_from_slice(&part[..n]);
-            }
+            let export = request(&mut stream);
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            if seen.send(all).is_err() {
+            if seen.send(export).is_err() {
                 return;
             }
         }
     });
     (address, exports)
+}
+
+/// One request with its whole body.
+fn request(stream: &mut TcpStream) -> Vec<u8> {
+    let (mut all, mut part) = (Vec::new(), [0; 65536]);
+    loop {
+        let n = stream.read(&mut part).unwrap();
+        all.extend_from_slice(&part[..n]);
+        let Some(head) = all.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let text = String::from_utf8_lossy(&all[..head]).to_lowercase();
+        let length: usize = text.split("content-length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+        if n == 0 || all.len() >= head + 4 + length {
+            return all;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
