@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 /// A client as it was loaded, or the knowledge that there is none.
 pub type Found = Option<Arc<RegisteredClient>>;
@@ -109,7 +110,12 @@ struct Load {
     fresh: bool,
 }
 
-type Waiter = oneshot::Sender<Result<Found, StoreError>>;
+/// Somebody who waits for a load.
+struct Waiter {
+    reply: oneshot::Sender<Result<Found, StoreError>>,
+    /// The load's span belongs below that of the first who waits for it.
+    span: Span,
+}
 
 /// A load under way.
 struct Flight {
@@ -135,15 +141,16 @@ pub struct ClientRegistry {
 impl ClientRegistry {
     fn load(&mut self, id: String, waiting: Vec<Waiter>, ctx: &mut Context<Self>) {
         let (store, key, begun) = (Arc::clone(&self.store), id.clone(), self.generation);
+        let span = waiting.first().map_or_else(Span::none, |first| first.span.clone());
         self.flights.insert(id.clone(), Flight { begun, waiting, next: Vec::new() });
         let load = async move { store.client(&key).await.and_then(|r| r.map(|r| parse(&r)).transpose()) };
-        ctx.spawn(load.into_actor(self).map(move |found, this, ctx| {
+        ctx.spawn(load.instrument(span).into_actor(self).map(move |found, this, ctx| {
             if let (Ok(Some(client)), true) = (&found, begun == this.generation) {
                 this.shelf.borrow_mut().put(id.clone(), (Arc::clone(client), Instant::now()));
             }
             let Some(flight) = this.flights.remove(&id) else { return };
             for waiter in flight.waiting {
-                let _ = waiter.send(found.clone());
+                let _ = waiter.reply.send(found.clone());
             }
             if !flight.next.is_empty() {
                 this.load(id, flight.next, ctx);
@@ -212,11 +219,11 @@ impl Handler<Admitted<Load>> for ClientRegistry {
 
     fn handle(&mut self, m: Admitted<Load>, ctx: &mut Self::Context) -> Self::Result {
         let (reply, answer) = oneshot::channel();
-        let Load { id, fresh } = m.msg;
+        let (Load { id, fresh }, waiter) = (m.msg, Waiter { reply, span: m.span });
         match self.flights.get_mut(&id) {
-            Some(flight) if fresh || flight.begun != self.generation => flight.next.push(reply),
-            Some(flight) => flight.waiting.push(reply),
-            None => self.load(id, vec![reply], ctx),
+            Some(flight) if fresh || flight.begun != self.generation => flight.next.push(waiter),
+            Some(flight) => flight.waiting.push(waiter),
+            None => self.load(id, vec![waiter], ctx),
         }
         Box::pin(async move {
             let found = answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the registry ended".to_owned())));

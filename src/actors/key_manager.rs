@@ -15,6 +15,7 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, C
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
+use tracing::{Instrument, Span};
 
 /// How often the keys are looked at when the feed says nothing.
 const TICK: Duration = Duration::from_secs(5);
@@ -259,11 +260,12 @@ impl KeyManager {
     fn then_publish<T: 'static>(
         &self,
         ticket: Ticket,
+        span: Span,
         work: impl Future<Output = Result<T, KeyError>> + 'static,
     ) -> AtomicResponse<Self, Result<T, KeyError>> {
         let keys = self.keys.clone();
         let all = async move {
-            let done = work.await;
+            let done = work.instrument(span).await;
             (done, keys.rule().await)
         };
         AtomicResponse::new(Box::pin(all.into_actor(self).map(|(done, ring), this, _| {
@@ -306,7 +308,7 @@ impl Handler<Admitted<CreateKey>> for KeyManager {
 
     fn handle(&mut self, m: Admitted<CreateKey>, _: &mut Self::Context) -> Self::Result {
         let (vault, now, bits) = (self.keys.vault.clone(), self.keys.clock.now(), self.keys.policy.rsa_bits);
-        self.then_publish(m.ticket, async move {
+        self.then_publish(m.ticket, m.span, async move {
             let CreateKey { set, alg, kid, use_ } = m.msg;
             let made = tokio::task::spawn_blocking(move || generate(alg, bits, kid, &use_)).await;
             let key = made.map_err(|e| KeyError::Internal(e.to_string()))??;
@@ -342,7 +344,7 @@ impl Handler<Admitted<PutKeys>> for KeyManager {
 
     fn handle(&mut self, m: Admitted<PutKeys>, _: &mut Self::Context) -> Self::Result {
         let (vault, now) = (self.keys.vault.clone(), self.keys.clock.now());
-        self.then_publish(m.ticket, async move {
+        self.then_publish(m.ticket, m.span, async move {
             let PutKeys { set, keys, replace } = m.msg;
             let begins = Self::begins(&set, now);
             let rows = keys.iter().map(|k| vault.seal(&set, k, now, begins)).collect::<Result<Vec<_>, _>>()?;
@@ -369,7 +371,7 @@ impl Handler<Admitted<DeleteKeys>> for KeyManager {
 
     fn handle(&mut self, m: Admitted<DeleteKeys>, _: &mut Self::Context) -> Self::Result {
         let vault = self.keys.vault.clone();
-        self.then_publish(m.ticket, async move {
+        self.then_publish(m.ticket, m.span, async move {
             let DeleteKeys { set, kid } = m.msg;
             let change = match kid {
                 Some(kid) => KeyChange::Delete { set: set.clone(), kid },

@@ -6,6 +6,7 @@
 
 use crate::telemetry::labels;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces;
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, MailboxError, Message};
 use std::sync::Arc;
@@ -49,7 +50,8 @@ pub struct Admitted<M> {
     pub ticket: Ticket,
     /// When it was let in.
     pub since: Instant,
-    /// The caller's span: an actor's thread knows nothing of it.
+    /// The caller's wait, under which the work belongs: an actor's thread knows nothing of it. None outside of a
+    /// traced request.
     pub span: Span,
 }
 
@@ -105,7 +107,7 @@ impl<A: Actor> Mailbox<A> {
         self.metrics.actor_ticket_taken(self.actor);
         let ticket = Ticket { _permit: permit, actor: self.actor, metrics: Arc::clone(&self.metrics) };
         let since = Instant::now();
-        let span = tracing::info_span!("actor.ask", actor = self.actor.as_str());
+        let span = ask_span(self.actor);
         let message = Admitted { msg, ticket, since, span: span.clone() };
         let answer = self.addr.send(message).timeout(self.patience).instrument(span).await;
         self.metrics.actor_wait(self.actor, since.elapsed().as_secs_f64());
@@ -114,6 +116,20 @@ impl<A: Actor> Mailbox<A> {
             MailboxError::Closed => AskError::Stopped,
         })
     }
+}
+
+/// At debug level, so that a log at `info` does not pay for spans it never shows.
+fn ask_span(actor: labels::Actor) -> Span {
+    if !traces::inside_a_span() {
+        return Span::none();
+    }
+    let name = match actor {
+        labels::Actor::ClientRegistry => "actor.client_registry.ask",
+        labels::Actor::TokenIssuer => "actor.token_issuer.ask",
+        labels::Actor::KeyManager => "actor.key_manager.ask",
+        labels::Actor::Janitor => "actor.janitor.ask",
+    };
+    tracing::debug_span!("actor.ask", otel.name = name)
 }
 
 /// Held by every actor. Dropped without a farewell, which is what a panic does, it takes the process out of rotation.

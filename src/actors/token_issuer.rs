@@ -11,7 +11,7 @@ use crate::telemetry::metrics::Metrics;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, Span, debug_span};
 
 /// Write this, with whoever comes along.
 #[derive(Message)]
@@ -74,12 +74,13 @@ impl TokenIssuer {
     }
 }
 
-/// The span of a commit: a child of the first request in it, with a link from it to each of the others.
+/// The span of a commit: a child of the first traced request in it, with a link from it to each of the others.
 fn shared_span(batch: &[Waiting]) -> Span {
-    let Some((first, others)) = batch.split_first() else { return Span::none() };
-    let span = info_span!(parent: &first.span, "actor.token_issuer.commit", batch = batch.len());
-    for other in others {
-        span.follows_from(&other.span);
+    let mut traced = batch.iter().map(|w| &w.span).filter(|span| !span.is_disabled());
+    let Some(first) = traced.next() else { return Span::none() };
+    let span = debug_span!(parent: first, "actor.token_issuer.commit", batch = batch.len());
+    for other in traced {
+        span.follows_from(other);
     }
     span
 }

@@ -60,7 +60,7 @@ pub async fn pass(
     let span = if seen.is_health() {
         tracing::Span::none()
     } else {
-        request_span(&seen.method, &seen.path, &seen.id, seen.caller.clone())
+        request_span(&seen.method, &seen.id, seen.caller.clone())
     };
     let outcome = serve(request, next, &front).instrument(span.clone()).await;
     let told = match outcome {
@@ -292,7 +292,7 @@ impl Seen {
         });
         // Called inside of the request's span.
         let span = tracing::Span::current();
-        finish_span(&span, status);
+        finish_span(&span, &self.method, &route, status);
         if self.is_health() && !front.log_health {
             return;
         }

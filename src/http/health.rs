@@ -79,8 +79,12 @@ pub async fn version(app: web::Data<App>) -> HttpResponse {
     reply::json(200, &json!({"version": app.rules.version}))
 }
 
-/// `GET /metrics/prometheus`. Asks no database.
+/// `GET /metrics/prometheus`. Asks no database; the pool tells of itself at this moment, so that one in which every
+/// call is stuck shows it.
 pub async fn metrics(app: web::Data<App>) -> HttpResponse {
+    if let Some(pool) = app.store.pool() {
+        app.metrics.db_pool(pool.idle, pool.used, pool.max, pool.waiting);
+    }
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
         .body(app.metrics.render())

@@ -1,130 +1,221 @@
-//! A store that tells how long each verb took: one metric and one span a verb, whichever database is behind it.
+//! A store that is watched: it times every verb, and opens a span for it inside a traced request. `open` puts it
+//! around every store, so that nobody can forget it.
+//!
+//! Invariant: names and fields are constants; no id, no SQL text and no value reaches a metric or a span. Work that
+//! belongs to no request (readiness, sweeps) opens no span: a trace of one span tells nobody anything.
 
 use super::{
     AccessToken, Change, ClientPage, ClientRecord, ClientStore, KeyDecision, KeyRow, KeyStore, Migration, PoolStatus,
     Replaced, SignatureHash, Store, StoreError, Sweep, TokenStore, Upkeep, Verdict, Write,
 };
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces;
 use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::sync::broadcast;
-use tracing::{Instrument, info_span};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug_span};
 use uuid::Uuid;
 
-/// Every verb that is measured.
+/// Every verb, by the name its series and its span have.
 const VERBS: [&str; 13] = [
-    "create_client",
+    "access_token",
+    "change_keys",
     "client",
     "clients",
-    "replace_client",
+    "create_client",
     "delete_client",
-    "write_tokens",
-    "access_token",
     "delete_tokens_of_client",
     "keys",
-    "change_keys",
-    "ping",
     "migrations",
+    "ping",
+    "replace_client",
     "sweep",
+    "write_tokens",
 ];
 
-/// The store within, measured.
-pub struct Measured {
-    within: Arc<dyn Store>,
+/// The store inside, watched.
+pub(super) struct Measured<S> {
+    inner: S,
+    system: &'static str,
     metrics: Arc<Metrics>,
 }
 
-impl Measured {
-    /// Measures `within`; all series are there from the start.
-    pub fn new(within: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+impl<S: Store> Measured<S> {
+    /// Watches `inner`, whose database is `system` (OpenTelemetry's `db.system.name`).
+    pub(super) fn new(inner: S, system: &'static str, metrics: Arc<Metrics>) -> Self {
         metrics.register_db_operations(&VERBS);
-        Self { within, metrics }
-    }
-
-    async fn time<T>(&self, verb: &'static str, work: impl Future<Output = T>) -> T {
-        let timer = self.metrics.db_operation(verb);
-        let span = info_span!("store", otel.name = verb, otel.kind = "client", db.operation.name = verb);
-        let done = work.instrument(span).await;
-        drop(timer);
-        if let Some(pool) = self.within.pool() {
-            self.metrics.db_pool(pool.idle, pool.used, pool.waiting);
-        }
-        done
+        Self { inner, system, metrics }
     }
 }
 
+/// Runs one verb of the store inside. At debug level, so that a log at `info` does not pay for spans it never shows.
+macro_rules! watched {
+    ($self:ident.$verb:ident($($argument:expr),*)) => {{
+        let _timer = $self.metrics.db_operation(stringify!($verb));
+        let span = if !traces::inside_a_span() {
+            Span::none()
+        } else {
+            debug_span!(
+                concat!("store.", stringify!($verb)),
+                otel.kind = "client",
+                db.system.name = $self.system,
+                db.operation.name = stringify!($verb),
+                otel.status_code = Empty,
+            )
+        };
+        let answer = $self.inner.$verb($($argument),*).instrument(span.clone()).await;
+        if let Err(StoreError::Unavailable(_) | StoreError::Corrupt(_)) = &answer {
+            span.record("otel.status_code", "ERROR");
+        }
+        answer
+    }};
+}
+
 #[async_trait]
-impl ClientStore for Measured {
+impl<S: Store> ClientStore for Measured<S> {
     async fn create_client(&self, record: &ClientRecord) -> Result<(), StoreError> {
-        self.time("create_client", self.within.create_client(record)).await
+        watched!(self.create_client(record))
     }
 
     async fn client(&self, id: &str) -> Result<Option<ClientRecord>, StoreError> {
-        self.time("client", self.within.client(id)).await
+        watched!(self.client(id))
     }
 
     async fn clients(&self, page: &ClientPage) -> Result<Vec<ClientRecord>, StoreError> {
-        self.time("clients", self.within.clients(page)).await
+        watched!(self.clients(page))
     }
 
     async fn replace_client(&self, record: &ClientRecord, expected: i64) -> Result<Replaced, StoreError> {
-        self.time("replace_client", self.within.replace_client(record, expected)).await
+        watched!(self.replace_client(record, expected))
     }
 
     async fn delete_client(&self, id: &str) -> Result<bool, StoreError> {
-        self.time("delete_client", self.within.delete_client(id)).await
+        watched!(self.delete_client(id))
     }
 }
 
 #[async_trait]
-impl TokenStore for Measured {
+impl<S: Store> TokenStore for Measured<S> {
     async fn write_tokens(&self, batch: &[Write]) -> Result<Vec<Verdict>, StoreError> {
-        self.time("write_tokens", self.within.write_tokens(batch)).await
+        watched!(self.write_tokens(batch))
     }
 
     async fn access_token(&self, signature: &SignatureHash) -> Result<Option<AccessToken>, StoreError> {
-        self.time("access_token", self.within.access_token(signature)).await
+        watched!(self.access_token(signature))
     }
 
     async fn delete_tokens_of_client(&self, client_id: &str, new_family: Uuid) -> Result<bool, StoreError> {
-        self.time("delete_tokens_of_client", self.within.delete_tokens_of_client(client_id, new_family)).await
+        watched!(self.delete_tokens_of_client(client_id, new_family))
     }
 }
 
 #[async_trait]
-impl KeyStore for Measured {
+impl<S: Store> KeyStore for Measured<S> {
     async fn keys(&self, sets: &[String]) -> Result<Vec<KeyRow>, StoreError> {
-        self.time("keys", self.within.keys(sets)).await
+        watched!(self.keys(sets))
     }
 
     async fn change_keys(&self, sets: &[String], decide: KeyDecision) -> Result<Vec<KeyRow>, StoreError> {
-        self.time("change_keys", self.within.change_keys(sets, decide)).await
+        watched!(self.change_keys(sets, decide))
     }
 }
 
 #[async_trait]
-impl Upkeep for Measured {
+impl<S: Store> Upkeep for Measured<S> {
     async fn ping(&self) -> Result<(), StoreError> {
-        self.time("ping", self.within.ping()).await
+        watched!(self.ping())
     }
 
     async fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
-        self.time("migrations", self.within.migrations()).await
+        watched!(self.migrations())
     }
 
     async fn sweep(&self, limit: usize) -> Result<Sweep, StoreError> {
-        self.time("sweep", self.within.sweep(limit)).await
+        watched!(self.sweep(limit))
     }
 
     fn changes(&self) -> broadcast::Receiver<Change> {
-        self.within.changes()
+        self.inner.changes()
     }
 
     fn pool(&self) -> Option<PoolStatus> {
-        self.within.pool()
+        self.inner.pool()
     }
 
     async fn close(&self) {
-        self.within.close().await;
+        self.inner.close().await;
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
+mod tests {
+    use super::*;
+    use crate::domain::world::{Clock, Timestamp};
+    use crate::store::{OpenOptions, open};
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    struct Still;
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(1_700_000_000_000_000)
+        }
+    }
+
+    /// The operations of an exposition, and how many were counted.
+    fn operations(text: &str) -> BTreeSet<(String, u64)> {
+        let counts = text.lines().filter_map(|l| l.strip_prefix("db_client_operation_duration_seconds_count{"));
+        counts
+            .map(|l| {
+                let (label, count) = l.split_once("\"} ").unwrap();
+                (label.split_once('"').unwrap().1.to_owned(), count.parse().unwrap())
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn every_verb_is_registered_and_counted_once() {
+        let metrics = Metrics::new("test").unwrap();
+        let options = OpenOptions {
+            dsn: "memory".to_owned(),
+            max_conns: 1,
+            statement_timeout: Duration::from_secs(5),
+            clock: Arc::new(Still),
+            metrics: Arc::clone(&metrics),
+        };
+        let store = open(options).await.unwrap();
+        let with = |count: u64| VERBS.iter().map(|verb| ((*verb).to_owned(), count)).collect::<BTreeSet<_>>();
+        assert_eq!(operations(&metrics.render()), with(0));
+
+        let now = Still.now();
+        let record = ClientRecord {
+            id: "a".to_owned(),
+            name: String::new(),
+            owner: String::new(),
+            document: "{}".to_owned(),
+            secret_hash: String::new(),
+            rotated_secret_hashes: Vec::new(),
+            registration_token_hash: None,
+            family_id: Uuid::nil(),
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        store.create_client(&record).await.unwrap();
+        store.client("a").await.unwrap();
+        store.clients(&ClientPage { limit: 1, ..ClientPage::default() }).await.unwrap();
+        store.replace_client(&record, 1).await.unwrap();
+        store.write_tokens(&[]).await.unwrap();
+        store.access_token(&[0; 32]).await.unwrap();
+        store.delete_tokens_of_client("a", Uuid::max()).await.unwrap();
+        store.keys(&[]).await.unwrap();
+        store.change_keys(&[], Box::new(|_, _| Vec::new())).await.unwrap();
+        store.ping().await.unwrap();
+        store.migrations().await.unwrap();
+        store.sweep(1).await.unwrap();
+        store.delete_client("a").await.unwrap();
+        assert_eq!(operations(&metrics.render()), with(1));
     }
 }

@@ -67,11 +67,17 @@ fn kind(dsn: &str) -> Result<Kind, OpenError> {
 /// # Errors
 /// [`OpenError`] when the DSN makes no sense, or an SQLite file cannot be used.
 pub async fn open(options: OpenOptions) -> Result<Arc<dyn Store>, OpenError> {
-    let store: Arc<dyn Store> = match kind(&options.dsn)? {
-        Kind::Postgres => Arc::new(postgres::PostgresStore::open(&options)?),
-        Kind::Sqlite(place) => Arc::new(sqlite::SqliteStore::open(place, &options).await?),
-    };
-    Ok(Arc::new(Measured::new(store, options.metrics)))
+    let metrics = Arc::clone(&options.metrics);
+    match kind(&options.dsn)? {
+        Kind::Postgres => {
+            let store = postgres::PostgresStore::open(&options)?;
+            Ok(Arc::new(Measured::new(store, "postgresql", metrics)))
+        }
+        Kind::Sqlite(place) => {
+            let store = sqlite::SqliteStore::open(place, &options).await?;
+            Ok(Arc::new(Measured::new(store, "sqlite", metrics)))
+        }
+    }
 }
 
 /// Applies what is pending, if `ask` agrees; it is asked only when something is. Two at once are safe: one applies,

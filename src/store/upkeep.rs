@@ -47,14 +47,16 @@ pub enum Sweep {
 }
 
 /// Connections to the database at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStatus {
     /// Open and free.
-    pub idle: i64,
-    /// In use.
-    pub used: i64,
+    pub idle: usize,
+    /// In use, or being opened.
+    pub used: usize,
+    /// At most so many.
+    pub max: usize,
     /// Callers that wait for one.
-    pub waiting: i64,
+    pub waiting: usize,
 }
 
 /// Verbs of upkeep.
@@ -73,7 +75,7 @@ pub trait Upkeep: Send + Sync + 'static {
     /// The feed of changes from now on.
     fn changes(&self) -> broadcast::Receiver<Change>;
 
-    /// The pool of connections, where there is one.
+    /// The pool of connections as it is, where there is one; asks no database.
     fn pool(&self) -> Option<PoolStatus> {
         None
     }

@@ -9,7 +9,6 @@ pub mod request_log;
 pub mod traces;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -111,7 +110,7 @@ pub fn init(settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryErr
     let writer = LogWriter::start()?;
     let mut layers = vec![line_layer(settings, writer.clone()).with_filter(filter).boxed()];
     if let Some(provider) = &provider {
-        layers.push(traces::layer(provider).with_filter(LevelFilter::INFO).boxed());
+        layers.push(traces::layer(provider).with_filter(traces::filter()).boxed());
     }
     tracing_subscriber::registry().with(layers).try_init().map_err(|_| TelemetryError::Installed)?;
     Ok(TelemetryGuard { writer, provider })

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use opentelemetry::trace::TraceContextExt as _;
 use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -83,14 +84,15 @@ pub fn accept_request_id(header: Option<&str>) -> Option<String> {
 /// The span of a request, child of the caller's trace when `parent` carries one (see [`traces::remote_context`]).
 /// Routes that must not be traced (health, metrics) simply open none.
 #[must_use]
-pub fn request_span(method: &str, route: &str, request_id: &str, parent: opentelemetry::Context) -> Span {
+pub fn request_span(method: &str, request_id: &str, parent: opentelemetry::Context) -> Span {
+    let method = super::labels::Method::from_name(method).as_str();
     // Level error: no log level may remove the span, or the lines inside would lose their ids.
     let span = tracing::error_span!(
         "request",
-        otel.name = format!("{} {route}", super::labels::Method::from_name(method).as_str()),
+        otel.name = method,
         otel.kind = "server",
-        http.request.method = super::labels::Method::from_name(method).as_str(),
-        http.route = route,
+        http.request.method = method,
+        http.route = Empty,
         http.response.status_code = Empty,
         otel.status_code = Empty,
         request_id,
@@ -105,9 +107,15 @@ pub fn request_span(method: &str, route: &str, request_id: &str, parent: opentel
     span
 }
 
-/// Completes the span of a request with its answer's status.
-pub fn finish_span(span: &Span, status: u16) {
-    span.record("http.response.status_code", status);
+/// Completes the span of a request with its answer's status and the pattern of its route: what a caller wrote into the
+/// path names no span.
+pub fn finish_span(span: &Span, method: &str, route: &str, status: u16) {
+    tracing::record_all!(span, http.route = route, http.response.status_code = status);
+    let context = span.context();
+    if context.has_active_span() {
+        // A field `otel.name` counts only until the span has begun.
+        context.span().update_name(format!("{} {route}", super::labels::Method::from_name(method).as_str()));
+    }
     if status >= 500 {
         span.record("otel.status_code", "ERROR");
     }

@@ -10,8 +10,10 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+use tracing::{Level, Metadata, Span};
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::Registry;
+use tracing_subscriber::filter::{FilterFn, LevelFilter};
 
 use super::{TelemetryError, TelemetrySettings};
 
@@ -41,6 +43,14 @@ pub(super) fn provider(settings: &TelemetrySettings) -> Result<Option<SdkTracerP
 fn signal_endpoint(endpoint: &str) -> String {
     let base = endpoint.trim_end_matches('/');
     if base.ends_with(SIGNAL_PATH) { base.to_owned() } else { format!("{base}{SIGNAL_PATH}") }
+}
+
+/// What is exported: our spans at every level up to debug, the rest from `info` on. Those at debug level cost nothing
+/// while traces are off.
+pub(super) fn filter() -> FilterFn<fn(&Metadata<'_>) -> bool> {
+    let wanted: fn(&Metadata<'_>) -> bool =
+        |of| *of.level() <= Level::INFO || (of.is_span() && of.target().starts_with(env!("CARGO_PKG_NAME")));
+    FilterFn::new(wanted).with_max_level_hint(LevelFilter::DEBUG)
 }
 
 /// The layer that turns spans into exported ones.
@@ -79,6 +89,13 @@ impl<F: FnMut(&str, String)> Injector for Setter<F> {
 /// context carries no trace.
 pub fn inject(context: &Context, set: impl FnMut(&str, String)) {
     TraceContextPropagator::new().inject_context(context, &mut Setter(set));
+}
+
+/// Whether the caller works inside of a span, so that a span of its own has a place; health, metrics and what the
+/// clock drives have none. Cheap when neither traces nor the debug log are on.
+#[must_use]
+pub fn inside_a_span() -> bool {
+    LevelFilter::current() >= LevelFilter::DEBUG && !Span::current().is_none()
 }
 
 /// The trace id of a context in 32 hex digits, or `None` when it carries no trace.

@@ -1,169 +1,351 @@
-//! What an operator sees of a running server: metrics from the first scrape, one line a request, traces by OTLP.
+//! What an operator's tools get from the built binary: a scrape, exported spans, log lines.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::Value;
 
-use crate::harness::{Server, fresh, machine};
+use crate::harness::{Answer, Database, Peer, Server, basic, fresh, machine, postgres};
+
+/// Every name that dashboards and alerts may use; the counterparts of Hydra's first.
+const NAMES: &str = "
+    http_requests_total http_requests_duration_seconds http_response_time_seconds http_response_size_bytes
+    http_requests_size_bytes http_requests_statuses_total
+    http_server_request_duration_seconds http_server_active_requests
+    signet_token_requests_total signet_tokens_issued_total
+    signet_introspections_total signet_introspection_duration_seconds
+    signet_actor_tickets_in_use signet_actor_shed_total signet_actor_wait_seconds signet_actor_batch_size
+    signet_actor_stopped_total
+    db_client_connection_count db_client_connection_max db_client_connection_pending_requests
+    db_client_operation_duration_seconds signet_db_tx_retries_total
+    signet_jwk_age_seconds signet_jwk_active signet_jwk_decrypt_failures_total signet_secret_generation_total
+    signet_janitor_last_success_timestamp_seconds signet_janitor_deleted_rows_total signet_janitor_duration_seconds
+    signet_janitor_leader
+    signet_client_auth_failures_total signet_webhook_duration_seconds
+    signet_schema_version signet_schema_required signet_build_info signet_ready signet_draining signet_panics_total
+    process_cpu_seconds_total process_open_fds process_max_fds process_resident_memory_bytes
+    process_start_time_seconds";
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// The value of a series, by the beginning of its line.
-fn value(scrape: &str, series: &str) -> f64 {
-    let line = scrape.lines().find(|line| line.starts_with(series));
-    line.unwrap_or_else(|| panic!("no {series} in:\n{scrape}")).rsplit(' ').next().unwrap().parse().unwrap()
+/// A W3C header of a sampled trace.
+fn traceparent() -> String {
+    format!("00-{TRACE}-b7ad6b7169203331-01")
 }
 
-async fn scrape(server: &Server) -> String {
-    let answer = server.peer.admin(reqwest::Method::GET, "/metrics/prometheus", None).await;
-    assert_eq!(answer.status, 200);
-    answer.text
+/// One scrape.
+struct Scrape(String);
+
+impl Scrape {
+    async fn of(peer: &Peer) -> Self {
+        let answer = peer.admin(Method::GET, "/metrics/prometheus", None).await;
+        assert_eq!(answer.status, 200, "{}", answer.brief());
+        Self(answer.text)
+    }
+
+    /// The labels and values of one metric's samples.
+    fn samples<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+        self.0.lines().filter(|line| !line.starts_with('#')).filter_map(move |line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (found, labels) = series.split_once('{').unwrap_or((series, ""));
+            (found == name).then(|| (labels, value.parse().unwrap()))
+        })
+    }
+
+    /// The sum over every series with these labels, `a="b"` each; none is a failure.
+    fn sum(&self, name: &str, labels: &[&str]) -> f64 {
+        let mut found = self.samples(name).filter(|(of, _)| labels.iter().all(|l| of.contains(l))).peekable();
+        assert!(found.peek().is_some(), "no series {name} with {labels:?}");
+        found.map(|(_, value)| value).sum()
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metrics_are_there_from_the_start_and_move() {
-    let server = Server::start("memory", None, &[]).await;
-    let first = scrape(&server).await;
-    for series in [
-        r#"http_requests_total{app="signet""#,
-        "http_requests_duration_seconds_count",
-        "http_response_time_seconds_count",
-        r#"http_server_active_requests{listener="public"}"#,
-        r#"signet_token_requests_total{auth_method="client_secret_basic",grant_type="client_credentials",result="ok"} 0"#,
-        r#"signet_tokens_issued_total{token_type="access_opaque"} 0"#,
-        r#"signet_introspections_total{result="active",source="db"} 0"#,
-        r#"signet_client_auth_failures_total{method="client_secret_basic",reason="wrong_secret"} 0"#,
-        r#"signet_actor_tickets_in_use{actor="token_issuer"} 0"#,
-        r#"signet_actor_shed_total{actor="client_registry"} 0"#,
-        r#"db_client_operation_duration_seconds_count{db_operation_name="write_tokens"} 0"#,
-        r#"signet_db_tx_retries_total{reason="serialization"} 0"#,
-        r#"signet_jwk_active{set="hydra.jwt.access-token"} 1"#,
-        "signet_jwk_decrypt_failures_total 0",
-        r#"signet_janitor_deleted_rows_total{table="access_token"} 0"#,
-        "signet_schema_version 1",
-        r#"signet_ready{check="database"} 1"#,
-        "signet_draining 0",
-        "signet_panics_total 0",
-        "signet_build_info",
-        "process_resident_memory_bytes",
-    ] {
-        assert!(first.contains(series), "{series} is missing in:\n{first}");
-    }
+/// A label's value.
+fn label<'a>(labels: &'a str, name: &str) -> &'a str {
+    labels.split_once(&format!("{name}=\"")).unwrap().1.split_once('"').unwrap().0
+}
 
-    let (id, secret) = (fresh("metrics"), fresh("secret"));
-    server.peer.create(machine(&id, &secret)).await;
-    let token = server.peer.token(&id, &secret).await;
-    assert!(server.peer.is_active(&token).await);
-    assert_eq!(server.peer.client_credentials(&id, "wrong").await.status, 401);
-    let after = scrape(&server).await;
-    for series in [
-        r#"signet_token_requests_total{auth_method="client_secret_basic",grant_type="client_credentials",result="ok"}"#,
-        r#"signet_tokens_issued_total{token_type="access_opaque"}"#,
-        r#"signet_introspections_total{result="active",source="db"}"#,
-        r#"signet_client_auth_failures_total{method="client_secret_basic",reason="wrong_secret"}"#,
-        r#"db_client_operation_duration_seconds_count{db_operation_name="write_tokens"}"#,
-        r#"signet_actor_batch_size_count{actor="token_issuer"}"#,
-    ] {
-        assert!((value(&after, series) - 1.0).abs() < f64::EPSILON, "{series}: {}", value(&after, series));
-    }
-    for (name, unmatched) in [("http_route=\"unmatched\"", true), (&*token, false), (&*secret, false)] {
-        assert!(!after.contains(name), "{name} in the metrics ({unmatched})");
-    }
+async fn sqlite(env: &[(&str, &str)]) -> (Database, Server) {
+    let database = Database::sqlite();
+    Server::migrate(&database.dsn());
+    let server = Server::start(&database.dsn(), None, env).await;
+    (database, server)
+}
+
+async fn client(peer: &Peer) -> (String, String) {
+    let (id, secret) = (fresh("telemetry"), fresh("secret"));
+    peer.create(machine(&id, &secret)).await;
+    (id, secret)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_line_a_request_with_its_ids_and_nothing_secret() {
-    let server = Server::start("memory", None, &[("LOG_FORMAT", "json"), ("LOG_LEVEL", "info")]).await;
-    let (id, secret) = (fresh("line"), fresh("secret"));
-    server.peer.create(machine(&id, &secret)).await;
-    let token = server.peer.token(&id, &secret).await;
-    let request = server
-        .peer
-        .to_admin(reqwest::Method::GET, &format!("/admin/clients/{id}?hidden=x"))
-        .header("x-request-id", "my-request.1")
-        .header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01"));
-    let answer = crate::harness::Peer::send(request).await;
-    assert_eq!(answer.header("x-request-id"), "my-request.1");
+async fn the_first_scrape_has_every_name() {
+    let database = Database::sqlite();
+    Server::migrate(&database.dsn());
+    // Nobody asks for readiness: the gauges must know all the same.
+    let server = Server::launch(&database.dsn(), None, &[]);
+    let began = Instant::now();
+    let scrape = loop {
+        let answer = server.peer.admin(Method::GET, "/metrics/prometheus", None).await;
+        let scrape = Scrape(answer.text);
+        if answer.status == 200 && scrape.sum("signet_ready", &[]) > 3.5 {
+            break scrape;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "never ready:\n{}\n{}", scrape.0, server.said());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    for name in NAMES.split_whitespace() {
+        let help = scrape.0.lines().find_map(|line| line.strip_prefix(&format!("# HELP {name} ")));
+        assert!(help.is_some_and(|text| text.len() > 5), "{name} has no help");
+        let histogram = format!("{name}_count");
+        assert!(
+            scrape.samples(name).chain(scrape.samples(&histogram)).next().is_some(),
+            "{name} has no series before the first request"
+        );
+    }
+    let schema = scrape.sum("signet_schema_version", &[]);
+    assert!(schema > 0.0);
+    assert!((schema - scrape.sum("signet_schema_required", &[])).abs() < 0.5, "{schema}");
+}
 
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let said = server.said();
-    let lines: Vec<Value> = said
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .filter(|line: &Value| line.to_string().contains("my-request.1"))
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_move_with_the_requests() {
+    let (_database, server) = sqlite(&[]).await;
+    let peer = &server.peer;
+    let (id, secret) = client(peer).await;
+    let before = Scrape::of(peer).await;
+    let token = peer.token(&id, &secret).await;
+    assert!(peer.is_active(&token).await);
+    assert!(!peer.is_active("ory_at_forged.forged").await);
+    assert_eq!(peer.client_credentials(&id, "wrong").await.status, 401);
+    let after = Scrape::of(peer).await;
+    for (name, labels) in [
+        (
+            "signet_token_requests_total",
+            &["grant_type=\"client_credentials\"", "result=\"ok\"", "auth_method=\"client_secret_basic\""][..],
+        ),
+        ("signet_token_requests_total", &["result=\"invalid_client\""]),
+        ("signet_tokens_issued_total", &["token_type=\"access_opaque\""]),
+        ("signet_introspections_total", &["result=\"active\"", "source=\"db\""]),
+        ("signet_introspections_total", &["source=\"none\""]),
+        ("signet_introspection_duration_seconds_count", &["result=\"active\""]),
+        ("signet_client_auth_failures_total", &["method=\"client_secret_basic\"", "reason=\"wrong_secret\""]),
+        ("signet_actor_wait_seconds_count", &["actor=\"token_issuer\""]),
+        ("signet_actor_batch_size_count", &["actor=\"token_issuer\""]),
+        ("db_client_operation_duration_seconds_count", &["db_operation_name=\"write_tokens\""]),
+        ("db_client_operation_duration_seconds_count", &["db_operation_name=\"access_token\""]),
+        ("http_requests_total", &["code=\"200\"", "method=\"POST\"", "endpoint=\"/oauth2/token\""]),
+        ("http_server_request_duration_seconds_count", &["http_route=\"/oauth2/token\"", "_status_code=\"200\""]),
+    ] {
+        let by = after.sum(name, labels) - before.sum(name, labels);
+        assert!((by - 1.0).abs() < 0.01, "{name} {labels:?} moved by {by}");
+    }
+    for hidden in [&token, &secret, &id] {
+        assert!(!after.0.contains(hidden), "{hidden} is in the metrics");
+    }
+    assert!(after.sum("signet_actor_tickets_in_use", &["actor=\"token_issuer\""]) < 0.5);
+    for set in ["hydra.openid.id-token", "hydra.jwt.access-token"] {
+        assert!(after.sum("signet_jwk_active", &[set]) > 0.5, "{set}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pool_is_counted() {
+    let Some(admin) = postgres() else { return };
+    let database = Database::postgres(&admin).await;
+    Server::migrate(&database.dsn());
+    let server = Server::start(&database.dsn(), None, &[("DB_POOL_MAX_CONNS", "5")]).await;
+    let (id, secret) = client(&server.peer).await;
+    server.peer.token(&id, &secret).await;
+    let scrape = Scrape::of(&server.peer).await;
+    assert!((scrape.sum("db_client_connection_max", &[]) - 5.0).abs() < 0.5);
+    let open = scrape.sum("db_client_connection_count", &[]);
+    assert!((1.0..=5.0).contains(&open), "{open} connections");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_registered_route_is_served() {
+    const COUNT: &str = "http_server_request_duration_seconds_count";
+    let (_database, server) = sqlite(&[]).await;
+    let peer = &server.peer;
+    let first = Scrape::of(peer).await;
+    let routes: Vec<[String; 3]> = first
+        .samples(COUNT)
+        .filter(|(labels, _)| label(labels, "http_response_status_code") == "200")
+        .map(|(labels, _)| ["http_request_method", "http_route", "listener"].map(|name| label(labels, name).to_owned()))
         .collect();
-    assert_eq!(lines.len(), 1, "{said}");
-    assert!(lines[0].to_string().contains(TRACE), "{}", lines[0]);
-    for hidden in [&*secret, &*token, "hidden=x"] {
-        assert!(!said.contains(hidden), "{hidden} is in the log");
+    assert!(routes.len() > 25, "only {routes:?}");
+    for [method, pattern, listener] in routes {
+        let labels =
+            [format!("_method=\"{method}\""), format!("_route=\"{pattern}\""), format!("listener=\"{listener}\"")];
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let before = Scrape::of(peer).await.sum(COUNT, &labels);
+        let path: Vec<&str> =
+            pattern.split('/').map(|part| if part.starts_with('{') { "some" } else { part }).collect();
+        let (method, path) = (method.parse::<Method>().unwrap(), path.join("/"));
+        let request = if listener == "admin" { peer.to_admin(method, &path) } else { peer.to_public(method, &path) };
+        let answer = Peer::send(request).await;
+        let lost = answer.status == 0 || answer.status == 405 || answer.text.contains("page");
+        assert!(!lost, "{labels:?}: {}", answer.brief());
+        assert!(Scrape::of(peer).await.sum(COUNT, &labels) > before + 0.5, "{labels:?} was counted elsewhere");
     }
 }
 
-/// A collector that answers 200; the bytes of every export.
-fn collector() -> (String, std::sync::mpsc::Receiver<Vec<u8>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let (seen, exports) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let export = request(&mut stream);
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            if seen.send(export).is_err() {
-                return;
+/// A collector of traces: keeps the bodies of `POST /v1/traces`.
+struct Collector {
+    url: String,
+    bodies: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = listener.local_addr().unwrap().to_string();
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&bodies);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let mut reader = BufReader::new(stream);
+                if let Some(body) = read_post(&mut reader) {
+                    kept.lock().unwrap().extend(body);
+                }
+                let _ = reader.get_mut().write_all(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+                );
             }
-        }
-    });
-    (address, exports)
+        });
+        Self { url, bodies }
+    }
+
+    /// How often these bytes have arrived.
+    fn count(&self, bytes: &[u8]) -> usize {
+        self.bodies.lock().unwrap().windows(bytes.len()).filter(|part| *part == bytes).count()
+    }
+
+    /// What has arrived, as far as it is text.
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bodies.lock().unwrap()).into_owned()
+    }
 }
 
-/// One request with its whole body.
-fn request(stream: &mut TcpStream) -> Vec<u8> {
-    let (mut all, mut part) = (Vec::new(), [0; 65536]);
+/// The body of a `POST /v1/traces`.
+fn read_post(reader: &mut impl BufRead) -> Option<Vec<u8>> {
+    let (mut first, mut length) = (String::new(), 0);
+    reader.read_line(&mut first).ok()?;
     loop {
-        let n = stream.read(&mut part).unwrap();
-        all.extend_from_slice(&part[..n]);
-        let Some(head) = all.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        let text = String::from_utf8_lossy(&all[..head]).to_lowercase();
-        let length: usize = text.split("content-length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
-        if n == 0 || all.len() >= head + 4 + length {
-            return all;
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
         }
     }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    first.starts_with("POST /v1/traces ").then_some(body)
+}
+
+/// A token request in a trace, with a request id.
+async fn traced_token(peer: &Peer, id: &str, secret: &str, request_id: &str) -> Answer {
+    let request = peer.to_public(Method::POST, "/oauth2/token?access_token=in-the-query");
+    let request = request.form(&[("grant_type", "client_credentials")]).header("authorization", basic(id, secret));
+    let answer = Peer::send(request.header("traceparent", traceparent()).header("x-request-id", request_id)).await;
+    assert_eq!(answer.status, 200, "{}", answer.brief());
+    answer
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trace_goes_through_front_end_actor_and_store() {
-    let (address, exports) = collector();
-    let env = [
+async fn a_token_request_is_one_trace() {
+    let collector = Collector::start();
+    let (_database, server) = sqlite(&[
         ("TRACING_PROVIDER", "otel"),
-        ("TRACING_PROVIDERS_OTLP_SERVER_URL", address.as_str()),
+        ("TRACING_PROVIDERS_OTLP_SERVER_URL", &collector.url),
         ("TRACING_PROVIDERS_OTLP_INSECURE", "true"),
         ("TRACING_PROVIDERS_OTLP_SAMPLING_SAMPLING_RATIO", "1"),
-    ];
-    let server = Server::start("memory", None, &env).await;
-    let (id, secret) = (fresh("trace"), fresh("secret"));
-    server.peer.create(machine(&id, &secret)).await;
-    let request = server
-        .peer
-        .to_public(reqwest::Method::POST, "/oauth2/token")
-        .basic_auth(&id, Some(&secret))
-        .header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01"))
-        .form(&[("grant_type", "client_credentials")]);
-    assert_eq!(crate::harness::Peer::send(request).await.status, 200);
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        ("LOG_FORMAT", "json"),
+    ])
+    .await;
+    let (id, secret) = client(&server.peer).await;
+    assert_eq!(server.peer.get("/odd-path").await.status, 404);
+    let token = traced_token(&server.peer, &id, &secret, "traced-1").await.get("access_token");
 
-    let trace: Vec<u8> =
-        (0..TRACE.len()).step_by(2).map(|i| u8::from_str_radix(&TRACE[i..i + 2], 16).unwrap()).collect();
-    let holds = |export: &[u8], needle: &[u8]| export.windows(needle.len()).any(|window| window == needle);
-    let wanted = ["POST /oauth2/token", "actor.ask", "actor.token_issuer.commit", "write_tokens"];
-    let mut all = Vec::new();
-    while !(holds(&all, &trace) && wanted.iter().all(|span| holds(&all, span.as_bytes()))) {
-        let export = exports.recv_timeout(Duration::from_secs(30));
-        let export = export.unwrap_or_else(|_| panic!("the trace is not whole: {}", String::from_utf8_lossy(&all)));
-        assert!(export.starts_with(b"POST /v1/traces"));
-        all.extend(export);
+    let trace = hex::decode(TRACE).unwrap();
+    let names = [
+        "POST /oauth2/token",
+        "actor.client_registry.ask",
+        "store.client",
+        "actor.token_issuer.ask",
+        "actor.token_issuer.commit",
+        "store.write_tokens",
+        "GET unmatched",
+        "db.system.name",
+        "sqlite",
+    ];
+    let began = Instant::now();
+    let missing = || names.iter().filter(|name| collector.count(name.as_bytes()) == 0).collect::<Vec<_>>();
+    while !missing().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(20), "no {:?} in:\n{}", missing(), collector.text());
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(!holds(&all, secret.as_bytes()));
+    // The first six names are spans of the one trace.
+    assert!(collector.count(&trace) >= 6, "{} spans:\n{}", collector.count(&trace), collector.text());
+    for absent in [&token, &secret, "in-the-query", "GET /odd-path", "store.ping", "store.sweep", "/health/ready"] {
+        assert_eq!(collector.count(absent.as_bytes()), 0, "{absent} was exported");
+    }
+    assert_eq!(token_line(&server).await["trace_id"], TRACE);
+}
+
+/// The one line of the one token request.
+async fn token_line(server: &Server) -> Value {
+    let began = Instant::now();
+    loop {
+        let said = server.said();
+        let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let found: Vec<Value> = lines.filter(|line| line["http_request"]["path"] == "/oauth2/token").collect();
+        if let [line] = &found[..] {
+            return line.clone();
+        }
+        assert!(found.is_empty(), "{found:?}");
+        assert!(began.elapsed() < Duration::from_secs(10), "no line:\n{said}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_is_one_line_without_secrets() {
+    // Without a collector, and with all that the server has to say.
+    let (_database, server) = sqlite(&[("LOG_FORMAT", "json"), ("LOG_LEVEL", "trace")]).await;
+    let peer = &server.peer;
+    let (id, secret) = client(peer).await;
+    let answer = traced_token(peer, &id, &secret, "line-1").await;
+    assert_eq!(answer.header("x-request-id"), "line-1");
+    let token = answer.get("access_token");
+    assert!(peer.is_active(&token).await);
+    assert_eq!(peer.revoke(&token, &id, &secret).await.status, 200);
+
+    let line = token_line(&server).await;
+    for (at, expected) in [
+        ("/level", "info"),
+        ("/request_id", "line-1"),
+        ("/trace_id", TRACE),
+        ("/listener", "public"),
+        ("/http_request/method", "POST"),
+        ("/http_request/route", "/oauth2/token"),
+    ] {
+        assert_eq!(line.pointer(at).and_then(Value::as_str), Some(expected), "{at} of {line}");
+    }
+    assert_eq!(line["http_response"]["status"], 200, "{line}");
+    let said = server.said();
+    let signature = token.rsplit('.').next().unwrap();
+    for hidden in [&token, signature, &secret, &basic(&id, &secret), "in-the-query", crate::harness::SECRET] {
+        let line = said.lines().find(|line| line.contains(hidden));
+        assert!(line.is_none(), "{hidden} was written: {line:?}");
+    }
 }

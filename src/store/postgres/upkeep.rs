@@ -65,10 +65,9 @@ impl Upkeep for PostgresStore {
     }
 
     fn pool(&self) -> Option<PoolStatus> {
-        let status = self.pool.status();
-        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let idle = count(status.available);
-        Some(PoolStatus { idle, used: (count(status.size) - idle).max(0), waiting: count(status.waiting) })
+        let now = self.pool.status();
+        let used = now.size.saturating_sub(now.available);
+        Some(PoolStatus { idle: now.available, used, max: now.max_size, waiting: now.waiting })
     }
 
     fn changes(&self) -> broadcast::Receiver<Change> {

@@ -28,6 +28,7 @@ pub(super) struct EngineTable {
     stopped: IntCounterVec,
     operations: HistogramVec,
     connections: IntGaugeVec,
+    connections_max: IntGauge,
     pending: IntGauge,
     retries: IntCounterVec,
 }
@@ -65,6 +66,7 @@ impl EngineTable {
                 &["db_operation_name"],
             )?,
             connections: table.gauges("db_client_connection_count", "Pooled connections.", &["state"])?,
+            connections_max: table.gauge("db_client_connection_max", "Most connections the pool opens.")?,
             pending: table
                 .gauge("db_client_connection_pending_requests", "Requests waiting for a pooled connection.")?,
             retries: table.counters(
@@ -139,10 +141,12 @@ impl Metrics {
         DbTimer { histogram: self.engine.operations.with_label_values(&[name]), started: Instant::now() }
     }
 
-    /// Publishes the pool's state: idle and used connections, and requests waiting for one.
-    pub fn db_pool(&self, idle: i64, used: i64, pending: i64) {
+    /// Publishes the pool's state: idle and used connections, how many there may be, and requests waiting for one.
+    pub fn db_pool(&self, idle: usize, used: usize, max: usize, pending: usize) {
+        let [idle, used, max, pending] = [idle, used, max, pending].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         self.engine.connections.with_label_values(&[ConnectionState::Idle.as_str()]).set(idle);
         self.engine.connections.with_label_values(&[ConnectionState::Used.as_str()]).set(used);
+        self.engine.connections_max.set(max);
         self.engine.pending.set(pending);
     }
 

@@ -94,7 +94,7 @@ impl HttpTable {
         Ok(this)
     }
 
-    /// Health probes exist on both listeners, so their series stand for the table before the routes are named.
+    /// Health probes, which stand for the table before the listeners name their routes.
     fn first_series(&self) {
         for method in Method::ALL {
             for bucket in ["1xx", "2xx", "3xx", "4xx", "5xx"] {
@@ -103,8 +103,8 @@ impl HttpTable {
         }
         for listener in Listener::ALL {
             let _ = self.active.with_label_values(&[listener.as_str()]);
-            self.route(*listener, "GET", "/health/alive");
         }
+        self.route(Listener::Public, "GET", "/health/alive");
     }
 
     fn route(&self, listener: Listener, method: &str, route: &str) {

@@ -29,6 +29,7 @@ fn every_registered_name_is_there_at_boot() {
         "signet_actor_stopped_total",
         "db_client_operation_duration_seconds",
         "db_client_connection_count",
+        "db_client_connection_max",
         "db_client_connection_pending_requests",
         "signet_db_tx_retries_total",
         "signet_jwk_age_seconds",
