@@ -26,3 +26,4 @@ mod readme;
 mod reports;
 mod security;
 mod telemetry;
+mod token_rules;

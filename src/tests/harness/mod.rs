@@ -2,12 +2,14 @@
 //!
 //! Children are ended by their own process id when the fixture goes; nothing else is touched.
 
+mod callee;
 mod database;
 mod proxy;
 mod server;
 mod table;
 mod wire;
 
+pub use callee::Callee;
 pub use database::{Database, postgres};
 pub use proxy::Proxy;
 pub use server::{SECRET, Server, free_port, run, signal};

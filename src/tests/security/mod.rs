@@ -4,6 +4,7 @@
 //! Families: D client authentication, E signed tokens, H the wire, I secrets and storage, C tokens, revocation and
 //! introspection. Rows that need a user's login are not here.
 
+mod at_rest;
 mod client_authentication;
 mod configuration;
 mod jose;
