@@ -10,6 +10,10 @@ use std::time::Duration;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 64;
+/// How often a taken file lock is tried again, and how long between: a process that is just ending (or a child that a
+/// neighbour thread is just starting, which holds the lock until its `exec`) lets go within this.
+const LOCK_TRIES: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
 /// Where the database lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +45,7 @@ impl Place {
         Ok(Self::File(PathBuf::from(path.as_ref())))
     }
 
-    /// Takes the file's lock; there is none in memory.
+    /// Takes the file's lock, waiting up to a second for it; there is none in memory.
     pub(super) fn lock(&self) -> Result<Option<FileLock>, OpenError> {
         let Self::File(path) = self else {
             return Ok(None);
@@ -51,14 +55,17 @@ impl Place {
         let lock = PathBuf::from(name);
         let file =
             File::options().create(true).append(true).open(&lock).map_err(|e| unusable(&lock, &e.to_string()))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(FileLock { _file: file })),
-            Err(TryLockError::WouldBlock) => Err(OpenError::new(
-                format!("the SQLite file {} is in use by another process", path.display()),
-                "stop that process first, or use PostgreSQL to run several",
-            )),
-            Err(TryLockError::Error(e)) => Err(unusable(&lock, &e.to_string())),
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(FileLock { _file: file })),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(e)) => return Err(unusable(&lock, &e.to_string())),
+            }
         }
+        Err(OpenError::new(
+            format!("the SQLite file {} is in use by another process", path.display()),
+            "stop that process first, or use PostgreSQL to run several",
+        ))
     }
 
     /// A connection that may write; makes the file if there is none.
