@@ -3,3 +3,4 @@
 pub mod introspection;
 pub mod jwt;
 pub mod opaque;
+pub mod session;
