@@ -19,11 +19,16 @@ pub enum ErrorCode {
     InvalidRedirectUri,
     JtiKnown,
     RequestUnauthorized,
+    AuthorizationPending,
+    SlowDown,
+    ExpiredToken,
+    InsufficientScope,
+    ScopeNotGranted,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::InvalidGrant,
@@ -37,6 +42,11 @@ impl ErrorCode {
         Self::InvalidRedirectUri,
         Self::JtiKnown,
         Self::RequestUnauthorized,
+        Self::AuthorizationPending,
+        Self::SlowDown,
+        Self::ExpiredToken,
+        Self::InsufficientScope,
+        Self::ScopeNotGranted,
     ];
 
     /// The code on the wire, the HTTP status, and the general description.
@@ -89,6 +99,25 @@ impl ErrorCode {
             }
             Self::JtiKnown => ("jti_known", 400, "The jti was already used."),
             Self::RequestUnauthorized => ("request_unauthorized", 401, "The request could not be authorized."),
+            Self::AuthorizationPending => (
+                "authorization_pending",
+                400,
+                "The authorization request is still pending as the end user hasn't yet completed the user-interaction steps.",
+            ),
+            Self::SlowDown => {
+                ("slow_down", 400, "The authorization request was rate-limited to prevent system overload.")
+            }
+            Self::ExpiredToken => (
+                "expired_token",
+                400,
+                "The device_code has expired, and the device authorization session has concluded.",
+            ),
+            Self::InsufficientScope => (
+                "insufficient_scope",
+                403,
+                "The request requires higher privileges than provided by the access token.",
+            ),
+            Self::ScopeNotGranted => ("scope_not_granted", 403, "The token was not granted the requested scope."),
         }
     }
 
