@@ -234,6 +234,12 @@ impl MacRing {
         self.0.first().map_or([0; 32], |key| tag_with(key, parts))
     }
 
+    /// The tag of `parts` under every secret, newest first.
+    #[must_use]
+    pub fn tags(&self, parts: &[&[u8]]) -> Vec<[u8; 32]> {
+        self.0.iter().map(|key| tag_with(key, parts)).collect()
+    }
+
     /// The generation (0 is the newest) of the secret that made `tag`, or nothing. Compares in constant time.
     #[must_use]
     pub fn verify(&self, parts: &[&[u8]], tag: &[u8]) -> Option<usize> {

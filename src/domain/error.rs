@@ -112,11 +112,9 @@ impl ErrorCode {
                 400,
                 "The device_code has expired, and the device authorization session has concluded.",
             ),
-            Self::InsufficientScope => (
-                "insufficient_scope",
-                403,
-                "The request requires higher privileges than provided by the access token.",
-            ),
+            Self::InsufficientScope => {
+                ("insufficient_scope", 403, "The request requires higher privileges than provided by the access token.")
+            }
             Self::ScopeNotGranted => ("scope_not_granted", 403, "The token was not granted the requested scope."),
         }
     }

@@ -39,12 +39,7 @@ impl Table {
 ///
 /// # Errors
 /// 503 without randomness.
-pub fn close_tokens(
-    app: &App,
-    table: Table,
-    row: &SignatureHash,
-    session: &TokenSession,
-) -> Result<Vec<u8>, ApiError> {
+pub fn close_tokens(app: &App, table: Table, row: &SignatureHash, session: &TokenSession) -> Result<Vec<u8>, ApiError> {
     close(app, table, row, session)
 }
 

@@ -58,8 +58,7 @@ pub fn decide(
     request: &Request<'_>,
     lifespans: Lifespans,
 ) -> Result<Decision, OAuthError> {
-    let other =
-        "The OAuth 2.0 Client ID from this request does not match the one from the authorize request.";
+    let other = "The OAuth 2.0 Client ID from this request does not match the one from the authorize request.";
     issued_to(code.client_id, client, other)?;
     if code.spent {
         return Ok(Decision::Replayed);
@@ -150,11 +149,9 @@ mod tests {
     #[test]
     fn b01_a_spent_code_of_this_client_is_a_replay_whatever_else_is_wrong() {
         let spent = Code { spent: true, ..GOOD };
-        for (code, sent) in [
-            (spent, SENT),
-            (spent, Request::default()),
-            (Code { expired: true, revoked: true, ..spent }, SENT),
-        ] {
+        for (code, sent) in
+            [(spent, SENT), (spent, Request::default()), (Code { expired: true, revoked: true, ..spent }, SENT)]
+        {
             assert_eq!(decided(code, sent), Ok(Decision::Replayed));
         }
     }

@@ -40,8 +40,7 @@ pub struct Poll<'a> {
 /// `authorization_pending`, `slow_down`, `access_denied` and `expired_token` (RFC 8628 §3.5); `invalid_grant` for a
 /// code of another client or one that was redeemed.
 pub fn check(client: &Client, poll: &Poll<'_>) -> Result<(), OAuthError> {
-    let other =
-        "The OAuth 2.0 Client ID from this request does not match the one from the authorize request.";
+    let other = "The OAuth 2.0 Client ID from this request does not match the one from the authorize request.";
     issued_to(poll.client_id, client, other)?;
     match poll.state {
         State::Redeemed => Err(unknown()),

@@ -71,11 +71,7 @@ impl Lifespans {
                 own.device_authorization_grant_refresh_token_lifespan,
             ),
         };
-        Self {
-            access: access.unwrap_or(self.access),
-            id: id.unwrap_or(self.id),
-            refresh: refresh.or(self.refresh),
-        }
+        Self { access: access.unwrap_or(self.access), id: id.unwrap_or(self.id), refresh: refresh.or(self.refresh) }
     }
 }
 
@@ -165,7 +161,8 @@ mod samples {
 
     #[test]
     fn a_client_may_have_lifespans_of_its_own_for_each_way() {
-        for (via, secs) in [(Via::AuthorizationCode, 1), (Via::RefreshToken, 2), (Via::DeviceCode, 3), (Via::Implicit, 4)]
+        for (via, secs) in
+            [(Via::AuthorizationCode, 1), (Via::RefreshToken, 2), (Via::DeviceCode, 3), (Via::Implicit, 4)]
         {
             let own = LIFESPANS.of(&client(), via);
             assert_eq!(own, Lifespans { access: Duration::from_secs(secs), ..LIFESPANS });

@@ -141,10 +141,7 @@ fn narrow(issue: &mut Issue, scope: &[String], strategy: ScopeStrategy) -> Resul
 }
 
 fn scope_refused(scope: &str) -> OAuthError {
-    OAuthError::new(
-        ErrorCode::InvalidScope,
-        format!("The OAuth 2.0 Client is not allowed to request scope '{scope}'."),
-    )
+    OAuthError::new(ErrorCode::InvalidScope, format!("The OAuth 2.0 Client is not allowed to request scope '{scope}'."))
 }
 
 /// A refresh token that nobody knows, or whose grant was ended.

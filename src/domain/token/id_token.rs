@@ -10,7 +10,21 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// Claims that extra claims may never replace, whether we set them or leave them out.
 const RESERVED: [&str; 15] = [
-    "iss", "sub", "aud", "exp", "iat", "nbf", "rat", "auth_time", "nonce", "at_hash", "c_hash", "acr", "amr", "jti", "sid",
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "rat",
+    "auth_time",
+    "nonce",
+    "at_hash",
+    "c_hash",
+    "acr",
+    "amr",
+    "jti",
+    "sid",
 ];
 
 /// What an ID token says.
@@ -178,7 +192,10 @@ mod tests {
     #[test]
     fn half_hashes() {
         assert_eq!(half_hash(Alg::RS256, "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"), "77QmUPtjPfzWtF2AnpK9RQ");
-        assert_eq!(half_hash(Alg::RS256, "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk"), "LDktKdoQak3Pk0cnXxCltA");
+        assert_eq!(
+            half_hash(Alg::RS256, "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk"),
+            "LDktKdoQak3Pk0cnXxCltA"
+        );
         for (alg, length) in [(Alg::ES256, 22), (Alg::ES384, 32), (Alg::PS512, 43), (Alg::EdDSA, 43)] {
             assert_eq!(half_hash(alg, "x").len(), length);
         }

@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn c11_no_kind_passes_for_another_under_any_name() {
-        let kinds = [TokenKind::Access, TokenKind::Code, TokenKind::Refresh, TokenKind::Device, TokenKind::Registration];
+        let kinds =
+            [TokenKind::Access, TokenKind::Code, TokenKind::Refresh, TokenKind::Device, TokenKind::Registration];
         let opaque = opaque(&["a-system-secret-of-some-length"]);
         for made in kinds {
             let token = opaque.mint(made, &[7; 32]);

@@ -5,8 +5,7 @@ use super::*;
 use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::from_secs(1000);
-const FRESH: Token<'_> =
-    Token { client_id: "c", used_at: None, replayed: 0, expired: false, revoked: false, now: NOW };
+const FRESH: Token<'_> = Token { client_id: "c", used_at: None, replayed: 0, expired: false, revoked: false, now: NOW };
 
 fn rules(period: u64, most: u32) -> Rules {
     let grace = Grace { period: Duration::from_secs(period), most };
@@ -30,7 +29,7 @@ fn a_fresh_token_is_exchanged_with_the_lifespans_of_refreshing() {
 
 #[test]
 fn c01_c03_a_used_token_ends_the_grant_unless_within_the_grace() {
-    let used = |seconds_ago, replayed| Token {
+    let used = |seconds_ago: i64, replayed| Token {
         used_at: Some(Timestamp::from_secs(1000 - seconds_ago)),
         replayed,
         ..FRESH
