@@ -43,7 +43,7 @@ const fn is_unreserved(b: u8) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::panic, clippy::indexing_slicing, reason = "a failed test may panic")]
+#[expect(clippy::panic, reason = "a failed test may panic")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

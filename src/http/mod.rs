@@ -10,10 +10,12 @@ pub mod health;
 pub mod hook;
 pub mod jwks_uri;
 pub mod outbound;
+pub mod presented;
 pub mod public;
 pub mod reply;
 pub mod secret_check;
 pub mod session;
+pub mod sign;
 
 pub use error::ApiError;
 
@@ -23,15 +25,18 @@ use crate::actors::token_issuer::TokenIssuer;
 use crate::crypto::seal::Sealer;
 use crate::crypto::secret_hash::Hasher;
 use crate::domain::client_metadata::MetadataRules;
-use crate::domain::grant::client_credentials;
+use crate::domain::grant::{Lifespans, client_credentials, refresh_token};
 use crate::domain::scope::ScopeStrategy;
+use crate::domain::subject::SubjectRules;
 use crate::domain::token::jwt::JwtRules;
 use crate::domain::token::opaque::Opaque;
+use crate::domain::user_code::UserCodes;
 use crate::domain::world::{Clock, Entropy};
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +56,16 @@ pub struct Rules {
     pub scope_strategy: ScopeStrategy,
     /// Rules of the client credentials grant.
     pub client_credentials: client_credentials::Rules,
+    /// How long tokens of users live.
+    pub lifespans: Lifespans,
+    /// How long an authorization code lives.
+    pub auth_code_lifespan: Duration,
+    /// Rules of refreshing.
+    pub refresh: refresh_token::Rules,
+    /// Which subject types are given out.
+    pub subject: SubjectRules,
+    /// How devices are served.
+    pub device: public::device_auth::DeviceRules,
     /// Access tokens are JWTs unless a client says otherwise.
     pub access_token_jwt: bool,
     /// How JWT access tokens are made.
@@ -61,6 +76,8 @@ pub struct Rules {
     pub expose_internal_errors: bool,
     /// The token hook.
     pub token_hook: Option<hook::HookTarget>,
+    /// The hook that is asked at a refresh, before the other.
+    pub refresh_token_hook: Option<hook::HookTarget>,
     /// `version` of the version route.
     pub version: String,
 }
@@ -95,7 +112,9 @@ pub struct App {
     pub entropy: Arc<dyn Entropy>,
     /// Makes and checks opaque tokens.
     pub opaque: Opaque,
-    /// Seals extra claims.
+    /// Makes user codes and finds them again.
+    pub user_codes: UserCodes,
+    /// Seals what tokens are to say.
     pub sessions: Sealer,
     /// Seals page tokens.
     pub page_tokens: Sealer,

@@ -9,6 +9,7 @@ use crate::actors::token_issuer::{Drain, TokenIssuer};
 use crate::config::Settings;
 use crate::crypto::seal::Secrets;
 use crate::domain::token::opaque::Opaque;
+use crate::domain::user_code::UserCodes;
 use crate::domain::world::{Clock, Entropy};
 use crate::http::jwks_uri::JwksCache;
 use crate::http::outbound::Outbound;
@@ -90,6 +91,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
     let secret_check = SecretCheck::new(hasher, Arc::clone(&hash_permits), &*entropy).map_err(|e| anyhow!("{e}"))?;
     let app = App {
         opaque: Opaque::new(&secrets),
+        user_codes: UserCodes::new(rules::user_codes(settings)?, &secrets),
         sessions: secrets.sealer("row/session"),
         page_tokens: Secrets::new(&settings.secrets.pagination).context("secrets.pagination")?.sealer("page"),
         issuer,

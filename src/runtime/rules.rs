@@ -5,14 +5,18 @@ use crate::config::Settings;
 use crate::config::settings::{self, HasherSetting, HookIn, ScopeClaim};
 use crate::crypto::secret_hash::Hasher;
 use crate::domain::client_metadata::MetadataRules;
-use crate::domain::grant::client_credentials;
+use crate::domain::grant::refresh_token::{self, Grace};
+use crate::domain::grant::{Lifespans, client_credentials};
 use crate::domain::key_ring::Policy;
 use crate::domain::scope::ScopeStrategy;
+use crate::domain::subject::SubjectRules;
 use crate::domain::token::jwt::{self, JwtRules};
+use crate::domain::user_code::UserCodeFormat;
 use crate::http::Rules;
 use crate::http::cors::Cors;
 use crate::http::hook::HookTarget;
 use crate::http::outbound::Reach;
+use crate::http::public::device_auth::DeviceRules;
 use crate::http::public::well_known::Discovery;
 use crate::telemetry::{LogFormat, TelemetrySettings};
 use anyhow::anyhow;
@@ -36,14 +40,53 @@ pub fn rules(of: &Settings) -> Rules {
             default_scope: of.oauth2.cc_default_scope,
             lifespan: of.ttl.access_token,
         },
+        lifespans: lifespans(of),
+        auth_code_lifespan: of.ttl.auth_code,
+        refresh: refresh(of),
+        subject: subject(of),
+        device: device(of),
         access_token_jwt: of.strategies.access_token_jwt,
         jwt: jwt_rules(of),
         encrypt_sessions: of.oauth2.encrypt_sessions_at_rest,
         expose_internal_errors: of.oauth2.expose_internal_errors,
         token_hook: of.oauth2.token_hook.as_ref().map(hook),
+        refresh_token_hook: of.oauth2.refresh_token_hook.as_ref().map(hook),
         version: format!("v{}", env!("CARGO_PKG_VERSION")),
         public_url,
     }
+}
+
+const fn lifespans(of: &Settings) -> Lifespans {
+    Lifespans { access: of.ttl.access_token, id: of.ttl.id_token, refresh: of.ttl.refresh_token }
+}
+
+fn refresh(of: &Settings) -> refresh_token::Rules {
+    refresh_token::Rules {
+        strategy: scope_strategy(of),
+        lifespans: lifespans(of),
+        grace: Grace { period: of.oauth2.refresh_grace_period, most: of.oauth2.refresh_grace_reuse_count },
+    }
+}
+
+fn subject(of: &Settings) -> SubjectRules {
+    let pairwise = of.oidc.subject_types.iter().any(|kind| kind == "pairwise");
+    SubjectRules { pairwise_salt: pairwise.then(|| of.oidc.pairwise_salt.0.clone()) }
+}
+
+fn device(of: &Settings) -> DeviceRules {
+    let interval = u32::try_from(of.oauth2.device.polling_interval.as_secs()).unwrap_or(u32::MAX);
+    DeviceRules { lifespan: of.ttl.device_user_code, interval }
+}
+
+/// How user codes look.
+///
+/// # Errors
+/// For an alphabet that is too small.
+pub fn user_codes(of: &Settings) -> anyhow::Result<UserCodeFormat> {
+    let device = &of.oauth2.device;
+    let format =
+        UserCodeFormat::new(&device.entropy_preset, device.user_code_length, device.user_code_characters.as_deref());
+    format.ok_or_else(|| anyhow!("oauth2.device_authorization.user_code.character_set: too few characters"))
 }
 
 fn scope_strategy(of: &Settings) -> ScopeStrategy {

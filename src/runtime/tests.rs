@@ -6,10 +6,9 @@ use crate::actors::key_manager::{ACCESS_TOKEN_SET, KeyRing};
 use crate::config::{self, Mode, Sources};
 use crate::crypto::seal::Secrets;
 use crate::domain::token::session::AccessSession;
-use crate::http::admin::tokens::row_key;
 use crate::http::cors::Cors;
 use crate::http::front::{self, Front};
-use crate::http::{ApiError, public, session};
+use crate::http::{ApiError, presented, public, session};
 use crate::store::AccessToken;
 use crate::telemetry::labels::Listener;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
@@ -70,12 +69,12 @@ async fn c10_a_signed_token_is_not_called_inactive_before_the_keys_are_read() {
     let mut up = up().await;
     let key = up.app.keys.borrow().signer(ACCESS_TOKEN_SET, up.app.clock.now()).unwrap().clone();
     let token = key.sign_jwt("JWT", &json!({"sub": "a"})).unwrap();
-    assert!(matches!(row_key(&up.app, &token), Ok(Some(_))));
+    assert!(matches!(presented::access(&up.app, &token), Ok(Some(_))));
     let forged = format!("{}AA", &token[..token.len() - 2]);
-    assert!(matches!(row_key(&up.app, &forged), Ok(None)));
+    assert!(matches!(presented::access(&up.app, &forged), Ok(None)));
     Arc::get_mut(&mut up.app).unwrap().keys = ring_of_nothing();
-    assert!(matches!(row_key(&up.app, &token), Err(ApiError::Unavailable(_))));
-    assert!(matches!(row_key(&up.app, "no.token.at-all"), Ok(None)));
+    assert!(matches!(presented::access(&up.app, &token), Err(ApiError::Unavailable(_))));
+    assert!(matches!(presented::access(&up.app, "no.token.at-all"), Ok(None)));
     up.down().await;
 }
 

@@ -50,7 +50,8 @@ labels!(
         Ok => "ok", InvalidRequest => "invalid_request", InvalidClient => "invalid_client",
         InvalidGrant => "invalid_grant", UnauthorizedClient => "unauthorized_client",
         UnsupportedGrantType => "unsupported_grant_type", InvalidScope => "invalid_scope",
-        AccessDenied => "access_denied", ServerError => "server_error",
+        AccessDenied => "access_denied", AuthorizationPending => "authorization_pending",
+        SlowDown => "slow_down", ExpiredToken => "expired_token", ServerError => "server_error",
         TemporarilyUnavailable => "temporarily_unavailable", Other => "other",
     }
 );

@@ -1,12 +1,31 @@
 //! The device authorization grant (RFC 8628 §3.4).
 
-use super::{Issue, Lifespans, Via, issued_to};
+use super::{Issue, Lifespans, Via, check_audience, check_scope, issued_to};
 use crate::domain::client::Client;
 use crate::domain::error::{ErrorCode, OAuthError};
+use crate::domain::scope::ScopeStrategy;
 use crate::domain::token::session::TokenSession;
 
 /// The `grant_type` of this grant.
 pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// Checks that a client may ask for a device code with these scopes and audiences (RFC 8628 §3.1).
+///
+/// # Errors
+/// `invalid_grant` as Hydra says it for a client without this grant, `invalid_scope`, `invalid_request`.
+pub fn check_request(
+    client: &Client,
+    scope: &[String],
+    audience: &[String],
+    strategy: ScopeStrategy,
+) -> Result<(), OAuthError> {
+    if !client.allows_grant(GRANT_TYPE) {
+        let hint = format!("The requested OAuth 2.0 Client does not have the '{GRANT_TYPE}' grant.");
+        return Err(OAuthError::new(ErrorCode::InvalidGrant, hint));
+    }
+    check_scope(client, scope, strategy)?;
+    check_audience(client, audience)
+}
 
 /// Where a device's request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +106,19 @@ mod tests {
             assert_eq!(poll("c", state, expired, too_fast), heard, "{state:?} {expired} {too_fast}");
             assert_eq!(poll("d", state, expired, too_fast), Err(ErrorCode::InvalidGrant));
         }
+    }
+
+    #[test]
+    fn what_a_device_may_ask_for() {
+        let words = |text: &str| text.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        let asked = |client: &Client, scope, audience| {
+            check_request(client, &words(scope), &words(audience), ScopeStrategy::Exact).map_err(|e| e.code)
+        };
+        let without = Client { grant_types: Vec::new(), ..client() };
+        assert_eq!(asked(&client(), "openid a", ""), Ok(()));
+        assert_eq!(asked(&without, "openid a", ""), Err(ErrorCode::InvalidGrant));
+        assert_eq!(asked(&client(), "admin", ""), Err(ErrorCode::InvalidScope));
+        assert_eq!(asked(&client(), "", "https://api"), Err(ErrorCode::InvalidRequest));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod refresh_token;
 
 use super::client::Client;
 use super::error::{ErrorCode, OAuthError};
+use super::scope::{ScopeStrategy, audience_allowed, is_scope_token};
 use super::token::session::TokenSession;
 use std::time::Duration;
 
@@ -22,6 +23,37 @@ pub fn check_grant(client: &Client, grant_type: &str) -> Result<(), OAuthError> 
         ErrorCode::UnauthorizedClient,
         format!("The OAuth 2.0 Client is not allowed to use authorization grant '{grant_type}'."),
     ))
+}
+
+/// Checks that a client may ask for these scopes.
+///
+/// # Errors
+/// `invalid_scope`.
+pub fn check_scope(client: &Client, scope: &[String], strategy: ScopeStrategy) -> Result<(), OAuthError> {
+    let allowed = client.scopes();
+    match scope.iter().find(|s| !is_scope_token(s) || !strategy.covers(allowed.iter().copied(), s)) {
+        Some(bad) => Err(scope_refused(bad)),
+        None => Ok(()),
+    }
+}
+
+fn scope_refused(scope: &str) -> OAuthError {
+    let hint = format!("The OAuth 2.0 Client is not allowed to request scope '{scope}'.");
+    OAuthError::new(ErrorCode::InvalidScope, hint)
+}
+
+/// Checks that a client may ask for these audiences.
+///
+/// # Errors
+/// `invalid_request`.
+pub fn check_audience(client: &Client, audience: &[String]) -> Result<(), OAuthError> {
+    match audience.iter().find(|a| !audience_allowed(&client.audience, a)) {
+        None => Ok(()),
+        Some(bad) => Err(OAuthError::new(
+            ErrorCode::InvalidRequest,
+            format!("Requested audience '{bad}' has not been whitelisted by the OAuth 2.0 Client."),
+        )),
+    }
 }
 
 /// By which way tokens of a user are issued: a client may have lifespans of its own for each.

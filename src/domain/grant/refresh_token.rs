@@ -2,10 +2,10 @@
 //! grant (RFC 9700 §4.14.2), unless it comes within the grace that the operator allows. Then it gets the very answer
 //! that it got the first time: a client whose answer was lost goes on, and there is never a second chain.
 
-use super::{Issue, Lifespans, Via, issued_to};
+use super::{Issue, Lifespans, Via, check_audience, check_scope, issued_to, scope_refused};
 use crate::domain::client::Client;
 use crate::domain::error::{ErrorCode, OAuthError};
-use crate::domain::scope::{ScopeStrategy, audience_allowed, is_scope_token};
+use crate::domain::scope::{ScopeStrategy, is_scope_token};
 use crate::domain::token::session::TokenSession;
 use crate::domain::world::Timestamp;
 use std::time::Duration;
@@ -116,17 +116,8 @@ fn still_allowed(client: &Client, session: &TokenSession, strategy: ScopeStrateg
             "The OAuth 2.0 Client was not granted scope offline or offline_access and may thus not perform the 'refresh_token' authorization grant.",
         ));
     }
-    let allowed = client.scopes();
-    if let Some(lost) = session.scope.iter().find(|s| !strategy.covers(allowed.iter().copied(), s)) {
-        return Err(scope_refused(lost));
-    }
-    match session.audience.iter().find(|a| !audience_allowed(&client.audience, a)) {
-        None => Ok(()),
-        Some(lost) => Err(OAuthError::new(
-            ErrorCode::InvalidRequest,
-            format!("Requested audience '{lost}' has not been whitelisted by the OAuth 2.0 Client."),
-        )),
-    }
+    check_scope(client, &session.scope, strategy)?;
+    check_audience(client, &session.audience)
 }
 
 /// The scopes asked for in the place of those granted, which must cover them (RFC 6749 §6).
@@ -138,10 +129,6 @@ fn narrow(issue: &mut Issue, scope: &[String], strategy: ScopeStrategy) -> Resul
     issue.id_token = scope.iter().any(|s| s == "openid");
     issue.scope = scope.to_vec();
     Ok(())
-}
-
-fn scope_refused(scope: &str) -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidScope, format!("The OAuth 2.0 Client is not allowed to request scope '{scope}'."))
 }
 
 /// A refresh token that nobody knows, or whose grant was ended.

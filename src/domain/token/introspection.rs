@@ -81,6 +81,7 @@ impl<'a> Active<'a> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a failed test may panic")]
 mod tests {
     use super::*;
     use serde_json::json;

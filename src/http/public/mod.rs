@@ -1,16 +1,21 @@
 //! The public listener: what the internet may reach.
 
+pub mod device_auth;
 pub mod revoke;
 pub mod token;
+pub mod userinfo;
 pub mod well_known;
 
 use super::{cors, health, reply};
 use actix_web::web;
 
 /// Every method and pattern that [`routes`] mounts, for metrics that are there from the start.
-pub const ROUTES: [(&str, &str); 7] = [
+pub const ROUTES: [(&str, &str); 10] = [
     ("POST", "/oauth2/token"),
     ("POST", "/oauth2/revoke"),
+    ("POST", "/oauth2/device/auth"),
+    ("GET", "/userinfo"),
+    ("POST", "/userinfo"),
     ("GET", "/.well-known/openid-configuration"),
     ("GET", "/.well-known/oauth-authorization-server"),
     ("GET", "/.well-known/jwks.json"),
@@ -28,6 +33,17 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     .service(
         web::resource("/oauth2/revoke")
             .route(web::post().to(revoke::revoke))
+            .default_service(web::to(cors::preflight_or_not_found)),
+    )
+    .service(
+        web::resource("/oauth2/device/auth")
+            .route(web::post().to(device_auth::device_auth))
+            .default_service(web::to(cors::preflight_or_not_found)),
+    )
+    .service(
+        web::resource("/userinfo")
+            .route(web::get().to(userinfo::userinfo))
+            .route(web::post().to(userinfo::userinfo))
             .default_service(web::to(cors::preflight_or_not_found)),
     )
     .configure(well_known::routes)
