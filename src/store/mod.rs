@@ -16,9 +16,9 @@ mod upkeep;
 
 pub use clients::{ClientPage, ClientRecord, ClientStore, Replaced};
 pub use flows::{
-    AuthorizationCode, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, DeviceState, FlowStore,
-    FlowVerdict, FlowWrite, ForcedSubject, FoundCode, Grant, Login, LoginSession, Logout, LogoutDelivery, OutboxDepth,
-    UserCodeGuess,
+    AuthorizationCode, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, DeviceState,
+    FlowStore, FlowVerdict, FlowWrite, ForcedSubject, FoundCode, Grant, Login, LoginSession, Logout, LogoutDelivery,
+    OutboxDepth, UserCodeGuess,
 };
 pub use keys::{KeyChange, KeyDecision, KeyRow, KeyStore};
 pub use migrate::Ask;
