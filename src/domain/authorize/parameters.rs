@@ -79,7 +79,12 @@ impl Parameters {
         Self(self.0.iter().filter(|(n, _)| !names.contains(&n.as_str())).cloned().collect())
     }
 
-    /// As a query, sorted by name: the form that is hashed, shown and sent back, whatever order they came in.
+    /// As a query, in the order they came in.
+    pub fn as_sent(&self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
+    }
+
+    /// As a query, sorted by name: the form that is hashed and sent back, whatever order they came in.
     pub fn to_query(&self) -> String {
         let mut sorted = self.0.clone();
         sorted.sort_by(|a, b| a.0.cmp(&b.0));

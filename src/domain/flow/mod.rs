@@ -9,6 +9,7 @@ pub mod login;
 pub mod logout;
 
 use crate::crypto::seal::{Sealer, aad};
+use crate::domain::authorize::parameters::Parameters;
 use crate::domain::world::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -59,7 +60,7 @@ pub struct Flow {
     /// `client_id`.
     #[serde(rename = "c")]
     pub client_id: String,
-    /// The request's parameters as a sorted query; empty in a verifier.
+    /// The request's parameters as they were sent; empty in a verifier.
     #[serde(rename = "q", default, skip_serializing_if = "String::is_empty")]
     pub query: String,
     /// A digest of the request's parameters.
@@ -169,11 +170,11 @@ impl Flow {
     }
 
     /// The same with the request put back; `None` when it is another one.
-    pub fn with_query(mut self, query: String) -> Option<Self> {
-        if digest(&query) != self.digest {
+    pub fn with_request(mut self, request: &Parameters) -> Option<Self> {
+        if digest(request) != self.digest {
             return None;
         }
-        self.query = query;
+        self.query = request.as_sent();
         Some(self)
     }
 }
@@ -186,9 +187,9 @@ pub fn consent_id(flow: Uuid) -> Uuid {
     uuid::Builder::from_custom_bytes(id).into_uuid()
 }
 
-/// A digest of a request's sorted query.
-pub fn digest(query: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(query))
+/// A digest of a request's parameters, in whatever order they came.
+pub fn digest(request: &Parameters) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(request.to_query()))
 }
 
 /// Seals a state. `issuer` keeps two servers with one secret apart; `salt` must be fresh random bytes. `None` when it
