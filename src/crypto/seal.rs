@@ -154,6 +154,14 @@ pub struct Opened {
 }
 
 impl Sealer {
+    /// A sealer whose key is derived from `material`, at least 32 random bytes that whoever opens must bring along: no
+    /// system secret opens what it seals.
+    #[must_use]
+    pub fn from_key_material(material: &[u8], label: &'static str) -> Self {
+        let (prk, _) = Hkdf::<Sha256>::extract(Some(KDF_SALT), material);
+        Self(Arc::new([SealKey::derive(&Zeroizing::new(prk.into()), label)]))
+    }
+
     /// Seals `plain`, bound to `aad` (see [`aad`]). `salt` must be fresh random bytes.
     ///
     /// The envelope is `version ‖ kid[4] ‖ salt[32] ‖ ciphertext ‖ tag[16]`. AES-GCM with random 96-bit nonces may

@@ -202,6 +202,11 @@ impl Client {
         self.lifespans.client_credentials_grant_access_token_lifespan
     }
 
+    /// Whether it knows users by pseudonyms of its sector (OpenID Connect Core §8.1).
+    pub fn is_pairwise(&self) -> bool {
+        self.subject_type == "pairwise"
+    }
+
     /// Whether its access tokens are JWTs; `default` is what the server does when the client does not say.
     pub fn wants_jwt(&self, default: bool) -> bool {
         match self.access_token_strategy.as_str() {

@@ -19,6 +19,7 @@ pub enum ErrorCode {
     InvalidRedirectUri,
     JtiKnown,
     RequestUnauthorized,
+<<<<<<< HEAD
     UnsupportedResponseType,
     UnsupportedResponseMode,
     InvalidState,
@@ -31,11 +32,22 @@ pub enum ErrorCode {
     RegistrationNotSupported,
     InvalidRequestUri,
     InvalidRequestObject,
+=======
+    AuthorizationPending,
+    SlowDown,
+    ExpiredToken,
+    InsufficientScope,
+    ScopeNotGranted,
+>>>>>>> h-token
 }
 
 impl ErrorCode {
     /// Every code.
+<<<<<<< HEAD
     pub const ALL: [Self; 25] = [
+=======
+    pub const ALL: [Self; 18] = [
+>>>>>>> h-token
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::InvalidGrant,
@@ -49,6 +61,7 @@ impl ErrorCode {
         Self::InvalidRedirectUri,
         Self::JtiKnown,
         Self::RequestUnauthorized,
+<<<<<<< HEAD
         Self::UnsupportedResponseType,
         Self::UnsupportedResponseMode,
         Self::InvalidState,
@@ -61,6 +74,13 @@ impl ErrorCode {
         Self::RegistrationNotSupported,
         Self::InvalidRequestUri,
         Self::InvalidRequestObject,
+=======
+        Self::AuthorizationPending,
+        Self::SlowDown,
+        Self::ExpiredToken,
+        Self::InsufficientScope,
+        Self::ScopeNotGranted,
+>>>>>>> h-token
     ];
 
     /// The code on the wire, the HTTP status, and the general description.
@@ -113,6 +133,7 @@ impl ErrorCode {
             }
             Self::JtiKnown => ("jti_known", 400, "The jti was already used."),
             Self::RequestUnauthorized => ("request_unauthorized", 401, "The request could not be authorized."),
+<<<<<<< HEAD
             Self::UnsupportedResponseType => (
                 "unsupported_response_type",
                 400,
@@ -155,6 +176,27 @@ impl ErrorCode {
             Self::InvalidRequestObject => {
                 ("invalid_request_object", 400, "The request parameter contains an invalid Request Object.")
             }
+=======
+            Self::AuthorizationPending => (
+                "authorization_pending",
+                400,
+                "The authorization request is still pending as the end user hasn't yet completed the user-interaction steps.",
+            ),
+            Self::SlowDown => {
+                ("slow_down", 400, "The authorization request was rate-limited to prevent system overload.")
+            }
+            Self::ExpiredToken => (
+                "expired_token",
+                400,
+                "The device_code has expired, and the device authorization session has concluded.",
+            ),
+            Self::InsufficientScope => (
+                "insufficient_scope",
+                403,
+                "The request requires higher privileges than provided by the access token.",
+            ),
+            Self::ScopeNotGranted => ("scope_not_granted", 403, "The token was not granted the requested scope."),
+>>>>>>> h-token
         }
     }
 
