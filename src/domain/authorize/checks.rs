@@ -7,6 +7,7 @@ use super::parameters::Parameters;
 use super::{Prompt, ResponseType, Rules};
 use crate::domain::client::Client;
 use crate::domain::error::{ErrorCode, OAuthError};
+use crate::domain::pkce::is_challenge;
 use crate::domain::redirect_uri;
 use crate::domain::scope::{audience_allowed, is_scope_token, parse_audience, parse_scope};
 use serde_json::{Map, Value};
@@ -15,8 +16,6 @@ use serde_json::{Map, Value};
 const ENTROPY: usize = 8;
 /// Most scopes or audiences of one request.
 const MOST: usize = 200;
-/// Length of an S256 `code_challenge` (RFC 7636 §4.2).
-const CHALLENGE: usize = 43;
 
 type Check = fn(&Asked<'_>) -> Result<(), OAuthError>;
 
@@ -237,10 +236,10 @@ fn pkce(asked: &Asked<'_>) -> Result<(), OAuthError> {
         }
         Some(_) => return Err(bad("The code_challenge_method is not supported, use S256 instead.")),
     }
-    if challenge.len() == CHALLENGE && challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+    if is_challenge(challenge) {
         return Ok(());
     }
-    Err(bad(format!("The 'code_challenge' must have {CHALLENGE} characters of base64url, as S256 makes them.")))
+    Err(bad("The 'code_challenge' must have 43 characters of base64url, as S256 makes them."))
 }
 
 fn prompt(asked: &Asked<'_>) -> Result<(), OAuthError> {
