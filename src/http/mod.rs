@@ -10,6 +10,7 @@ pub mod health;
 pub mod hook;
 pub mod jwks_uri;
 pub mod outbound;
+pub mod pages;
 pub mod public;
 pub mod reply;
 pub mod secret_check;

@@ -4,11 +4,12 @@ pub mod revoke;
 pub mod token;
 pub mod well_known;
 
+use super::pages::fallbacks;
 use super::{cors, health, reply};
 use actix_web::web;
 
 /// Every method and pattern that [`routes`] mounts, for metrics that are there from the start.
-pub const ROUTES: [(&str, &str); 7] = [
+pub const ROUTES: [(&str, &str); 14] = [
     ("POST", "/oauth2/token"),
     ("POST", "/oauth2/revoke"),
     ("GET", "/.well-known/openid-configuration"),
@@ -16,6 +17,13 @@ pub const ROUTES: [(&str, &str); 7] = [
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/health/alive"),
     ("GET", "/health/ready"),
+    ("GET", "/oauth2/fallbacks/login"),
+    ("GET", "/oauth2/fallbacks/consent"),
+    ("GET", "/oauth2/fallbacks/logout"),
+    ("GET", "/oauth2/fallbacks/logout/callback"),
+    ("GET", "/oauth2/fallbacks/device"),
+    ("GET", "/oauth2/fallbacks/device/done"),
+    ("GET", "/oauth2/fallbacks/error"),
 ];
 
 /// Mounts every public route.
@@ -31,6 +39,7 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
             .default_service(web::to(cors::preflight_or_not_found)),
     )
     .configure(well_known::routes)
+    .configure(fallbacks::routes)
     .route("/health/alive", web::get().to(health::alive))
     .route("/health/ready", web::get().to(health::ready_public))
     .default_service(web::to(reply::not_found_page));
