@@ -142,15 +142,20 @@ pub struct AuthorizeRequest {
 }
 
 impl AuthorizeRequest {
+    /// Reads a request that passed the checks before; where its answer goes is left out.
+    pub fn unchecked(p: &Parameters) -> Self {
+        Self::read(p, None, ResponseType::parse(p.text("response_type")).unwrap_or_default())
+    }
+
     /// Reads what has passed the checks.
-    fn read(p: &Parameters, target: Target, response_type: ResponseType) -> Self {
+    fn read(p: &Parameters, target: Option<Target>, response_type: ResponseType) -> Self {
         let list = |name| p.text(name).split(' ').filter(|v| !v.is_empty()).map(str::to_owned).collect::<Vec<_>>();
         let claims: Map<String, Value> = serde_json::from_str(p.text("claims")).unwrap_or_default();
         let mut acr_values = list("acr_values");
         acr_values.extend(claimed_values(&claims, "acr").filter(|v| !acr_values.contains(v)).collect::<Vec<_>>());
         Self {
             client_id: p.text("client_id").to_owned(),
-            target: Some(target),
+            target,
             sent_redirect_uri: p.get("redirect_uri").map(str::to_owned),
             response_type,
             scope: parse_scope(p.text("scope")),
@@ -216,7 +221,7 @@ pub fn check(p: &Parameters, client: &Client, rules: &Rules) -> Result<Authorize
             return Err(Refused { error, to: Some(Box::new(target)) });
         }
     }
-    Ok(AuthorizeRequest::read(p, target, asked.response_type().unwrap_or_default()))
+    Ok(AuthorizeRequest::read(p, Some(target), asked.response_type().unwrap_or_default()))
 }
 
 #[cfg(test)]

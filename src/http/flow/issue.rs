@@ -2,7 +2,7 @@
 //! commit.
 
 use super::super::session::{Table, close_tokens};
-use super::super::{ApiError, App, page};
+use super::super::{ApiError, App, pages};
 use super::login::refuse;
 use super::request::Asked;
 use super::{Stop, to_page, with_query};
@@ -24,6 +24,7 @@ use actix_web::http::header::{CACHE_CONTROL, LOCATION, PRAGMA};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// A client that is changed while its grant is written is looked at again this often.
 const ATTEMPTS: usize = 3;
@@ -33,7 +34,7 @@ const ATTEMPTS: usize = 3;
 pub struct ConsentDetail {
     /// The flow.
     #[serde(rename = "i")]
-    pub flow_id: uuid::Uuid,
+    pub flow_id: Uuid,
     /// The request as it was sent.
     #[serde(rename = "q")]
     pub query: String,
@@ -134,7 +135,7 @@ async fn order(
         Grant { client_version: asked.client.version, consent, code: None, access_token: None, device: None };
     let mut fields = Fields::new();
     if flow.device.is_some() {
-        let sealed = close_tokens(app, Table::Device, &device_row(flow), session)?;
+        let sealed = close_tokens(app, Table::Device, &device_row(flow.consent_id()), session)?;
         order.device = Some((flow.id, sealed));
         return Ok((order, fields));
     }
@@ -148,9 +149,9 @@ async fn order(
     Ok((order, fields))
 }
 
-/// What seals a device's session is the flow that it belongs to: the device code is not known here.
-pub fn device_row(flow: &Flow) -> [u8; 32] {
-    crate::domain::token::opaque::signature_hash("device", flow.id.as_bytes())
+/// A device's session is sealed to its family: the device code is not known where it is granted.
+pub fn device_row(family_id: Uuid) -> [u8; 32] {
+    crate::domain::token::opaque::signature_hash("device", family_id.as_bytes())
 }
 
 fn consent_row(
@@ -224,7 +225,10 @@ pub fn render(answer: &Answer) -> HttpResponse {
             .insert_header((PRAGMA, "no-cache"))
             .insert_header(("Referrer-Policy", "no-referrer"))
             .finish(),
-        Answer::Form { action, fields } => page::form_post(action, fields),
+        Answer::Form { action, fields } => {
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            pages::form_post(action, &fields)
+        }
     }
 }
 

@@ -65,7 +65,7 @@ pub async fn start(
 }
 
 /// A refusal told to the client, or, for a device's flow, on the error page.
-pub(super) fn refuse(app: &App, asked: &Asked, error: OAuthError) -> Stop {
+pub fn refuse(app: &App, asked: &Asked, error: OAuthError) -> Stop {
     match &asked.request.target {
         Some(to) => Stop::Client(to.refusal(&app.rules.issuer, &error, app.rules.expose_internal_errors)),
         None => Stop::Page(error),

@@ -10,6 +10,7 @@ use crate::domain::authorize::parameters::Parameters;
 use crate::domain::authorize::{self, AuthorizeRequest, Refused, checks, request_object};
 use crate::domain::client::{Client, RegisteredClient};
 use crate::domain::error::{ErrorCode, OAuthError};
+use crate::domain::flow::Flow;
 use crate::domain::scope::parse_scope;
 use actix_web::{HttpRequest, web};
 use std::sync::Arc;
@@ -103,6 +104,16 @@ fn refused(app: &App, client: &Client, sent: &Parameters, error: OAuthError) -> 
     let asked = checks::Asked { p: sent, client, rules: &app.rules.authorize };
     let to = checks::redirect_uri(&asked).ok().map(|uri| Box::new(asked.target(uri)));
     Stop::refused(app, Refused { error, to })
+}
+
+/// The request of a flow that was checked when it began.
+pub fn rebuilt(flow: &Flow) -> AuthorizeRequest {
+    if let Some(device) = &flow.device {
+        let (scope, audience) = (device.scope.clone(), device.audience.clone());
+        return AuthorizeRequest { client_id: flow.client_id.clone(), scope, audience, ..AuthorizeRequest::default() };
+    }
+    let query = flow.effective.as_deref().unwrap_or(&flow.query);
+    AuthorizeRequest::unchecked(&Parameters::parse(query).unwrap_or_default())
 }
 
 enum Object {
