@@ -59,18 +59,19 @@ const MEMORY: NonZeroUsize = NonZeroUsize::new(200_000).expect("it is not zero")
 pub struct Finished {
     logins: Mutex<LruCache<Uuid, ()>>,
     consents: Mutex<LruCache<Uuid, ()>>,
+    logouts: Mutex<LruCache<Uuid, ()>>,
     asked_at: AtomicI64,
 }
 
 impl Default for Finished {
     fn default() -> Self {
         let empty = || Mutex::new(LruCache::new(MEMORY));
-        Self { logins: empty(), consents: empty(), asked_at: AtomicI64::new(0) }
+        Self { logins: empty(), consents: empty(), logouts: empty(), asked_at: AtomicI64::new(0) }
     }
 }
 
-fn note(set: &Mutex<LruCache<Uuid, ()>>, id: Uuid) -> bool {
-    set.lock().unwrap_or_else(PoisonError::into_inner).put(id, ()).is_none()
+fn note(set: &Mutex<LruCache<Uuid, ()>>, id: Uuid) {
+    set.lock().unwrap_or_else(PoisonError::into_inner).put(id, ());
 }
 
 fn has(set: &Mutex<LruCache<Uuid, ()>>, id: Uuid) -> bool {
@@ -78,14 +79,24 @@ fn has(set: &Mutex<LruCache<Uuid, ()>>, id: Uuid) -> bool {
 }
 
 impl Finished {
-    /// The login of this flow came back; whether that is news.
-    pub fn login(&self, flow: Uuid) -> bool {
-        note(&self.logins, flow)
+    /// The login of this flow came back.
+    pub fn login(&self, flow: Uuid) {
+        note(&self.logins, flow);
     }
 
-    /// This consent was granted; whether that is news.
-    pub fn consent(&self, consent: Uuid) -> bool {
-        note(&self.consents, consent)
+    /// This consent was granted.
+    pub fn consent(&self, consent: Uuid) {
+        note(&self.consents, consent);
+    }
+
+    /// This login session was ended by a logout.
+    pub fn logout(&self, session: Uuid) {
+        note(&self.logouts, session);
+    }
+
+    /// Whether a login session is known to have ended by a logout.
+    pub fn is_logout_over(&self, session: Uuid) -> bool {
+        has(&self.logouts, session)
     }
 
     /// Whether the login of a flow, or the consent that follows it, is known to be over.
@@ -173,10 +184,12 @@ async fn empty_outbox(store: &dyn Store, courier: &dyn Courier, metrics: &Metric
             return;
         }
     };
+    if let (false, Ok(depth)) = (due.is_empty(), store.outbox_depth().await) {
+        metrics.logout_outbox(depth.waiting, depth.dead);
+    }
     futures_util::stream::iter(due)
         .for_each_concurrent(DELIVERIES, |delivery| async move {
             let outcome = courier.deliver(&delivery).await;
-            metrics.logout_delivery(outcome == Delivered::Done);
             if let Err(error) = store.settle_delivery(delivery.id, outcome).await {
                 tracing::warn!(%error, client_id = delivery.client_id, "a logout token's outcome could not be noted");
             }

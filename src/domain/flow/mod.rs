@@ -5,6 +5,7 @@
 //! holds a digest of the request instead of the request, which comes again beside it.
 
 pub mod consent;
+pub mod device;
 pub mod login;
 pub mod logout;
 

@@ -4,8 +4,10 @@ use crate::domain::authorize::AuthorizeRequest;
 use crate::domain::client::RegisteredClient;
 use crate::domain::flow::Flow;
 use crate::domain::flow::login::LoginDecision;
+use crate::http::flow::issue::ConsentDetail;
 use crate::http::flow::request::rebuilt;
 use crate::http::{ApiError, App};
+use crate::store::Consent;
 use serde_json::{Map, Value, json};
 
 /// `oidc_context`: what OpenID Connect adds to a request; members that are not there are left out.
@@ -100,4 +102,40 @@ pub fn consent(
         out.insert(name.to_owned(), value);
     }
     Ok(Value::Object(out))
+}
+
+/// The address that a listed consent's flow began at.
+pub fn return_address_of(app: &App, detail: &ConsentDetail) -> String {
+    match detail.device {
+        true => format!("{}/oauth2/device/verify?{}", app.rules.public_url, detail.query),
+        false => format!("{}?{}", app.rules.authorize_url, detail.query),
+    }
+}
+
+/// The consent request of a listed consent; its challenge is over and left empty.
+///
+/// # Errors
+/// As [`login`].
+pub fn consent_of_list(
+    request_url: &str,
+    client: &RegisteredClient,
+    consent: &Consent,
+    detail: &ConsentDetail,
+) -> Result<Value, ApiError> {
+    Ok(json!({
+        "acr": detail.login.acr,
+        "amr": detail.login.amr,
+        "challenge": "",
+        "client": super::client_json::shown_registered(client)?,
+        "consent_request_id": consent.id.simple().to_string(),
+        "context": detail.login.context,
+        "login_challenge": detail.flow_id.simple().to_string(),
+        "login_session_id": consent.session_id,
+        "oidc_context": detail.oidc_context,
+        "request_url": request_url,
+        "requested_access_token_audience": detail.audience,
+        "requested_scope": detail.scope,
+        "skip": consent.skipped,
+        "subject": consent.subject,
+    }))
 }

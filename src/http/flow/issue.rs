@@ -2,13 +2,14 @@
 //! commit.
 
 use super::super::session::{Table, close_tokens};
+use super::super::admin::flow_json::oidc_context;
 use super::super::{ApiError, App, pages};
 use super::login::refuse;
 use super::request::Asked;
 use super::{Stop, to_page, with_query};
 use crate::actors::client_registry::Clients;
 use crate::actors::flow_coordinator::Commit;
-use crate::crypto::seal::aad;
+use crate::crypto::seal::{SealError, aad};
 use crate::domain::authorize::answer::Answer;
 use crate::domain::client::RegisteredClient;
 use crate::domain::error::{ErrorCode, OAuthError};
@@ -38,6 +39,9 @@ pub struct ConsentDetail {
     /// The request as it was sent.
     #[serde(rename = "q")]
     pub query: String,
+    /// A device's flow.
+    #[serde(rename = "d", default)]
+    pub device: bool,
     /// Requested scopes.
     #[serde(rename = "s")]
     pub scope: Vec<String>,
@@ -166,9 +170,10 @@ fn consent_row(
     let detail = ConsentDetail {
         flow_id: flow.id,
         query: asked.sent.as_sent(),
+        device: flow.device.is_some(),
         scope: asked.request.scope.clone(),
         audience: asked.request.audience.clone(),
-        oidc_context: oidc_context(asked),
+        oidc_context: if flow.device.is_some() { Value::Null } else { oidc_context(&asked.request) },
         login: login.clone(),
         granted: granted.clone(),
     };
@@ -190,9 +195,17 @@ fn consent_row(
     })
 }
 
-/// `oidc_context` of a request.
-pub fn oidc_context(asked: &Asked) -> Value {
-    super::super::admin::flow_json::oidc_context(&asked.request)
+/// What lies behind a consent's row; `None` when the secret that sealed it was dropped.
+///
+/// # Errors
+/// 500 when it was tampered with.
+pub fn open_detail(app: &App, consent: &Consent) -> Result<Option<ConsentDetail>, ApiError> {
+    let broken = |why: String| ApiError::Internal(format!("the detail of a consent: {why}"));
+    match app.sessions.open(&aad("consent", "detail", consent.id.as_bytes()), &consent.detail) {
+        Ok(opened) => serde_json::from_slice(&opened.plain).map(Some).map_err(|e| broken(e.to_string())),
+        Err(SealError::UnknownKey) => Ok(None),
+        Err(e) => Err(broken(e.to_string())),
+    }
 }
 
 fn code(app: &App, asked: &Asked, flow: &Flow, session: &TokenSession) -> Result<(String, AuthorizationCode), ApiError> {

@@ -7,7 +7,7 @@ use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::flow::{Flow, Purpose};
 use crate::http::flow::request::{self, Asked};
 use crate::http::flow::{Stop, consent, issue, login, open, to_error_page};
-use crate::http::{ApiError, App, pages};
+use crate::http::{ApiError, App};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 /// The handler.
@@ -27,7 +27,7 @@ pub fn stopped(app: &App, stop: Stop) -> HttpResponse {
         Stop::Client(answer) => issue::render(&answer),
         Stop::Page(error) => to_error_page(app, &error),
         Stop::Fault(ApiError::OAuth(error)) => to_error_page(app, &error),
-        Stop::Fault(fault) => pages::fault(&fault),
+        Stop::Fault(fault) => fault.page(),
     }
 }
 

@@ -1,5 +1,8 @@
 //! The public listener: what the internet may reach.
 
+pub mod authorize;
+pub mod device;
+pub mod logout;
 pub mod revoke;
 pub mod token;
 pub mod well_known;
@@ -9,7 +12,12 @@ use super::{cors, health, reply};
 use actix_web::web;
 
 /// Every method and pattern that [`routes`] mounts, for metrics that are there from the start.
-pub const ROUTES: [(&str, &str); 14] = [
+pub const ROUTES: [(&str, &str); 19] = [
+    ("GET", "/oauth2/auth"),
+    ("POST", "/oauth2/auth"),
+    ("GET", "/oauth2/device/verify"),
+    ("GET", "/oauth2/sessions/logout"),
+    ("POST", "/oauth2/sessions/logout"),
     ("POST", "/oauth2/token"),
     ("POST", "/oauth2/revoke"),
     ("GET", "/.well-known/openid-configuration"),
@@ -38,6 +46,11 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
             .route(web::post().to(revoke::revoke))
             .default_service(web::to(cors::preflight_or_not_found)),
     )
+    .route("/oauth2/auth", web::get().to(authorize::authorize))
+    .route("/oauth2/auth", web::post().to(authorize::authorize))
+    .route("/oauth2/device/verify", web::get().to(device::verify))
+    .route("/oauth2/sessions/logout", web::get().to(logout::logout))
+    .route("/oauth2/sessions/logout", web::post().to(logout::logout))
     .configure(well_known::routes)
     .configure(fallbacks::routes)
     .route("/health/alive", web::get().to(health::alive))
