@@ -19,7 +19,6 @@ pub enum ErrorCode {
     InvalidRedirectUri,
     JtiKnown,
     RequestUnauthorized,
-<<<<<<< HEAD
     UnsupportedResponseType,
     UnsupportedResponseMode,
     InvalidState,
@@ -32,22 +31,16 @@ pub enum ErrorCode {
     RegistrationNotSupported,
     InvalidRequestUri,
     InvalidRequestObject,
-=======
     AuthorizationPending,
     SlowDown,
     ExpiredToken,
     InsufficientScope,
     ScopeNotGranted,
->>>>>>> h-token
 }
 
 impl ErrorCode {
     /// Every code.
-<<<<<<< HEAD
-    pub const ALL: [Self; 25] = [
-=======
-    pub const ALL: [Self; 18] = [
->>>>>>> h-token
+    pub const ALL: [Self; 30] = [
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::InvalidGrant,
@@ -61,7 +54,6 @@ impl ErrorCode {
         Self::InvalidRedirectUri,
         Self::JtiKnown,
         Self::RequestUnauthorized,
-<<<<<<< HEAD
         Self::UnsupportedResponseType,
         Self::UnsupportedResponseMode,
         Self::InvalidState,
@@ -74,13 +66,11 @@ impl ErrorCode {
         Self::RegistrationNotSupported,
         Self::InvalidRequestUri,
         Self::InvalidRequestObject,
-=======
         Self::AuthorizationPending,
         Self::SlowDown,
         Self::ExpiredToken,
         Self::InsufficientScope,
         Self::ScopeNotGranted,
->>>>>>> h-token
     ];
 
     /// The code on the wire, the HTTP status, and the general description.
@@ -133,7 +123,6 @@ impl ErrorCode {
             }
             Self::JtiKnown => ("jti_known", 400, "The jti was already used."),
             Self::RequestUnauthorized => ("request_unauthorized", 401, "The request could not be authorized."),
-<<<<<<< HEAD
             Self::UnsupportedResponseType => (
                 "unsupported_response_type",
                 400,
@@ -176,7 +165,6 @@ impl ErrorCode {
             Self::InvalidRequestObject => {
                 ("invalid_request_object", 400, "The request parameter contains an invalid Request Object.")
             }
-=======
             Self::AuthorizationPending => (
                 "authorization_pending",
                 400,
@@ -196,7 +184,6 @@ impl ErrorCode {
                 "The request requires higher privileges than provided by the access token.",
             ),
             Self::ScopeNotGranted => ("scope_not_granted", 403, "The token was not granted the requested scope."),
->>>>>>> h-token
         }
     }
 
