@@ -64,6 +64,7 @@ pub(super) fn oauth2(from: &mut Gathered) -> OAuth2 {
             enforced: from.bool("oauth2.pkce.enforced"),
             enforced_for_public_clients: from.bool("oauth2.pkce.enforced_for_public_clients"),
         },
+        logout_revokes_tokens: from.bool("oauth2.logout_revokes_tokens"),
         cc_default_scope: from.bool("oauth2.client_credentials.default_grant_allowed_scope"),
         refresh_grace_period: from.duration("oauth2.grant.refresh_token.rotation_grace_period"),
         refresh_grace_reuse_count: from.int("oauth2.grant.refresh_token.rotation_grace_reuse_count"),

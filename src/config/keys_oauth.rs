@@ -11,8 +11,8 @@ use super::key::{
 /// The keys of this area, one a line.
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
-    key("ttl.login_consent_request", Duration, "30m", NotYet, "How long a login and consent may take."),
-    key("ttl.authentication_session", Duration, "720h", NotYet, "How long a remembered login lasts, at most 180 days."),
+    key("ttl.login_consent_request", Duration, "30m", Acts, "How long a login and consent may take."),
+    key("ttl.authentication_session", Duration, "720h", Acts, "How long a remembered login lasts, at most 180 days."),
     key("ttl.access_token", Duration, "1h", Acts, "How long an access token lives."),
     key("ttl.id_token", Duration, "1h", Acts, "How long an ID token lives."),
     key("ttl.refresh_token", DurationOrNever, "720h", Acts, "How long a refresh token lives; -1 for ever."),
@@ -30,8 +30,9 @@ pub(super) const KEYS: &[Key] = &[
     key("oauth2.hashers.algorithm", OneOf(&["pbkdf2", "bcrypt"]), "pbkdf2", Acts, "How new client secrets are hashed."),
     key("oauth2.hashers.bcrypt.cost", Int(4, 31), "10", Acts, "Cost of bcrypt."),
     key("oauth2.hashers.pbkdf2.iterations", Int(1, 4294967295), "25000", Acts, "Iterations of PBKDF2."),
-    key("oauth2.pkce.enforced", Bool, "false", NotYet, "Asks every client for PKCE."),
-    key("oauth2.pkce.enforced_for_public_clients", Bool, "false", NotYet, "Asks public clients for PKCE."),
+    key("oauth2.pkce.enforced", Bool, "false", Acts, "Asks every client for PKCE."),
+    key("oauth2.pkce.enforced_for_public_clients", Bool, "true", Acts, "Asks public clients for PKCE; false is Hydra's default."),
+    key("oauth2.logout_revokes_tokens", Bool, "true", Acts, "Ends the tokens of a login session with it; false is what Hydra does."),
     key("oauth2.client_credentials.default_grant_allowed_scope", Bool, "false", Acts, "Grants all of a client's scope when it asks for none."),
     key("oauth2.grant.refresh_token.rotation_grace_period", Duration, "0s", Acts, "How long a used refresh token is still taken."),
     key("oauth2.grant.refresh_token.rotation_grace_reuse_count", Int(0, 2147483647), "0", Acts, "How often a used refresh token is still taken."),

@@ -329,6 +329,9 @@ pub trait FlowStore: Send + Sync + 'static {
     /// The clients that were granted something in a login session, each once.
     async fn clients_of_session(&self, session_id: Uuid, subject: &str) -> Result<Vec<String>, StoreError>;
 
+    /// The subject of a login session that was not remembered, by what was granted in it; `None` once it has ended.
+    async fn subject_of_session(&self, session_id: Uuid) -> Result<Option<String>, StoreError>;
+
     /// Ends every login session of a subject; how many. What was issued stays.
     async fn end_sessions_of_subject(&self, subject: &str) -> Result<u64, StoreError>;
 

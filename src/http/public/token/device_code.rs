@@ -6,6 +6,7 @@ use crate::domain::grant::check_grant;
 use crate::domain::grant::device_code::{GRANT_TYPE, Poll, State, check, issue, unknown};
 use crate::domain::token::opaque::TokenKind;
 use crate::http::client_auth::Authenticated;
+use crate::http::flow::issue::device_row;
 use crate::http::session::{self, Table};
 use crate::http::{hook, presented};
 use crate::store::{DeviceState, Redeem, Source, Write};
@@ -19,7 +20,7 @@ pub(super) async fn poll(call: &Call<'_>, who: &Authenticated) -> Settled {
     let (expired, too_fast) = (polled.expired, polled.too_fast);
     check(&client.client, &Poll { client_id: &polled.client_id, state: state(&polled.state), expired, too_fast })?;
     let DeviceState::Granted { family_id, session } = polled.state else { return Err(unknown().into()) };
-    let opened = session::open_tokens(app, Table::Device, &signature, &session)?;
+    let opened = session::open_tokens(app, Table::Device, &device_row(family_id), &session)?;
     let mut session = opened.ok_or_else(unknown)?;
     let issue = issue(&client.client, &session, app.rules.lifespans);
     hook::for_user(app, &call.about(who, &issue, family_id), &mut session).await?;
