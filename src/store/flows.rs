@@ -3,8 +3,8 @@
 //! Whatever may happen once is decided by a row: a login by its session's id, a consent by its own, a user code by the
 //! device's row. All moments that decide are the store's own.
 
-use super::tokens::{AccessToken, SignatureHash};
 use super::StoreError;
+use super::tokens::{AccessToken, SignatureHash};
 use crate::domain::world::Timestamp;
 use async_trait::async_trait;
 use std::time::Duration;

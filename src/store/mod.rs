@@ -16,9 +16,9 @@ mod upkeep;
 
 pub use clients::{ClientPage, ClientRecord, ClientStore, Replaced};
 pub use flows::{
-    AuthorizationCode, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, DeviceState, FlowStore,
-    FlowVerdict, FlowWrite, ForcedSubject, FoundCode, Grant, Login, LoginSession, Logout, LogoutDelivery, OutboxDepth,
-    UserCodeGuess,
+    AuthorizationCode, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, DeviceState,
+    FlowStore, FlowVerdict, FlowWrite, ForcedSubject, FoundCode, Grant, Login, LoginSession, Logout, LogoutDelivery,
+    OutboxDepth, UserCodeGuess,
 };
 pub use keys::{KeyChange, KeyDecision, KeyRow, KeyStore};
 pub use migrate::Ask;
@@ -41,6 +41,13 @@ pub enum StoreError {
     /// What the database holds cannot be understood: a bug, or somebody else wrote there.
     #[error("the database holds something unreadable: {0}")]
     Corrupt(String),
+}
+
+impl StoreError {
+    /// The answer of a verb that writes for a client and has no verdict to say it with.
+    fn client_changed() -> Self {
+        Self::Unavailable("the client is gone or was changed meanwhile".to_owned())
+    }
 }
 
 /// Everything a store can do.

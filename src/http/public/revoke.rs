@@ -7,7 +7,7 @@ use crate::http::admin::tokens::row_key;
 use crate::http::client_auth::{authenticate, credential, tries_basic};
 use crate::http::form::Form;
 use crate::http::{ApiError, App};
-use crate::store::{Revoke, Verdict, Write};
+use crate::store::{Revoke, Revoked, Verdict, Write};
 use actix_web::http::header::{CACHE_CONTROL, PRAGMA};
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -44,9 +44,11 @@ async fn done(app: &App, clients: &Clients, request: &HttpRequest, payload: web:
         general(OAuthError::new(ErrorCode::InvalidRequest, "The form parameter 'token' is missing.").into())
     })?;
     let Some(signature) = row_key(app, token)? else { return Ok(()) };
-    let order = Revoke { signature, client_id: who.client.client.client_id.clone(), jti: who.jti };
+    let order =
+        Revoke { token: Revoked::Access(signature), client_id: who.client.client.client_id.clone(), jti: who.jti };
     match app.issuer.ask(Commit(Write::Revoke(order))).await?? {
-        Verdict::Done => Ok(()),
+        // Nothing is exchanged here, so nothing was used before.
+        Verdict::Done | Verdict::Used => Ok(()),
         Verdict::JtiKnown => Err(OAuthError::plain(ErrorCode::JtiKnown).into()),
         Verdict::ClientChanged => Err(OAuthError::plain(ErrorCode::InvalidClient).into()),
     }

@@ -140,7 +140,8 @@ async fn client_credentials(
                     token_type: "bearer",
                 });
             }
-            Verdict::ClientChanged => {}
+            // An issue stands on the client alone.
+            Verdict::ClientChanged | Verdict::Used => {}
             Verdict::JtiKnown => {
                 app.metrics.client_auth_failure(who.method, AuthFailure::ReplayedAssertion);
                 return Err(OAuthError::plain(ErrorCode::JtiKnown).into());
