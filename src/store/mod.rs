@@ -43,6 +43,13 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+impl StoreError {
+    /// The answer of a verb that writes for a client and has no verdict to say it with.
+    fn client_changed() -> Self {
+        Self::Unavailable("the client is gone or was changed meanwhile".to_owned())
+    }
+}
+
 /// Everything a store can do.
 pub trait Store: ClientStore + TokenStore + FlowStore + KeyStore + Upkeep {}
 impl<T: ClientStore + TokenStore + FlowStore + KeyStore + Upkeep> Store for T {}
