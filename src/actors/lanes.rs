@@ -4,7 +4,7 @@
 //! came meanwhile. No timer, so no latency when idle. An answer comes after the commit.
 
 use super::mailbox::Ticket;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tracing::Span;
@@ -88,14 +88,14 @@ pub(super) fn traced<W, V>(batch: &[Waiting<W, V>]) -> Vec<Span> {
 
 /// Commits a batch and answers everyone in it. A batch that the database refuses as a whole, for what one of its
 /// members holds, is tried member by member, so that one bad row fails alone; a database that is away answers all.
-pub(super) async fn commit<W, V, F>(batch: Vec<Waiting<W, V>>, write: F)
+pub(super) async fn commit<W, V, F>(batch: Vec<Waiting<W, V>>, store: &dyn Store, write: F)
 where
     W: Clone + Send + 'static,
     V: Clone + Send + 'static,
-    F: for<'a> Fn(&'a [W]) -> BoxFuture<'a, Result<Vec<V>, StoreError>>,
+    F: for<'a> Fn(&'a dyn Store, &'a [W]) -> BoxFuture<'a, Result<Vec<V>, StoreError>>,
 {
     let writes: Vec<W> = batch.iter().map(|w| w.write.clone()).collect();
-    match write(&writes).await {
+    match write(store, &writes).await {
         Ok(verdicts) => {
             for (waiting, verdict) in batch.into_iter().zip(verdicts) {
                 let _ = waiting.reply.send(Ok(verdict));
@@ -108,7 +108,7 @@ where
         }
         Err(_) => {
             for waiting in batch {
-                let one = write(std::slice::from_ref(&waiting.write)).await;
+                let one = write(store, std::slice::from_ref(&waiting.write)).await;
                 let verdict =
                     one.and_then(|v| v.first().cloned().ok_or_else(|| StoreError::Corrupt("no verdict".to_owned())));
                 let _ = waiting.reply.send(verdict);

@@ -38,7 +38,7 @@ impl TokenIssuer {
         while let Some(batch) = self.lanes.take() {
             self.metrics.actor_batch(labels::Actor::TokenIssuer, u32::try_from(batch.len()).unwrap_or(u32::MAX));
             let (store, span) = (Arc::clone(&self.store), shared_span(&lanes::traced(&batch), batch.len()));
-            let work = async move { lanes::commit(batch, |writes| store.write_tokens(writes)).await };
+            let work = async move { lanes::commit(batch, &*store, |store, writes| store.write_tokens(writes)).await };
             ctx.spawn(work.instrument(span).into_actor(self).map(|(), this, ctx| {
                 this.lanes.give_back();
                 this.flush(ctx);

@@ -1,7 +1,7 @@
 //! The keys of `serve`: listeners, TLS, CORS, cookies, shutdown. Read through [`super::key`] only.
 
 use super::key::{
-    Effect::{Acts, NoEffect, NotYet},
+    Effect::{Acts, NoEffect},
     Key,
     Kind::{Bool, Duration, Int, List, OneOf, Secret, Text, UrlRef},
     key,

@@ -22,7 +22,7 @@ use tracing::{Instrument, Span, debug_span};
 use uuid::Uuid;
 
 /// Every verb, by the name its series and its span have.
-const VERBS: [&str; 32] = [
+const VERBS: [&str; 33] = [
     "access_token",
     "authorization_code",
     "change_keys",
@@ -52,6 +52,7 @@ const VERBS: [&str; 32] = [
     "replace_client",
     "revoke_consents",
     "settle_delivery",
+    "subject_of_session",
     "sweep",
     "write_flows",
     "write_tokens",
@@ -175,6 +176,10 @@ impl<S: Store> FlowStore for Measured<S> {
         watched!(self.clients_of_session(session_id, subject))
     }
 
+    async fn subject_of_session(&self, session_id: Uuid) -> Result<Option<String>, StoreError> {
+        watched!(self.subject_of_session(session_id))
+    }
+
     async fn end_sessions_of_subject(&self, subject: &str) -> Result<u64, StoreError> {
         watched!(self.end_sessions_of_subject(subject))
     }
@@ -296,6 +301,7 @@ mod tests {
         store.consents(&page).await.unwrap();
         store.revoke_consents(&ConsentFilter::Id(id)).await.unwrap();
         store.clients_of_session(id, "b").await.unwrap();
+        store.subject_of_session(id).await.unwrap();
         store.end_sessions_of_subject("b").await.unwrap();
         store.put_flow_body(&[0; 32], &[], now).await.unwrap();
         store.flow_body(&[0; 32]).await.unwrap();

@@ -123,7 +123,8 @@ fn session(
     })
 }
 
-type Fields = Vec<(&'static str, String)>;
+/// Parameters of an answer.
+pub(super) type Fields = Vec<(&'static str, String)>;
 
 /// The order to write, and what the client gets of it.
 async fn order(
@@ -240,7 +241,7 @@ pub fn render(answer: &Answer) -> HttpResponse {
             .finish(),
         Answer::Form { action, fields } => {
             let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
-            pages::form_post(action, &fields)
+            pages::form_post::form_post(action, &fields)
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod consent;
 pub mod cookies;
 pub mod hint;
+mod implicit;
 pub mod issue;
 pub mod login;
 pub mod request;

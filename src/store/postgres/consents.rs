@@ -103,6 +103,18 @@ pub(super) async fn revoke(conn: &mut Object, nid: Uuid, filter: &ConsentFilter)
     Ok(gone)
 }
 
+const SUBJECT: &str = "
+    SELECT c.subject FROM consent c
+    WHERE c.nid = $1 AND c.session_id = $2
+      AND NOT EXISTS (SELECT FROM login_session s WHERE s.id = c.session_id AND s.ended_at IS NOT NULL)
+    LIMIT 1";
+
+/// Who granted something in a session that has not ended.
+pub(super) async fn subject(db: &impl GenericClient, nid: Uuid, session: Uuid) -> Result<Option<String>, Fault> {
+    let statement = db.prepare_cached(SUBJECT).await?;
+    Ok(db.query_opt(&statement, &[&nid, &session]).await?.map(|row| row.try_get(0)).transpose()?)
+}
+
 const CLIENTS: &str = "
     SELECT DISTINCT client_id FROM consent WHERE nid = $1 AND session_id = $2 AND subject = $3 ORDER BY client_id";
 

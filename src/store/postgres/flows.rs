@@ -177,6 +177,11 @@ impl FlowStore for PostgresStore {
         run!(self, |conn| consents::clients(&*conn, nid, session_id, subject))
     }
 
+    async fn subject_of_session(&self, session_id: Uuid) -> Result<Option<String>, StoreError> {
+        let nid = self.nid().await?;
+        run!(self, |conn| consents::subject(&*conn, nid, session_id))
+    }
+
     async fn end_sessions_of_subject(&self, subject: &str) -> Result<u64, StoreError> {
         if nowhere(&[subject]) {
             return Ok(0);

@@ -186,6 +186,17 @@ pub(super) fn end_families_of_session(
     db.prepare_cached(END_OF_SESSION)?.execute(params![nid, session.as_bytes(), now.micros()]).map(drop)
 }
 
+const SUBJECT: &str = "
+    SELECT c.subject FROM consent c
+    WHERE c.nid = ?1 AND c.session_id = ?2
+      AND NOT EXISTS (SELECT 1 FROM login_session s WHERE s.id = c.session_id AND s.ended_at IS NOT NULL)
+    LIMIT 1";
+
+/// Who granted something in a session that has not ended.
+pub(super) fn subject(db: &Connection, nid: &[u8], session: Uuid) -> rusqlite::Result<Option<String>> {
+    db.prepare_cached(SUBJECT)?.query_row(params![nid, session.as_bytes()], |row| row.get(0)).optional()
+}
+
 const CLIENTS: &str = "
     SELECT DISTINCT client_id FROM consent WHERE nid = ?1 AND session_id = ?2 AND subject = ?3 ORDER BY client_id";
 

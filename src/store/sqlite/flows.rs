@@ -84,6 +84,10 @@ impl FlowStore for SqliteStore {
             .await
     }
 
+    async fn subject_of_session(&self, session_id: Uuid) -> Result<Option<String>, StoreError> {
+        self.read(move |db, world| consents::subject(db, world.nid(db)?, session_id).map_err(store_error)).await
+    }
+
     async fn end_sessions_of_subject(&self, subject: &str) -> Result<u64, StoreError> {
         let subject = subject.to_owned();
         self.write(move |db, world, _| {
