@@ -42,14 +42,14 @@ pub struct AuthorizationCode {
     /// Send this `state` with every request, not a fresh one. Only for tests
     #[arg(long)]
     state: Option<String>,
-    #[command(flatten)]
-    local: Local,
     /// The authorization endpoint [default: /oauth2/auth below --endpoint]
     #[arg(long, value_name = "URL")]
     auth_url: Option<String>,
     /// The token endpoint [default: /oauth2/token below --endpoint]
     #[arg(long, value_name = "URL")]
     token_url: Option<String>,
+    #[command(flatten)]
+    local: Local,
     #[command(flatten)]
     api: ApiFlags,
     #[command(flatten)]

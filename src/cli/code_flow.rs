@@ -85,7 +85,9 @@ impl Trouble {
 
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", one_line(&format!("{}: {}", self.what, self.why.join(" "))))
+        let why = self.why.join(" ");
+        let told = if why.is_empty() { self.what.clone() } else { format!("{}: {why}", self.what) };
+        f.write_str(&one_line(&told))
     }
 }
 
@@ -294,6 +296,11 @@ mod tests {
         }
         assert_eq!((forced.sent.len(), fresh.sent.len()), (1, UNDER_WAY));
         assert_eq!(forced.sent[0].state, "a-state-that-was-forced");
+    }
+
+    #[tokio::test]
+    async fn an_issuer_that_nothing_is_known_of_is_no_reason_to_stop() {
+        assert_eq!(flow(None).check_issuer("https://issuer.example/").await, Ok(()));
     }
 
     #[test]
