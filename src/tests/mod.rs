@@ -12,6 +12,9 @@
 
 mod architecture;
 mod cli;
+mod cli_code;
+mod cli_device;
+mod cli_janitor;
 mod compat;
 mod config;
 mod config_rules;
