@@ -23,8 +23,8 @@ pub fn page(query: &str) -> Page {
     if !facts.is_empty() {
         facts = format!("<dl class=\"facts\" role=\"alert\">\n{facts}</dl>\n");
     }
-    let lead = "<p class=\"lead\">Your request could not be completed, and nothing was shared. Go back to the \
-                application you came from and try again. If it happens once more, tell its makers what is written \
+    let lead = "<p class=\"lead\">Your request could not be completed. Go back to the application you \
+                came from and try again. If it happens once more, tell its makers what is written \
                 here.</p>\n";
     Page::new("Something went wrong", format!("{lead}{facts}"))
 }
