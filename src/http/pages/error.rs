@@ -31,11 +31,9 @@ pub fn page(query: &str) -> Page {
 
 /// The fallback's answer: status 500, as Hydra has it.
 pub async fn fallback(request: HttpRequest) -> HttpResponse {
-    let mut page = page(request.query_string());
-    page.body.push_str(
-        "<details><summary>For the operator</summary>\n<p>Set <code>urls.error</code> (<code>URLS_ERROR</code>) to \
-         the address of an error page of your own. It is opened with <code>error</code> and \
-         <code>error_description</code> in its query.</p></details>\n",
-    );
-    page.status(500).response()
+    page(request.query_string()).more(OPERATOR).status(500).response()
 }
+
+const OPERATOR: &str = "<details><summary>For the operator</summary>\n<p>Set <code>urls.error</code> (<code>URLS_ERROR</code>) to \
+     the address of an error page of your own. It is opened with <code>error</code> and \
+     <code>error_description</code> in its query.</p></details>\n";
