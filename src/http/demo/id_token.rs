@@ -38,7 +38,7 @@ pub fn check(token: &str, keys: &Value, expected: &Expected<'_>) -> Result<Map<S
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test may panic")]
 mod tests {
     use super::*;
     use crate::crypto::jose::SigningKey;

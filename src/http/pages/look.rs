@@ -69,6 +69,7 @@ button.second{background:transparent;border-color:var(--edge);color:var(--ink)}
 button.second:hover{background:var(--well);border-color:var(--ink);color:var(--ink)}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 .alert,.done{margin:0 0 1.25rem;padding:.75rem 1rem;border-radius:10px;overflow-wrap:anywhere}
+h1+.alert,h1+.done{margin-top:1rem}
 .alert{background:var(--badwell);color:var(--bad)}
 .done{background:var(--goodwell);color:var(--good)}
 .state{display:inline-block;padding:0 .6em;border-radius:99px;font-size:.8125rem;font-weight:600;line-height:1.7;vertical-align:.1em}
