@@ -29,6 +29,22 @@ pub fn page(query: &str) -> Page {
     Page::new("Something went wrong", format!("{lead}{facts}"))
 }
 
+/// What is shown when nobody can say, by the answer's status: try again for 503, else it is our fault or the request's.
+pub fn trouble(status: u16) -> Page {
+    let (title, text) = match status {
+        503 | 429 => (
+            "Please try again in a moment",
+            "The server is busy or being looked after. Nothing was shared and nothing is lost: reload this page.",
+        ),
+        400..=499 => ("This request cannot be read", "Go back to the application you came from and try again."),
+        _ => (
+            "Something went wrong",
+            "The fault is on our side, and nothing was shared. Go back to the application you came from and try again.",
+        ),
+    };
+    Page::new(title, format!("<p class=\"lead\" role=\"alert\">{text}</p>\n")).status(status)
+}
+
 /// The fallback's answer: status 500, as Hydra has it.
 pub async fn fallback(request: HttpRequest) -> HttpResponse {
     page(request.query_string()).more(OPERATOR).status(500).response()

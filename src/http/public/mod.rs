@@ -1,7 +1,12 @@
 //! The public listener: what the internet may reach.
 
+pub mod authorize;
+pub mod device;
+pub mod device_auth;
+pub mod logout;
 pub mod revoke;
 pub mod token;
+pub mod userinfo;
 pub mod well_known;
 
 use super::pages::fallbacks;
@@ -9,9 +14,17 @@ use super::{cors, health, reply};
 use actix_web::web;
 
 /// Every method and pattern that [`routes`] mounts, for metrics that are there from the start.
-pub const ROUTES: [(&str, &str); 14] = [
+pub const ROUTES: [(&str, &str); 22] = [
+    ("GET", "/oauth2/auth"),
+    ("POST", "/oauth2/auth"),
+    ("GET", "/oauth2/device/verify"),
+    ("GET", "/oauth2/sessions/logout"),
+    ("POST", "/oauth2/sessions/logout"),
     ("POST", "/oauth2/token"),
     ("POST", "/oauth2/revoke"),
+    ("POST", "/oauth2/device/auth"),
+    ("GET", "/userinfo"),
+    ("POST", "/userinfo"),
     ("GET", "/.well-known/openid-configuration"),
     ("GET", "/.well-known/oauth-authorization-server"),
     ("GET", "/.well-known/jwks.json"),
@@ -38,6 +51,22 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
             .route(web::post().to(revoke::revoke))
             .default_service(web::to(cors::preflight_or_not_found)),
     )
+    .service(
+        web::resource("/oauth2/device/auth")
+            .route(web::post().to(device_auth::device_auth))
+            .default_service(web::to(cors::preflight_or_not_found)),
+    )
+    .service(
+        web::resource("/userinfo")
+            .route(web::get().to(userinfo::userinfo))
+            .route(web::post().to(userinfo::userinfo))
+            .default_service(web::to(cors::preflight_or_not_found)),
+    )
+    .route("/oauth2/auth", web::get().to(authorize::authorize))
+    .route("/oauth2/auth", web::post().to(authorize::authorize))
+    .route("/oauth2/device/verify", web::get().to(device::verify))
+    .route("/oauth2/sessions/logout", web::get().to(logout::logout))
+    .route("/oauth2/sessions/logout", web::post().to(logout::logout))
     .configure(well_known::routes)
     .configure(fallbacks::routes)
     .route("/health/alive", web::get().to(health::alive))
