@@ -83,7 +83,7 @@ fn form(demo: &Demo, browser: &Browser, challenge: &str, asked: &Value, typed: &
         ("", "", PASSWORD)
     };
     let body = format!(
-        "<p class=\"lead\">to go on to <strong>{client}</strong></p>\n{alert}\
+        "<p class=\"lead\">to continue to <strong>{client}</strong></p>\n{alert}\
          <form method=\"post\" action=\"/demo/login\">\n{hidden}\
          <label for=\"email\">E-mail</label>\n<input type=\"email\" id=\"email\" name=\"email\" value=\"{email}\" \
          autocomplete=\"username\" autocapitalize=\"none\" required{invalid}>\n\

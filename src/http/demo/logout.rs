@@ -53,7 +53,7 @@ fn form(demo: &Demo, browser: &Browser, challenge: &str, asked: &Value) -> HttpR
     let body = format!(
         "<p class=\"lead\">{lead}</p>\n<form method=\"post\" action=\"/demo/logout\">\n{}\
          <div class=\"actions\"><button type=\"submit\" name=\"answer\" value=\"yes\">Yes, sign out</button>\n\
-         <button class=\"second\" type=\"submit\" name=\"answer\" value=\"no\">No, stay</button></div>\n</form>\n",
+         <button class=\"second\" type=\"submit\" name=\"answer\" value=\"no\">No</button></div>\n</form>\n",
         hidden(&[("logout_challenge", challenge), ("tag", &tag)])
     );
     demo_page("Sign out?", body).form_action(&sources(client)).response()

@@ -33,9 +33,9 @@ pub async fn page(demo: web::Data<Demo>, request: HttpRequest) -> Result<HttpRes
     let body = format!(
         "<p class=\"lead\">{who}</p>\n{notice}{buttons}\
          <h2>Access token {state}</h2>\n{access}{refresh}{id}\
-         <h2>Claims of the ID token</h2>\n<p class=\"note\">Its signature, issuer, audience, time and nonce were checked \
-         when it came.</p>\n{claims}\
-         <h2>Userinfo</h2>\n<p class=\"note\"><code>GET /userinfo</code> with the access token.</p>\n{userinfo}\
+         <div class=\"pair\">\n<section><h2>Claims of the ID token</h2>\n<p class=\"note\">Its signature, issuer, audience, time and nonce were checked \
+         when it came.</p>\n{claims}</section>\n\
+         <section><h2>Userinfo</h2>\n<p class=\"note\"><code>GET /userinfo</code> with the access token.</p>\n{userinfo}</section>\n</div>\n\
          <h2>Introspection</h2>\n<p class=\"note\"><code>POST /admin/oauth2/introspect</code>, as an API asks that is given \
          the access token.</p>\n{introspection}",
         who = escape(&who(&userinfo, claims.as_ref())),
@@ -170,14 +170,14 @@ fn section(title: &str, token: Option<&str>) -> String {
     format!("<h2>{title}</h2>\n{shown}")
 }
 
-fn code(text: &str) -> String {
-    format!("<pre>{}</pre>\n", escape(text))
+fn code(token: &str) -> String {
+    format!("<pre class=\"token\">{}</pre>\n", escape(token))
 }
 
 fn pretty(value: Option<&Value>) -> String {
     match value {
         // The escape of line ends is for attributes; a parser takes it between tags as well.
-        Some(value) => code(&serde_json::to_string_pretty(value).unwrap_or_default()),
+        Some(value) => format!("<pre>{}</pre>\n", escape(&serde_json::to_string_pretty(value).unwrap_or_default())),
         None => "<p class=\"note\">None: it was not granted.</p>\n".to_owned(),
     }
 }
