@@ -3,7 +3,9 @@ import { createRequire } from "node:module";
 import { webcrypto } from "node:crypto";
 import { pathToFileURL } from "node:url";
 
-globalThis.crypto ??= webcrypto; // Node 18 has it under another name
+// Node 18 has these under another name.
+globalThis.crypto ??= webcrypto;
+globalThis.CryptoKey ??= webcrypto.CryptoKey;
 
 /// Where drivers.sh installed them.
 export const drivers = process.env.DRIVERS;
