@@ -197,6 +197,8 @@ pub fn parse(record: &ClientRecord) -> Result<Arc<RegisteredClient>, StoreError>
         rotated_secret_hashes: record.rotated_secret_hashes.clone(),
         family_id: record.family_id,
         version: record.version,
+        created_at: record.created_at,
+        updated_at: record.updated_at,
     }))
 }
 

@@ -3,7 +3,7 @@
 
 use super::mailbox::{Admitted, Alive};
 use crate::domain::world::Clock;
-use crate::store::{Store, Sweep};
+use crate::store::{Store, Sweep, SweepCounts};
 use crate::telemetry::metrics::Metrics;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub struct Janitor {
 impl Janitor {
     /// Sweeps at this pace.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, pace: Pace, alive: Alive) -> Self {
-        metrics.register_janitor_tables(&["access_token", "assertion_jti", "token_family"]);
+        metrics.register_janitor_tables(&SweepCounts::default().by_table().map(|(table, _)| table));
         Self { store, clock, metrics, pace, alive }
     }
 
@@ -58,14 +58,15 @@ impl Janitor {
         match swept {
             Ok(Sweep::Swept(n)) => {
                 self.metrics.janitor_leader(true);
-                self.metrics.janitor_deleted("access_token", n.access_tokens);
-                self.metrics.janitor_deleted("assertion_jti", n.jtis);
-                self.metrics.janitor_deleted("token_family", n.families);
+                for (table, rows) in n.by_table() {
+                    self.metrics.janitor_deleted(table, rows);
+                }
                 #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit a float")]
                 self.metrics.janitor_swept(self.clock.now().secs() as f64, took.as_secs_f64());
-                let full = [n.access_tokens, n.jtis, n.families]
+                let full = n
+                    .by_table()
                     .iter()
-                    .any(|c| usize::try_from(*c).unwrap_or(usize::MAX) >= self.pace.batch);
+                    .any(|(_, rows)| usize::try_from(*rows).unwrap_or(usize::MAX) >= self.pace.batch);
                 if full { BREATH } else { self.pace.interval }
             }
             Ok(Sweep::Elsewhere) => {

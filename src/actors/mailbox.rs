@@ -125,6 +125,7 @@ fn ask_span(actor: labels::Actor) -> Span {
     }
     let name = match actor {
         labels::Actor::ClientRegistry => "actor.client_registry.ask",
+        labels::Actor::FlowCoordinator => "actor.flow_coordinator.ask",
         labels::Actor::TokenIssuer => "actor.token_issuer.ask",
         labels::Actor::KeyManager => "actor.key_manager.ask",
         labels::Actor::Janitor => "actor.janitor.ask",

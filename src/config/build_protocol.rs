@@ -11,7 +11,9 @@ use super::settings::{
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub(super) fn ttl(from: &mut Gathered) -> Ttl {
-    for name in ["ttl.access_token", "ttl.id_token", "ttl.auth_code", "ttl.login_consent_request"] {
+    let spans = ["access_token", "id_token", "auth_code", "login_consent_request", "device_user_code"];
+    for name in spans.map(|leaf| format!("ttl.{leaf}")) {
+        let name = name.as_str();
         if from.duration(name).is_zero() {
             from.fault(name, "is zero", "write a duration such as 10m");
         }
@@ -49,6 +51,7 @@ pub(super) fn oauth2(from: &mut Gathered) -> OAuth2 {
         _ => HasherSetting::Pbkdf2(from.int("oauth2.hashers.pbkdf2.iterations")),
     };
     grace_period(from);
+    user_code(from);
     OAuth2 {
         expose_internal_errors: from.bool("oauth2.expose_internal_errors"),
         encrypt_sessions_at_rest: from.bool("oauth2.session.encrypt_at_rest"),
@@ -61,6 +64,7 @@ pub(super) fn oauth2(from: &mut Gathered) -> OAuth2 {
             enforced: from.bool("oauth2.pkce.enforced"),
             enforced_for_public_clients: from.bool("oauth2.pkce.enforced_for_public_clients"),
         },
+        logout_revokes_tokens: from.bool("oauth2.logout_revokes_tokens"),
         cc_default_scope: from.bool("oauth2.client_credentials.default_grant_allowed_scope"),
         refresh_grace_period: from.duration("oauth2.grant.refresh_token.rotation_grace_period"),
         refresh_grace_reuse_count: from.int("oauth2.grant.refresh_token.rotation_grace_reuse_count"),
@@ -91,6 +95,16 @@ fn grace_period(from: &mut Gathered) {
     }
     if !counted && given > Duration::from_secs(300) {
         from.fault(name, "is longer than 5m", "write at most 5m, or set rotation_grace_reuse_count");
+    }
+}
+
+/// User codes are short, so their alphabet must not be.
+fn user_code(from: &mut Gathered) {
+    let name = "oauth2.device_authorization.user_code.character_set";
+    let Some(given) = from.opt_text(name) else { return };
+    let distinct: std::collections::BTreeSet<char> = given.chars().collect();
+    if distinct.len() < 8 {
+        from.fault(name, "has fewer than 8 different characters", "write more, or take it out");
     }
 }
 

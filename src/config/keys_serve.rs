@@ -1,7 +1,7 @@
 //! The keys of `serve`: listeners, TLS, CORS, cookies, shutdown. Read through [`super::key`] only.
 
 use super::key::{
-    Effect::{Acts, NoEffect, NotYet},
+    Effect::{Acts, NoEffect},
     Key,
     Kind::{Bool, Duration, Int, List, OneOf, Secret, Text, UrlRef},
     key,
@@ -62,15 +62,15 @@ pub(super) const KEYS: &[Key] = &[
     key("serve.admin.tls.key.path", Text, "", Acts, "File with the PEM private key."),
     key("serve.admin.tls.key.base64", Secret, "", Acts, "The PEM private key itself, in base64."),
     key("serve.admin.tls.allow_termination_from", List, "", Acts, "Networks (CIDR) of proxies that end TLS. Without a certificate the listener speaks plain HTTP, and with them alone."),
-    key("serve.cookies.same_site_mode", OneOf(&["Strict", "Lax", "None"]), "None", NotYet, "SameSite of the cookies; Lax when the issuer is not https."),
-    key("serve.cookies.same_site_legacy_workaround", Bool, "false", NotYet, "Sends a second cookie for browsers that refuse SameSite=None."),
-    key("serve.cookies.domain", Text, "", NotYet, "Domain of the cookies."),
-    key("serve.cookies.secure", Bool, "false", NotYet, "Marks cookies Secure in development too; elsewhere they always are."),
-    key("serve.cookies.names.login_csrf", Text, "ory_hydra_login_csrf", NotYet, "Name of the login CSRF cookie."),
-    key("serve.cookies.names.consent_csrf", Text, "ory_hydra_consent_csrf", NotYet, "Name of the consent CSRF cookie."),
-    key("serve.cookies.names.device_csrf", Text, "ory_hydra_device_csrf", NotYet, "Name of the device CSRF cookie."),
-    key("serve.cookies.names.session", Text, "ory_hydra_session", NotYet, "Name of the session cookie."),
-    key("serve.cookies.paths.session", Text, "/", NotYet, "Path of the session cookie."),
+    key("serve.cookies.same_site_mode", OneOf(&["Strict", "Lax", "None"]), "None", Acts, "SameSite of the cookies; Lax when the issuer is not https."),
+    key("serve.cookies.same_site_legacy_workaround", Bool, "false", Acts, "Sends a second cookie for browsers that refuse SameSite=None."),
+    key("serve.cookies.domain", Text, "", Acts, "Domain of the cookies."),
+    key("serve.cookies.secure", Bool, "false", Acts, "Marks cookies Secure in development too; elsewhere they always are."),
+    key("serve.cookies.names.login_csrf", Text, "ory_hydra_login_csrf", Acts, "Name of the login CSRF cookie."),
+    key("serve.cookies.names.consent_csrf", Text, "ory_hydra_consent_csrf", Acts, "Name of the consent CSRF cookie."),
+    key("serve.cookies.names.device_csrf", Text, "ory_hydra_device_csrf", Acts, "Name of the device CSRF cookie."),
+    key("serve.cookies.names.session", Text, "ory_hydra_session", Acts, "Name of the session cookie."),
+    key("serve.cookies.paths.session", Text, "/", Acts, "Path of the session cookie."),
     key("serve.shutdown.drain_delay", Duration, "5s", Acts, "How long to serve on after readiness went false, so that load balancers notice."),
     key("serve.shutdown.timeout", Duration, "25s", Acts, "How long requests under way may take once draining has begun."),
 ];

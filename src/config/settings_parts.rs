@@ -116,6 +116,8 @@ pub struct OAuth2 {
     pub hasher: HasherSetting,
     /// PKCE.
     pub pkce: Pkce,
+    /// A logout ends the tokens of its session.
+    pub logout_revokes_tokens: bool,
     /// A client that asks for no scope gets all of its own.
     pub cc_default_scope: bool,
     /// How long a used refresh token is still taken.

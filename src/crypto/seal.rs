@@ -154,6 +154,14 @@ pub struct Opened {
 }
 
 impl Sealer {
+    /// A sealer whose key is derived from `material`, at least 32 random bytes that whoever opens must bring along: no
+    /// system secret opens what it seals.
+    #[must_use]
+    pub fn from_key_material(material: &[u8], label: &'static str) -> Self {
+        let (prk, _) = Hkdf::<Sha256>::extract(Some(KDF_SALT), material);
+        Self(Arc::new([SealKey::derive(&Zeroizing::new(prk.into()), label)]))
+    }
+
     /// Seals `plain`, bound to `aad` (see [`aad`]). `salt` must be fresh random bytes.
     ///
     /// The envelope is `version ‖ kid[4] ‖ salt[32] ‖ ciphertext ‖ tag[16]`. AES-GCM with random 96-bit nonces may
@@ -224,6 +232,12 @@ impl MacRing {
     #[must_use]
     pub fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
         self.0.first().map_or([0; 32], |key| tag_with(key, parts))
+    }
+
+    /// The tag of `parts` under every secret, newest first.
+    #[must_use]
+    pub fn tags(&self, parts: &[&[u8]]) -> Vec<[u8; 32]> {
+        self.0.iter().map(|key| tag_with(key, parts)).collect()
     }
 
     /// The generation (0 is the newest) of the secret that made `tag`, or nothing. Compares in constant time.

@@ -4,6 +4,7 @@
 //! Anyone may read it. Invariant: it holds no secret and no hash; those live beside it in [`RegisteredClient`].
 
 use super::duration::{format_go, parse_go};
+use super::world::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -202,6 +203,11 @@ impl Client {
         self.lifespans.client_credentials_grant_access_token_lifespan
     }
 
+    /// Whether it knows users by pseudonyms of its sector (OpenID Connect Core §8.1).
+    pub fn is_pairwise(&self) -> bool {
+        self.subject_type == "pairwise"
+    }
+
     /// Whether its access tokens are JWTs; `default` is what the server does when the client does not say.
     pub fn wants_jwt(&self, default: bool) -> bool {
         match self.access_token_strategy.as_str() {
@@ -225,6 +231,10 @@ pub struct RegisteredClient {
     pub family_id: Uuid,
     /// The version that a decision was taken on.
     pub version: i64,
+    /// When the client was made.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
 }
 
 /// A client's own token lifespans; on the wire Go duration text (`1h30m0s`) or null for the server's default.

@@ -19,11 +19,28 @@ pub enum ErrorCode {
     InvalidRedirectUri,
     JtiKnown,
     RequestUnauthorized,
+    UnsupportedResponseType,
+    UnsupportedResponseMode,
+    InvalidState,
+    InsufficientEntropy,
+    RequestForbidden,
+    LoginRequired,
+    ConsentRequired,
+    RequestNotSupported,
+    RequestUriNotSupported,
+    RegistrationNotSupported,
+    InvalidRequestUri,
+    InvalidRequestObject,
+    AuthorizationPending,
+    SlowDown,
+    ExpiredToken,
+    InsufficientScope,
+    ScopeNotGranted,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::InvalidGrant,
@@ -37,6 +54,23 @@ impl ErrorCode {
         Self::InvalidRedirectUri,
         Self::JtiKnown,
         Self::RequestUnauthorized,
+        Self::UnsupportedResponseType,
+        Self::UnsupportedResponseMode,
+        Self::InvalidState,
+        Self::InsufficientEntropy,
+        Self::RequestForbidden,
+        Self::LoginRequired,
+        Self::ConsentRequired,
+        Self::RequestNotSupported,
+        Self::RequestUriNotSupported,
+        Self::RegistrationNotSupported,
+        Self::InvalidRequestUri,
+        Self::InvalidRequestObject,
+        Self::AuthorizationPending,
+        Self::SlowDown,
+        Self::ExpiredToken,
+        Self::InsufficientScope,
+        Self::ScopeNotGranted,
     ];
 
     /// The code on the wire, the HTTP status, and the general description.
@@ -89,6 +123,65 @@ impl ErrorCode {
             }
             Self::JtiKnown => ("jti_known", 400, "The jti was already used."),
             Self::RequestUnauthorized => ("request_unauthorized", 401, "The request could not be authorized."),
+            Self::UnsupportedResponseType => (
+                "unsupported_response_type",
+                400,
+                "The authorization server does not support obtaining a token using this method.",
+            ),
+            Self::UnsupportedResponseMode => (
+                "unsupported_response_mode",
+                400,
+                "The authorization server does not support obtaining a response using this response mode.",
+            ),
+            Self::InvalidState => (
+                "invalid_state",
+                400,
+                "The state is missing or does not have enough characters and is therefore considered too weak.",
+            ),
+            Self::InsufficientEntropy => (
+                "insufficient_entropy",
+                400,
+                "The request used a security parameter (e.g., anti-replay, anti-csrf) with insufficient entropy.",
+            ),
+            Self::RequestForbidden => ("request_forbidden", 403, "The request is not allowed."),
+            Self::LoginRequired => {
+                ("login_required", 400, "The Authorization Server requires End-User authentication.")
+            }
+            Self::ConsentRequired => ("consent_required", 400, "The Authorization Server requires End-User consent."),
+            Self::RequestNotSupported => {
+                ("request_not_supported", 400, "The OP does not support use of the request parameter.")
+            }
+            Self::RequestUriNotSupported => {
+                ("request_uri_not_supported", 400, "The OP does not support use of the request_uri parameter.")
+            }
+            Self::RegistrationNotSupported => {
+                ("registration_not_supported", 400, "The OP does not support use of the registration parameter.")
+            }
+            Self::InvalidRequestUri => (
+                "invalid_request_uri",
+                400,
+                "The request_uri in the Authorization Request returns an error or contains invalid data.",
+            ),
+            Self::InvalidRequestObject => {
+                ("invalid_request_object", 400, "The request parameter contains an invalid Request Object.")
+            }
+            Self::AuthorizationPending => (
+                "authorization_pending",
+                400,
+                "The authorization request is still pending as the end user hasn't yet completed the user-interaction steps.",
+            ),
+            Self::SlowDown => {
+                ("slow_down", 400, "The authorization request was rate-limited to prevent system overload.")
+            }
+            Self::ExpiredToken => (
+                "expired_token",
+                400,
+                "The device_code has expired, and the device authorization session has concluded.",
+            ),
+            Self::InsufficientScope => {
+                ("insufficient_scope", 403, "The request requires higher privileges than provided by the access token.")
+            }
+            Self::ScopeNotGranted => ("scope_not_granted", 403, "The token was not granted the requested scope."),
         }
     }
 
@@ -147,8 +240,13 @@ impl OAuthError {
                 text.push_str(part);
             }
         }
-        text.chars().map(wire_char).collect()
+        wire_text(&text)
     }
+}
+
+/// A text in the characters that RFC 6749 §4.1.2.1 and §5.2 allow in `error` and `error_description`.
+pub fn wire_text(text: &str) -> String {
+    text.chars().map(wire_char).collect()
 }
 
 /// RFC 6749 §5.2 allows %x20-21 / %x23-5B / %x5D-7E.

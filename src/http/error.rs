@@ -1,5 +1,6 @@
 //! The only place that knows the HTTP status of a failure, and the only one that logs it.
 
+use super::pages;
 use crate::actors::client_registry::LookupError;
 use crate::actors::mailbox::AskError;
 use crate::domain::error::{ErrorCode, OAuthError};
@@ -132,6 +133,17 @@ impl ApiError {
             other => other.words(expose),
         };
         response.body(json!({"error": error, "error_description": description}).to_string())
+    }
+
+    /// The answer to a person: a page that says whether to try again.
+    pub fn page(&self) -> HttpResponse {
+        let mut response = self.begin().finish();
+        let page = pages::error::trouble(self.status().as_u16()).response();
+        let (head, body) = page.into_parts();
+        for (name, value) in head.headers() {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+        response.set_body(body)
     }
 
     /// Logs what is ours to mend, and starts the answer.

@@ -38,13 +38,24 @@ impl Form {
     /// # Errors
     /// `invalid_request` for a body that is no form, empty, malformed or repeats a parameter; 408, 413 and 415.
     pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Self, ApiError> {
-        check_headers(request.headers())?;
-        let body = read_body(payload, LIMIT).await?;
+        let body = read_form(request, payload).await?;
         if body.is_empty() {
             return Err(refused("The POST body can not be empty."));
         }
         check_media_type(request.headers())?;
         Self::parse(&body)
+    }
+
+    /// The body of a form as it came, for those who judge its parameters themselves; empty when there is none.
+    ///
+    /// # Errors
+    /// `invalid_request` for a body that is no form; 408, 413 and 415.
+    pub async fn read_text(request: &HttpRequest, payload: web::Payload) -> Result<String, ApiError> {
+        let body = read_form(request, payload).await?;
+        if !body.is_empty() {
+            check_media_type(request.headers())?;
+        }
+        String::from_utf8(body).map_err(|_| refused("The form is not UTF-8."))
     }
 
     fn parse(body: &[u8]) -> Result<Self, ApiError> {
@@ -75,6 +86,11 @@ impl Form {
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
     }
+}
+
+async fn read_form(request: &HttpRequest, payload: web::Payload) -> Result<Vec<u8>, ApiError> {
+    check_headers(request.headers())?;
+    read_body(payload, LIMIT).await
 }
 
 fn refused(hint: &str) -> ApiError {

@@ -3,7 +3,7 @@
 
 use super::client_auth::Asking;
 use super::cors::{self, Cors};
-use super::{ApiError, App, reply};
+use super::{ApiError, App, pages, reply};
 use crate::actors::client_registry::Clients;
 use crate::telemetry::labels::Listener;
 use crate::telemetry::metrics::HttpSample;
@@ -153,9 +153,7 @@ fn refuse(request: &mut ServiceRequest, front: &Front) -> Option<HttpResponse> {
         request.head_mut().method = Method::GET;
     }
     match one_spelling(request.uri().path(), front.listener) {
-        None if front.listener == Listener::Public => {
-            Some(HttpResponse::NotFound().content_type("text/html; charset=utf-8").body("not found\n"))
-        }
+        None if front.listener == Listener::Public => Some(pages::not_found()),
         None => Some(HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("404 page not found\n")),
         Some(path) => {
             rewrite(request, &path);

@@ -1,17 +1,23 @@
-//! The token hook: the operator's own service may add claims to a token or deny it. Called after validation and before
+//! The hooks: the operator's own service may put claims into tokens or deny them. Called after validation and before
 //! anything is written; a failed hook costs nothing.
 
+mod question;
+
+use super::form::Form;
 use super::outbound::{Outbound, fault};
 use super::{ApiError, App};
 use crate::domain::client::Client;
 use crate::domain::error::{ErrorCode, OAuthError};
-use crate::domain::grant::client_credentials::{GRANT_TYPE, Grant, Request};
+use crate::domain::grant::Issue;
+use crate::domain::grant::client_credentials::{Grant, Request};
+use crate::domain::token::session::TokenSession;
 use crate::telemetry::labels::{Hook, HookOutcome};
 use crate::telemetry::traces;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::time::Instant;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+use uuid::Uuid;
 
 /// Largest answer, in bytes.
 const LIMIT: usize = 5 * 1024 * 1024;
@@ -29,73 +35,129 @@ pub struct HookTarget {
     pub header: Option<(String, String)>,
 }
 
+/// What is about to be issued to a user's client.
+#[derive(Clone, Copy)]
+pub struct About<'a> {
+    /// To whom.
+    pub client: &'a Client,
+    /// The request.
+    pub form: &'a Form,
+    /// What.
+    pub issue: &'a Issue,
+    /// On which consent.
+    pub family_id: Uuid,
+}
+
 #[derive(Deserialize)]
 struct Answer {
-    session: Session,
+    session: Claims,
 }
 
+/// Extra claims, to be put in the place of those that were there; none in the place of all that are left out.
 #[derive(Deserialize)]
-struct Session {
-    #[serde(default)]
-    access_token: Map<String, Value>,
+struct Claims {
+    access_token: Option<Map<String, Value>>,
+    id_token: Option<Map<String, Value>>,
 }
 
-/// Asks the hook, if there is one, for the extra claims of a client_credentials token.
+/// Asks the token hook, if there is one, for the extra claims of a client's own token.
 ///
 /// # Errors
 /// `access_denied` when the hook says no, `server_error` when it answers nonsense or not at all.
-pub async fn ask(app: &App, client: &Client, request: &Request, grant: &Grant) -> Result<Map<String, Value>, ApiError> {
+pub async fn for_client(
+    app: &App,
+    client: &Client,
+    form: &Form,
+    request: &Request,
+    grant: &Grant,
+) -> Result<Map<String, Value>, ApiError> {
     let Some(target) = &app.rules.token_hook else { return Ok(Map::new()) };
+    let question = json!({
+        "session": question::of_client(app, &client.client_id),
+        "request": question::request(client, form, &request.scope, (&grant.scope, &grant.audience)),
+    });
+    Ok(ask(app, target, Hook::Token, &question).await?.and_then(|claims| claims.access_token).unwrap_or_default())
+}
+
+/// Asks the token hook, if there is one, and puts the claims it answers into the session.
+///
+/// # Errors
+/// As [`for_client`].
+pub async fn for_user(app: &App, about: &About<'_>, session: &mut TokenSession) -> Result<(), ApiError> {
+    let Some(target) = &app.rules.token_hook else { return Ok(()) };
+    let granted = (about.issue.scope.as_slice(), session.audience.as_slice());
+    let question = json!({
+        "session": question::of_user(app, about, session),
+        "request": question::request(about.client, about.form, &session.requested_scope, granted),
+    });
+    put(session, ask(app, target, Hook::Token, &question).await?);
+    Ok(())
+}
+
+/// The same with the hook that is asked at a refresh alone, before the other.
+///
+/// # Errors
+/// As [`for_client`].
+pub async fn for_refresh(app: &App, about: &About<'_>, session: &mut TokenSession) -> Result<(), ApiError> {
+    let Some(target) = &app.rules.refresh_token_hook else { return Ok(()) };
+    let (id, scope, audience) = (&about.client.client_id, &about.issue.scope, &session.audience);
+    let question = json!({
+        "subject": session.subject,
+        "session": question::of_user(app, about, session),
+        "requester": {
+            "client_id": id, "granted_scopes": scope, "granted_audience": audience, "grant_types": ["refresh_token"],
+        },
+        "client_id": id, "granted_scopes": scope, "granted_audience": audience,
+    });
+    put(session, ask(app, target, Hook::RefreshToken, &question).await?);
+    Ok(())
+}
+
+/// The hook's claims stand in the place of the earlier ones, for this answer and those of later refreshes.
+fn put(session: &mut TokenSession, claims: Option<Claims>) {
+    if let Some(claims) = claims {
+        session.access_claims = claims.access_token.unwrap_or_default();
+        session.id_claims = claims.id_token.unwrap_or_default();
+    }
+}
+
+/// Asks a hook; nothing when it leaves the claims as they are.
+async fn ask(app: &App, target: &HookTarget, which: Hook, question: &Value) -> Result<Option<Claims>, ApiError> {
     // A hook that hangs may hold this many requests and no more.
     let Ok(_place) = app.hook_permits.try_acquire() else {
         return Err(ApiError::Unavailable("too many requests wait for the token hook".to_owned()));
     };
-    let (began, body) = (Instant::now(), question(app, client, request, grant));
-    let (outcome, answer) = match call(&app.outbound, target, &body).await {
-        Ok(Some(claims)) => (HookOutcome::Ok, Ok(claims)),
-        Ok(None) => {
+    let began = Instant::now();
+    let (outcome, answer) = match call(&app.outbound, target, question).await {
+        Ok(Heard::Claims(claims)) => (HookOutcome::Ok, Ok(Some(claims))),
+        Ok(Heard::Keep) => (HookOutcome::Ok, Ok(None)),
+        Ok(Heard::Deny) => {
             let hint = "The token hook target responded with an error that denies the request.";
             (HookOutcome::Denied, Err(OAuthError::new(ErrorCode::AccessDenied, hint)))
         }
         Err(why) => {
-            tracing::error!(error = why, "the token hook failed");
+            tracing::error!(error = why, "the {} hook failed", which.as_str());
             let hint = "The token hook target responded with an error.";
             (HookOutcome::Error, Err(OAuthError::new(ErrorCode::ServerError, hint).with_debug(why)))
         }
     };
-    app.metrics.webhook(Hook::Token, outcome, began.elapsed().as_secs_f64());
+    app.metrics.webhook(which, outcome, began.elapsed().as_secs_f64());
     Ok(answer?)
 }
 
-/// What Hydra sends.
-fn question(app: &App, client: &Client, request: &Request, grant: &Grant) -> Value {
-    json!({
-        "session": {
-            "id_token": {"id_token_claims": {"iss": app.rules.issuer, "sub": client.client_id, "aud": [], "ext": {}}, "headers": {"extra": {}}, "username": "", "subject": client.client_id},
-            "extra": {}, "client_id": client.client_id, "consent_challenge": "",
-            "exclude_not_before_claim": app.rules.jwt.exclude_not_before,
-            "allowed_top_level_claims": app.rules.jwt.allowed_top_level,
-            "mirror_top_level_claims": app.rules.jwt.mirror_top_level,
-            "preserve_ext_claims": app.rules.jwt.preserve_ext,
-        },
-        "request": {
-            "client_id": client.client_id,
-            "requested_scopes": request.scope,
-            "granted_scopes": grant.scope,
-            "granted_audience": grant.audience,
-            "grant_types": [GRANT_TYPE],
-            "payload": {"grant_type": [GRANT_TYPE], "scope": [request.scope.join(" ")]},
-        },
-    })
+/// What a hook may say.
+enum Heard {
+    Claims(Claims),
+    Keep,
+    Deny,
 }
 
-/// The claims; `None` for a denial.
-async fn call(outbound: &Outbound, target: &HookTarget, body: &Value) -> Result<Option<Map<String, Value>>, String> {
+async fn call(outbound: &Outbound, target: &HookTarget, body: &Value) -> Result<Heard, String> {
     let mut response = send(outbound, target, body).await?;
     match response.status().as_u16() {
         200 => {}
-        204 => return Ok(Some(Map::new())),
-        403 => return Ok(None),
+        204 => return Ok(Heard::Keep),
+        403 => return Ok(Heard::Deny),
         other => return Err(format!("status {other}")),
     }
     let mut bytes = Vec::new();
@@ -106,7 +168,7 @@ async fn call(outbound: &Outbound, target: &HookTarget, body: &Value) -> Result<
         bytes.extend_from_slice(&chunk);
     }
     let answer: Answer = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
-    Ok(Some(answer.session.access_token))
+    Ok(Heard::Claims(answer.session))
 }
 
 async fn send(outbound: &Outbound, target: &HookTarget, body: &Value) -> Result<reqwest::Response, String> {

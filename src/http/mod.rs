@@ -4,34 +4,45 @@ pub mod admin;
 pub mod client_auth;
 pub mod cors;
 pub mod error;
+pub mod flow;
 pub mod form;
 pub mod front;
 pub mod health;
 pub mod hook;
 pub mod jwks_uri;
+pub mod logout_courier;
 pub mod outbound;
+pub mod pages;
+pub mod presented;
 pub mod public;
 pub mod reply;
 pub mod secret_check;
 pub mod session;
+pub mod session_end;
+pub mod sign;
 
 pub use error::ApiError;
 
+use crate::actors::flow_coordinator::{Finished, FlowCoordinator};
 use crate::actors::key_manager::{KeyManager, KeyRing, KeyVault};
 use crate::actors::mailbox::Mailbox;
 use crate::actors::token_issuer::TokenIssuer;
-use crate::crypto::seal::Sealer;
+use crate::crypto::seal::{MacRing, Sealer};
 use crate::crypto::secret_hash::Hasher;
+use crate::domain::authorize;
 use crate::domain::client_metadata::MetadataRules;
-use crate::domain::grant::client_credentials;
+use crate::domain::grant::{Lifespans, client_credentials, refresh_token};
 use crate::domain::scope::ScopeStrategy;
+use crate::domain::subject::SubjectRules;
 use crate::domain::token::jwt::JwtRules;
 use crate::domain::token::opaque::Opaque;
+use crate::domain::user_code::UserCodes;
 use crate::domain::world::{Clock, Entropy};
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +62,12 @@ pub struct Rules {
     pub scope_strategy: ScopeStrategy,
     /// Rules of the client credentials grant.
     pub client_credentials: client_credentials::Rules,
+    /// How long tokens of users live.
+    pub lifespans: Lifespans,
+    /// Rules of refreshing.
+    pub refresh: refresh_token::Rules,
+    /// How devices are served.
+    pub device: public::device_auth::DeviceRules,
     /// Access tokens are JWTs unless a client says otherwise.
     pub access_token_jwt: bool,
     /// How JWT access tokens are made.
@@ -59,10 +76,44 @@ pub struct Rules {
     pub encrypt_sessions: bool,
     /// Show texts for the operator to clients.
     pub expose_internal_errors: bool,
+    /// What the authorization endpoint allows.
+    pub authorize: authorize::Rules,
+    /// The authorization endpoint, as the browser comes back to it.
+    pub authorize_url: String,
+    /// Pages of the operator's, or our fallbacks.
+    pub pages: PageAddresses,
+    /// How cookies are set.
+    pub cookies: flow::cookies::CookieRules,
+    /// How clients know users.
+    pub subjects: SubjectRules,
+    /// How long a login and consent may take.
+    pub flow_ttl: Duration,
+    /// How long a login is remembered at most.
+    pub session_ttl: Duration,
+    /// How long an authorization code lives.
+    pub code_ttl: Duration,
+    /// A logout also ends the tokens that were issued in the session.
+    pub logout_revokes_tokens: bool,
     /// The token hook.
     pub token_hook: Option<hook::HookTarget>,
+    /// The hook that is asked at a refresh, before the other.
+    pub refresh_token_hook: Option<hook::HookTarget>,
     /// `version` of the version route.
     pub version: String,
+}
+
+/// Where the browser is sent for what only the operator's pages can do; each absolute.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each is named after its setting under `urls`")]
+pub struct PageAddresses {
+    pub login: String,
+    pub registration: String,
+    pub consent: String,
+    pub logout: String,
+    pub error: String,
+    pub post_logout: String,
+    pub device_verification: String,
+    pub device_success: String,
 }
 
 /// Whether this process should get traffic.
@@ -95,8 +146,20 @@ pub struct App {
     pub entropy: Arc<dyn Entropy>,
     /// Makes and checks opaque tokens.
     pub opaque: Opaque,
-    /// Seals extra claims.
+    /// Makes user codes and finds them again.
+    pub user_codes: UserCodes,
+    /// Seals what tokens are to say.
     pub sessions: Sealer,
+    /// Seals flows on their way.
+    pub flows_sealer: Sealer,
+    /// Seals session cookies.
+    pub cookies: Sealer,
+    /// Tags the cookies of flows.
+    pub csrf: MacRing,
+    /// Writes flows.
+    pub flows: Mailbox<FlowCoordinator>,
+    /// Flows that are over.
+    pub finished: Arc<Finished>,
     /// Seals page tokens.
     pub page_tokens: Sealer,
     /// Writes tokens.

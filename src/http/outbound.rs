@@ -89,21 +89,28 @@ impl Outbound {
         &self.open
     }
 
-    /// Fetches what a client registered; at most `limit` bytes.
+    /// The client for an address that somebody registered.
     ///
     /// # Errors
-    /// A text for the log. It never tells a caller whether a port is open.
-    pub async fn fetch(&self, address: &str, limit: usize) -> Result<Vec<u8>, String> {
+    /// A text for the log: no address for us.
+    pub fn client_for(&self, address: &str) -> Result<&reqwest::Client, String> {
         let url = Url::parse(address).map_err(|e| e.to_string())?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err("only http and https are fetched".to_owned());
+            return Err("only http and https are called".to_owned());
         }
         let guard = self.reach.public_only && !self.reach.exceptions.iter().any(|e| e == address);
         if guard && !literal_is_public(&url) {
             return Err("the address is not a public one".to_owned());
         }
-        let client = if guard { &self.guarded } else { &self.open };
-        let mut response = client.get(url).send().await.map_err(fault)?;
+        Ok(if guard { &self.guarded } else { &self.open })
+    }
+
+    /// Fetches what a client registered; at most `limit` bytes.
+    ///
+    /// # Errors
+    /// A text for the log. It never tells a caller whether a port is open.
+    pub async fn fetch(&self, address: &str, limit: usize) -> Result<Vec<u8>, String> {
+        let mut response = self.client_for(address)?.get(address).send().await.map_err(fault)?;
         if !response.status().is_success() {
             return Err(format!("status {}", response.status()));
         }

@@ -1,6 +1,6 @@
 //! Answers that several handlers share.
 
-use super::ApiError;
+use super::{ApiError, pages};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
 use actix_web::{HttpResponse, Route, web};
@@ -31,10 +31,8 @@ pub fn oauth(body: &impl Serialize) -> Result<HttpResponse, ApiError> {
 
 /// The page for a route that is not there, on the public listener.
 pub async fn not_found_page() -> HttpResponse {
-    HttpResponse::NotFound().insert_header((CONTENT_TYPE, "text/html; charset=utf-8")).body(NOT_FOUND)
+    pages::not_found()
 }
-
-const NOT_FOUND: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>404 - Route not found</title></head><body><h1>There is no page here</h1><p>This is an OAuth 2.0 server. Its addresses are listed at <code>/.well-known/openid-configuration</code>.</p></body></html>\n";
 
 /// The answer for a route that is not there, on the admin listener.
 pub async fn not_found_text() -> HttpResponse {

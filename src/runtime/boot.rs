@@ -2,6 +2,7 @@
 
 use super::rules;
 use super::system::{OsEntropy, SystemClock};
+use crate::actors::flow_coordinator::{self, Finished, FlowCoordinator};
 use crate::actors::janitor::{self, Janitor, Pace};
 use crate::actors::key_manager::{self, KeyManager, KeyRing, KeyVault, Keys};
 use crate::actors::mailbox::{Alive, Mailbox};
@@ -9,8 +10,10 @@ use crate::actors::token_issuer::{Drain, TokenIssuer};
 use crate::config::Settings;
 use crate::crypto::seal::Secrets;
 use crate::domain::token::opaque::Opaque;
+use crate::domain::user_code::UserCodes;
 use crate::domain::world::{Clock, Entropy};
 use crate::http::jwks_uri::JwksCache;
+use crate::http::logout_courier::LogoutCourier;
 use crate::http::outbound::Outbound;
 use crate::http::secret_check::SecretCheck;
 use crate::http::{App, Rotation};
@@ -43,6 +46,7 @@ impl Up {
         let _ = self.janitor.ask(janitor::Stop).await;
         let _ = self.app.key_manager.ask(key_manager::Stop).await;
         let _ = self.app.issuer.ask(Drain).await;
+        let _ = self.app.flows.ask(flow_coordinator::Drain).await;
         self.app.store.close().await;
     }
 }
@@ -64,6 +68,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
     })
     .await?;
     let secrets = Secrets::new(&settings.secrets.system).context("secrets.system")?;
+    let cookie_secrets = Secrets::new(&settings.secrets.cookie).context("secrets.cookie")?;
     let rotation = Arc::new(Rotation::default());
     let alive = |actor| Alive::new(rotation.dead.clone(), actor, Arc::clone(&metrics));
 
@@ -81,15 +86,45 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
     let issuer = TokenIssuer::new(Arc::clone(&store), Arc::clone(&metrics), alive(labels::Actor::TokenIssuer)).start();
     let issuer =
         Mailbox::new(issuer, labels::Actor::TokenIssuer, ISSUER_TICKETS, ISSUER_PATIENCE, Arc::clone(&metrics));
+    let outbound = Arc::new(Outbound::new(rules::reach(settings)).map_err(|e| anyhow!("{e}"))?);
+    let finished = Arc::new(Finished::default());
+    let courier = Arc::new(LogoutCourier {
+        issuer: settings.urls.issuer.clone(),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+        keys: published.clone(),
+        outbound: Arc::clone(&outbound),
+        metrics: Arc::clone(&metrics),
+    });
+    let flows = FlowCoordinator::new(
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&metrics),
+        courier,
+        Arc::clone(&finished),
+        alive(labels::Actor::FlowCoordinator),
+    );
+    let flows = Mailbox::new(
+        flows.start(),
+        labels::Actor::FlowCoordinator,
+        ISSUER_TICKETS,
+        ISSUER_PATIENCE,
+        Arc::clone(&metrics),
+    );
     let janitor = start_janitor(settings, &store, &clock, &metrics, alive(labels::Actor::Janitor));
 
-    let outbound = Arc::new(Outbound::new(rules::reach(settings)).map_err(|e| anyhow!("{e}"))?);
     let hasher = rules::hasher(settings);
     let half = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2));
     let hash_permits = Arc::new(Semaphore::new(half));
     let secret_check = SecretCheck::new(hasher, Arc::clone(&hash_permits), &*entropy).map_err(|e| anyhow!("{e}"))?;
     let app = App {
         opaque: Opaque::new(&secrets),
+        user_codes: UserCodes::new(rules::user_codes(settings)?, &secrets),
+        flows_sealer: secrets.sealer("flow"),
+        cookies: cookie_secrets.sealer("cookie"),
+        csrf: cookie_secrets.mac_ring("cookie/csrf"),
+        flows,
+        finished,
         sessions: secrets.sealer("row/session"),
         page_tokens: Secrets::new(&settings.secrets.pagination).context("secrets.pagination")?.sealer("page"),
         issuer,

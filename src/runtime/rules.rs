@@ -4,17 +4,24 @@ use crate::actors::key_manager::KeyPolicy;
 use crate::config::Settings;
 use crate::config::settings::{self, HasherSetting, HookIn, ScopeClaim};
 use crate::crypto::secret_hash::Hasher;
+use crate::domain::authorize;
 use crate::domain::client_metadata::MetadataRules;
-use crate::domain::grant::client_credentials;
+use crate::domain::grant::refresh_token::{self, Grace};
+use crate::domain::grant::{Lifespans, client_credentials};
 use crate::domain::key_ring::Policy;
 use crate::domain::scope::ScopeStrategy;
+use crate::domain::subject::SubjectRules;
 use crate::domain::token::jwt::{self, JwtRules};
-use crate::http::Rules;
+use crate::domain::user_code::UserCodeFormat;
+use crate::http::flow::cookies::CookieRules;
+use crate::http::{PageAddresses, Rules};
 use crate::http::cors::Cors;
 use crate::http::hook::HookTarget;
 use crate::http::outbound::Reach;
+use crate::http::public::device_auth::DeviceRules;
 use crate::http::public::well_known::Discovery;
 use crate::telemetry::{LogFormat, TelemetrySettings};
+use actix_web::cookie::SameSite;
 use anyhow::anyhow;
 use std::time::Duration;
 
@@ -36,14 +43,107 @@ pub fn rules(of: &Settings) -> Rules {
             default_scope: of.oauth2.cc_default_scope,
             lifespan: of.ttl.access_token,
         },
+        lifespans: lifespans(of),
+        refresh: refresh(of),
+        device: device(of),
         access_token_jwt: of.strategies.access_token_jwt,
         jwt: jwt_rules(of),
         encrypt_sessions: of.oauth2.encrypt_sessions_at_rest,
+        authorize: authorize::Rules {
+            scope_strategy: scope_strategy(of),
+            pkce_for_all: of.oauth2.pkce.enforced,
+            pkce_for_public: of.oauth2.pkce.enforced_for_public_clients,
+            plain_http: of.dev,
+        },
+        authorize_url: of.webfinger.auth_url.clone().unwrap_or_else(|| format!("{public_url}/oauth2/auth")),
+        pages: pages(&of.urls, &public_url),
+        cookies: cookies(of),
+        subjects: subjects(of),
+        flow_ttl: of.ttl.login_consent_request,
+        session_ttl: of.ttl.authentication_session,
+        code_ttl: of.ttl.auth_code,
+        logout_revokes_tokens: of.oauth2.logout_revokes_tokens,
         expose_internal_errors: of.oauth2.expose_internal_errors,
         token_hook: of.oauth2.token_hook.as_ref().map(hook),
+        refresh_token_hook: of.oauth2.refresh_token_hook.as_ref().map(hook),
         version: format!("v{}", env!("CARGO_PKG_VERSION")),
         public_url,
     }
+}
+
+const fn lifespans(of: &Settings) -> Lifespans {
+    Lifespans { access: of.ttl.access_token, id: of.ttl.id_token, refresh: of.ttl.refresh_token }
+}
+
+fn refresh(of: &Settings) -> refresh_token::Rules {
+    refresh_token::Rules {
+        strategy: scope_strategy(of),
+        lifespans: lifespans(of),
+        grace: Grace { period: of.oauth2.refresh_grace_period, most: of.oauth2.refresh_grace_reuse_count },
+    }
+}
+
+fn device(of: &Settings) -> DeviceRules {
+    let interval = u32::try_from(of.oauth2.device.polling_interval.as_secs()).unwrap_or(u32::MAX);
+    DeviceRules { lifespan: of.ttl.device_user_code, interval }
+}
+
+/// How user codes look.
+///
+/// # Errors
+/// For an alphabet that is too small.
+pub fn user_codes(of: &Settings) -> anyhow::Result<UserCodeFormat> {
+    let device = &of.oauth2.device;
+    let format =
+        UserCodeFormat::new(&device.entropy_preset, device.user_code_length, device.user_code_characters.as_deref());
+    format.ok_or_else(|| anyhow!("oauth2.device_authorization.user_code.character_set: too few characters"))
+}
+
+/// The operator's pages; a path is one on this server.
+fn pages(of: &settings::Urls, public_url: &str) -> PageAddresses {
+    let at = |given: &Option<String>, fallback: &str| {
+        let address = given.as_deref().unwrap_or(fallback);
+        if address.starts_with('/') { format!("{public_url}{address}") } else { address.to_owned() }
+    };
+    PageAddresses {
+        login: at(&of.login, "/oauth2/fallbacks/login"),
+        registration: at(&of.registration, "/oauth2/fallbacks/login"),
+        consent: at(&of.consent, "/oauth2/fallbacks/consent"),
+        logout: at(&of.logout, "/oauth2/fallbacks/logout"),
+        error: at(&of.error, "/oauth2/fallbacks/error"),
+        post_logout: at(&of.post_logout_redirect, "/oauth2/fallbacks/logout/callback"),
+        device_verification: at(&of.device_verification, "/oauth2/fallbacks/device"),
+        device_success: at(&of.device_success, "/oauth2/fallbacks/device/done"),
+    }
+}
+
+/// `SameSite=None` needs `Secure`, which plain http cannot have.
+fn cookies(of: &Settings) -> CookieRules {
+    let https = of.urls.issuer.starts_with("https:");
+    let secure = !of.dev || of.cookies.secure;
+    let same_site = match of.cookies.same_site_mode.as_str() {
+        "Strict" => SameSite::Strict,
+        "None" if https && secure => SameSite::None,
+        _ => SameSite::Lax,
+    };
+    let named = |name: &str| if of.dev { format!("{name}_dev") } else { name.to_owned() };
+    CookieRules {
+        session: named(&of.cookies.session),
+        session_path: of.cookies.session_path.clone(),
+        login_csrf: named(&of.cookies.login_csrf),
+        consent_csrf: named(&of.cookies.consent_csrf),
+        device_csrf: named(&of.cookies.device_csrf),
+        domain: of.cookies.domain.clone(),
+        secure,
+        same_site,
+        legacy_workaround: of.cookies.same_site_legacy_workaround,
+    }
+}
+
+/// With JWT access tokens, which carry the subject, a pairwise one would hide nothing: off, as with Hydra.
+fn subjects(of: &Settings) -> SubjectRules {
+    let on = of.oidc.subject_types.iter().any(|t| t == "pairwise") && !of.oidc.pairwise_salt.is_empty();
+    SubjectRules { pairwise_salt: on.then(|| of.oidc.pairwise_salt.to_string()) }
 }
 
 fn scope_strategy(of: &Settings) -> ScopeStrategy {

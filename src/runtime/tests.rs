@@ -5,10 +5,10 @@ use crate::actors::client_registry::Clients;
 use crate::actors::key_manager::{ACCESS_TOKEN_SET, KeyRing};
 use crate::config::{self, Mode, Sources};
 use crate::crypto::seal::Secrets;
-use crate::http::admin::tokens::row_key;
+use crate::domain::token::session::AccessSession;
 use crate::http::cors::Cors;
 use crate::http::front::{self, Front};
-use crate::http::{ApiError, public, session};
+use crate::http::{ApiError, presented, public, session};
 use crate::store::AccessToken;
 use crate::telemetry::labels::Listener;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
@@ -69,19 +69,20 @@ async fn c10_a_signed_token_is_not_called_inactive_before_the_keys_are_read() {
     let mut up = up().await;
     let key = up.app.keys.borrow().signer(ACCESS_TOKEN_SET, up.app.clock.now()).unwrap().clone();
     let token = key.sign_jwt("JWT", &json!({"sub": "a"})).unwrap();
-    assert!(matches!(row_key(&up.app, &token), Ok(Some(_))));
+    assert!(matches!(presented::access(&up.app, &token), Ok(Some(_))));
     let forged = format!("{}AA", &token[..token.len() - 2]);
-    assert!(matches!(row_key(&up.app, &forged), Ok(None)));
+    assert!(matches!(presented::access(&up.app, &forged), Ok(None)));
     Arc::get_mut(&mut up.app).unwrap().keys = ring_of_nothing();
-    assert!(matches!(row_key(&up.app, &token), Err(ApiError::Unavailable(_))));
-    assert!(matches!(row_key(&up.app, "no.token.at-all"), Ok(None)));
+    assert!(matches!(presented::access(&up.app, &token), Err(ApiError::Unavailable(_))));
+    assert!(matches!(presented::access(&up.app, "no.token.at-all"), Ok(None)));
     up.down().await;
 }
 
 #[actix_web::test]
 async fn i05_claims_under_a_dropped_secret_end_the_token_and_moved_ones_are_a_fault() {
     let mut up = up().await;
-    let claims = json!({"tenant": "t"}).as_object().cloned().unwrap();
+    let access_claims = json!({"tenant": "t"}).as_object().cloned().unwrap();
+    let claims = AccessSession { access_claims, ..AccessSession::default() };
     let mut row = AccessToken {
         signature: [7; 32],
         family_id: uuid::Uuid::nil(),
@@ -91,14 +92,14 @@ async fn i05_claims_under_a_dropped_secret_end_the_token_and_moved_ones_are_a_fa
         audience: Vec::new(),
         requested_at: up.app.clock.now(),
         expires_at: up.app.clock.now(),
-        session: session::close(&up.app, &[7; 32], &claims).unwrap(),
+        session: session::close_access(&up.app, &[7; 32], &claims).unwrap(),
     };
-    assert_eq!(session::open(&up.app, &row).unwrap(), Some(claims));
+    assert_eq!(session::open_access(&up.app, &row).unwrap(), Some(claims));
     row.signature = [8; 32];
-    assert!(matches!(session::open(&up.app, &row), Err(ApiError::Internal(_))));
+    assert!(matches!(session::open_access(&up.app, &row), Err(ApiError::Internal(_))));
     row.signature = [7; 32];
     let others = Secrets::new(&["another-system-secret-of-enough-length".to_owned()]).unwrap();
     Arc::get_mut(&mut up.app).unwrap().sessions = others.sealer("row/session");
-    assert_eq!(session::open(&up.app, &row).unwrap(), None);
+    assert_eq!(session::open_access(&up.app, &row).unwrap(), None);
     up.down().await;
 }

@@ -5,32 +5,56 @@
 //! belongs to no request (readiness, sweeps) opens no span: a trace of one span tells nobody anything.
 
 use super::{
-    AccessToken, Change, ClientPage, ClientRecord, ClientStore, KeyDecision, KeyRow, KeyStore, Migration, PoolStatus,
-    Replaced, SignatureHash, Store, StoreError, Sweep, TokenStore, Upkeep, Verdict, Write,
+    AccessToken, Change, ClientPage, ClientRecord, ClientStore, Consent, ConsentFilter, ConsentPage, Delivered,
+    DevicePoll, DeviceRequest, FlowStore, FlowVerdict, FlowWrite, FoundCode, FoundRefresh, KeyDecision, KeyRow,
+    KeyStore, LoginSession, LogoutDelivery, Migration, OutboxDepth, PoolStatus, Replaced, SignatureHash, Store,
+    StoreError, Sweep, TokenStore, Upkeep, UserCodeGuess, Verdict, Write,
 };
+use crate::domain::world::Timestamp;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces;
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::broadcast;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
 use uuid::Uuid;
 
 /// Every verb, by the name its series and its span have.
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 33] = [
     "access_token",
+    "authorization_code",
     "change_keys",
+    "claim_deliveries",
     "client",
     "clients",
+    "clients_of_session",
+    "consents",
+    "consents_since",
     "create_client",
+    "create_device",
     "delete_client",
     "delete_tokens_of_client",
+    "end_sessions_of_subject",
+    "flow_body",
+    "forced_subject",
+    "guess_user_code",
     "keys",
+    "login_session",
     "migrations",
+    "outbox_depth",
     "ping",
+    "poll_device",
+    "previous_consent",
+    "put_flow_body",
+    "refresh_token",
     "replace_client",
+    "revoke_consents",
+    "settle_delivery",
+    "subject_of_session",
     "sweep",
+    "write_flows",
     "write_tokens",
 ];
 
@@ -105,8 +129,98 @@ impl<S: Store> TokenStore for Measured<S> {
         watched!(self.access_token(signature))
     }
 
+    async fn refresh_token(&self, signature: &SignatureHash) -> Result<Option<FoundRefresh>, StoreError> {
+        watched!(self.refresh_token(signature))
+    }
+
     async fn delete_tokens_of_client(&self, client_id: &str, new_family: Uuid) -> Result<bool, StoreError> {
         watched!(self.delete_tokens_of_client(client_id, new_family))
+    }
+}
+
+#[async_trait]
+impl<S: Store> FlowStore for Measured<S> {
+    async fn write_flows(&self, batch: &[FlowWrite]) -> Result<Vec<FlowVerdict>, StoreError> {
+        watched!(self.write_flows(batch))
+    }
+
+    async fn login_session(&self, id: Uuid) -> Result<Option<LoginSession>, StoreError> {
+        watched!(self.login_session(id))
+    }
+
+    async fn previous_consent(&self, client_id: &str, subject: &str) -> Result<Option<Consent>, StoreError> {
+        watched!(self.previous_consent(client_id, subject))
+    }
+
+    async fn forced_subject(&self, client_id: &str, subject: &str) -> Result<Option<String>, StoreError> {
+        watched!(self.forced_subject(client_id, subject))
+    }
+
+    async fn authorization_code(&self, signature: &SignatureHash) -> Result<Option<FoundCode>, StoreError> {
+        watched!(self.authorization_code(signature))
+    }
+
+    async fn consents_since(&self, since: Timestamp, limit: usize) -> Result<Vec<(Uuid, Timestamp)>, StoreError> {
+        watched!(self.consents_since(since, limit))
+    }
+
+    async fn consents(&self, page: &ConsentPage) -> Result<Vec<Consent>, StoreError> {
+        watched!(self.consents(page))
+    }
+
+    async fn revoke_consents(&self, filter: &ConsentFilter) -> Result<u64, StoreError> {
+        watched!(self.revoke_consents(filter))
+    }
+
+    async fn clients_of_session(&self, session_id: Uuid, subject: &str) -> Result<Vec<String>, StoreError> {
+        watched!(self.clients_of_session(session_id, subject))
+    }
+
+    async fn subject_of_session(&self, session_id: Uuid) -> Result<Option<String>, StoreError> {
+        watched!(self.subject_of_session(session_id))
+    }
+
+    async fn end_sessions_of_subject(&self, subject: &str) -> Result<u64, StoreError> {
+        watched!(self.end_sessions_of_subject(subject))
+    }
+
+    async fn put_flow_body(&self, handle: &[u8; 32], sealed: &[u8], expires_at: Timestamp) -> Result<(), StoreError> {
+        watched!(self.put_flow_body(handle, sealed, expires_at))
+    }
+
+    async fn flow_body(&self, handle: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
+        watched!(self.flow_body(handle))
+    }
+
+    async fn create_device(&self, device: &DeviceRequest, client_version: i64) -> Result<(), StoreError> {
+        watched!(self.create_device(device, client_version))
+    }
+
+    async fn guess_user_code(
+        &self,
+        challenge: Uuid,
+        most: u32,
+        user_code: &[u8; 32],
+        flow_id: Uuid,
+        challenge_ends: Timestamp,
+    ) -> Result<UserCodeGuess, StoreError> {
+        watched!(self.guess_user_code(challenge, most, user_code, flow_id, challenge_ends))
+    }
+
+    async fn poll_device(&self, signature: &SignatureHash, client_id: &str) -> Result<Option<DevicePoll>, StoreError> {
+        watched!(self.poll_device(signature, client_id))
+    }
+
+    async fn claim_deliveries(&self, limit: usize, lease: Duration) -> Result<Vec<LogoutDelivery>, StoreError> {
+        watched!(self.claim_deliveries(limit, lease))
+    }
+
+    async fn settle_delivery(&self, id: Uuid, outcome: Delivered) -> Result<(), StoreError> {
+        watched!(self.settle_delivery(id, outcome))
+    }
+
+    async fn outbox_depth(&self) -> Result<OutboxDepth, StoreError> {
+        watched!(self.outbox_depth())
     }
 }
 
@@ -152,10 +266,9 @@ impl<S: Store> Upkeep for Measured<S> {
 #[expect(clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests {
     use super::*;
-    use crate::domain::world::{Clock, Timestamp};
+    use crate::domain::world::Clock;
     use crate::store::{OpenOptions, open};
     use std::collections::BTreeSet;
-    use std::time::Duration;
 
     struct Still;
     impl Clock for Still {
@@ -173,6 +286,42 @@ mod tests {
                 (label.split_once('"').unwrap().1.to_owned(), count.parse().unwrap())
             })
             .collect()
+    }
+
+    /// Every verb on flows, once.
+    async fn all_flows(store: &Arc<dyn Store>, now: Timestamp) {
+        let id = Uuid::nil();
+        store.write_flows(&[]).await.unwrap();
+        store.login_session(id).await.unwrap();
+        store.previous_consent("a", "b").await.unwrap();
+        store.forced_subject("a", "b").await.unwrap();
+        store.authorization_code(&[0; 32]).await.unwrap();
+        store.consents_since(now, 1).await.unwrap();
+        let page = ConsentPage { subject: String::new(), session_id: None, before: None, limit: 1 };
+        store.consents(&page).await.unwrap();
+        store.revoke_consents(&ConsentFilter::Id(id)).await.unwrap();
+        store.clients_of_session(id, "b").await.unwrap();
+        store.subject_of_session(id).await.unwrap();
+        store.end_sessions_of_subject("b").await.unwrap();
+        store.put_flow_body(&[0; 32], &[], now).await.unwrap();
+        store.flow_body(&[0; 32]).await.unwrap();
+        let device = DeviceRequest {
+            signature: [0; 32],
+            user_code: [0; 32],
+            client_id: "nobody".to_owned(),
+            scope: Vec::new(),
+            audience: Vec::new(),
+            requested_at: now,
+            expires_at: now,
+            interval: 5,
+            flow_id: None,
+        };
+        store.create_device(&device, 1).await.unwrap_err();
+        store.guess_user_code(id, 1, &[0; 32], id, now).await.unwrap();
+        store.poll_device(&[0; 32], "a").await.unwrap();
+        store.claim_deliveries(1, Duration::ZERO).await.unwrap();
+        store.settle_delivery(id, Delivered::Done).await.unwrap();
+        store.outbox_depth().await.unwrap();
     }
 
     #[tokio::test]
@@ -210,6 +359,8 @@ mod tests {
         store.write_tokens(&[]).await.unwrap();
         store.access_token(&[0; 32]).await.unwrap();
         store.delete_tokens_of_client("a", Uuid::max()).await.unwrap();
+        store.refresh_token(&[0; 32]).await.unwrap();
+        all_flows(&store, now).await;
         store.keys(&[]).await.unwrap();
         store.change_keys(&[], Box::new(|_, _| Vec::new())).await.unwrap();
         store.ping().await.unwrap();

@@ -17,12 +17,20 @@ pub(super) struct Script {
 }
 
 /// All of them, oldest first.
-pub(super) const SCRIPTS: &[Script] = &[Script {
-    version: 1,
-    name: "init",
-    postgres: include_str!("../../migrations/postgres/0001_init.sql"),
-    sqlite: include_str!("../../migrations/sqlite/0001_init.sql"),
-}];
+pub(super) const SCRIPTS: &[Script] = &[
+    Script {
+        version: 1,
+        name: "init",
+        postgres: include_str!("../../migrations/postgres/0001_init.sql"),
+        sqlite: include_str!("../../migrations/sqlite/0001_init.sql"),
+    },
+    Script {
+        version: 2,
+        name: "flows",
+        postgres: include_str!("../../migrations/postgres/0002_flows.sql"),
+        sqlite: include_str!("../../migrations/sqlite/0002_flows.sql"),
+    },
+];
 
 /// What the database remembers of a migration it has.
 pub(super) struct Applied {

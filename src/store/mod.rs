@@ -4,6 +4,7 @@
 //! after the commit. No driver type passes through here.
 
 mod clients;
+mod flows;
 mod keys;
 mod measured;
 mod migrate;
@@ -14,10 +15,18 @@ mod tokens;
 mod upkeep;
 
 pub use clients::{ClientPage, ClientRecord, ClientStore, Replaced};
+pub use flows::{
+    AuthorizationCode, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, DeviceState,
+    FlowStore, FlowVerdict, FlowWrite, ForcedSubject, FoundCode, Grant, Login, LoginSession, Logout, LogoutDelivery,
+    OutboxDepth, UserCodeGuess,
+};
 pub use keys::{KeyChange, KeyDecision, KeyRow, KeyStore};
 pub use migrate::Ask;
 pub use open::{OpenError, OpenOptions, migrate, migration_status, open};
-pub use tokens::{AccessToken, Issue, JtiUse, Revoke, SignatureHash, TokenStore, Verdict, Write};
+pub use tokens::{
+    AccessToken, FoundRefresh, Issue, JtiUse, Redeem, RefreshToken, Replay, Revoke, Revoked, Rotate, SignatureHash,
+    Source, TokenStore, Verdict, Write,
+};
 pub use upkeep::{Change, Migration, PoolStatus, Sweep, SweepCounts, Upkeep};
 
 /// Why a store did not do what was asked.
@@ -34,6 +43,13 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+impl StoreError {
+    /// The answer of a verb that writes for a client and has no verdict to say it with.
+    fn client_changed() -> Self {
+        Self::Unavailable("the client is gone or was changed meanwhile".to_owned())
+    }
+}
+
 /// Everything a store can do.
-pub trait Store: ClientStore + TokenStore + KeyStore + Upkeep {}
-impl<T: ClientStore + TokenStore + KeyStore + Upkeep> Store for T {}
+pub trait Store: ClientStore + TokenStore + FlowStore + KeyStore + Upkeep {}
+impl<T: ClientStore + TokenStore + FlowStore + KeyStore + Upkeep> Store for T {}

@@ -2,7 +2,15 @@
 
 use super::StoreError;
 use async_trait::async_trait;
+use std::time::Duration;
 use tokio::sync::broadcast;
+
+/// How long what was decided once stays known: longer than any flow takes, so that none of it comes a second time.
+pub(super) const DECIDED_KEPT: Duration = Duration::from_secs(3600);
+/// How long a delivery that was given up stays for the operator to see.
+pub(super) const DEAD_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// A consent whose tokens do not end by themselves is looked at this often.
+pub(super) const CONSENT_ROUND: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Something changed, here or on another replica. A hint: it may come twice, and `All` comes whenever one may be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +37,47 @@ pub struct Migration {
 /// How many rows a sweep deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepCounts {
-    /// Expired access tokens.
+    /// Access tokens, expired or of a revoked family.
     pub access_tokens: u64,
+    /// Refresh tokens, expired or of a revoked family; used ones too.
+    pub refresh_tokens: u64,
+    /// Authorization codes, expired or of a revoked family; spent ones too.
+    pub codes: u64,
+    /// Devices' requests, expired or of a revoked family.
+    pub devices: u64,
     /// `jti` of assertions that are no longer accepted.
     pub jtis: u64,
+    /// Counts of guesses at user codes.
+    pub guesses: u64,
+    /// Login sessions whose end is an hour ago.
+    pub login_sessions: u64,
+    /// Flows kept for a URL that is over.
+    pub flow_bodies: u64,
+    /// Deliveries of logout tokens that were given up a week ago.
+    pub deliveries: u64,
+    /// Consents, with their families, that spare no question and have no code or token any more.
+    pub consents: u64,
     /// Revoked families that no token belongs to any more.
     pub families: u64,
+}
+
+impl SweepCounts {
+    /// Each count by the name of its table.
+    pub const fn by_table(&self) -> [(&'static str, u64); 11] {
+        [
+            ("access_token", self.access_tokens),
+            ("refresh_token", self.refresh_tokens),
+            ("authorization_code", self.codes),
+            ("device", self.devices),
+            ("assertion_jti", self.jtis),
+            ("device_guess", self.guesses),
+            ("login_session", self.login_sessions),
+            ("flow_body", self.flow_bodies),
+            ("logout_delivery", self.deliveries),
+            ("consent", self.consents),
+            ("token_family", self.families),
+        ]
+    }
 }
 
 /// What became of a sweep.

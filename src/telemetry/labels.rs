@@ -50,7 +50,8 @@ labels!(
         Ok => "ok", InvalidRequest => "invalid_request", InvalidClient => "invalid_client",
         InvalidGrant => "invalid_grant", UnauthorizedClient => "unauthorized_client",
         UnsupportedGrantType => "unsupported_grant_type", InvalidScope => "invalid_scope",
-        AccessDenied => "access_denied", ServerError => "server_error",
+        AccessDenied => "access_denied", AuthorizationPending => "authorization_pending",
+        SlowDown => "slow_down", ExpiredToken => "expired_token", ServerError => "server_error",
         TemporarilyUnavailable => "temporarily_unavailable", Other => "other",
     }
 );
@@ -89,7 +90,8 @@ labels!(
 labels!(
     /// The actors of this release.
     Actor, else ClientRegistry {
-        ClientRegistry => "client_registry", TokenIssuer => "token_issuer", KeyManager => "key_manager",
+        ClientRegistry => "client_registry", FlowCoordinator => "flow_coordinator", TokenIssuer => "token_issuer",
+        KeyManager => "key_manager",
         Janitor => "janitor",
     }
 );
@@ -121,7 +123,21 @@ labels!(
 );
 labels!(
     /// Outbound calls made while a request waits.
-    Hook, else Token { Token => "token", RefreshToken => "refresh_token", JwksUri => "jwks_uri" }
+    Hook, else Token {
+        Token => "token", RefreshToken => "refresh_token", JwksUri => "jwks_uri",
+        BackchannelLogout => "backchannel_logout",
+    }
+);
+labels!(
+    /// How a login or consent request ended.
+    FlowOutcome, else Rejected { Accepted => "accepted", Rejected => "rejected" }
+);
+labels!(
+    /// A step of a device's flow: its user code was accepted or was wrong, too many were wrong, the user decided.
+    DeviceOutcome, else WrongUserCode {
+        UserCodeAccepted => "user_code_accepted", WrongUserCode => "wrong_user_code", TooManyGuesses => "too_many_guesses",
+        Granted => "granted", Denied => "denied",
+    }
 );
 labels!(
     /// How an outbound call ended.

@@ -3,6 +3,7 @@
 //! an alert could use exists from the first scrape, and a scrape reads memory only.
 
 mod engine;
+mod flows;
 mod http;
 mod oauth;
 mod upkeep;
@@ -33,6 +34,7 @@ pub struct Metrics {
     registry: Registry,
     http: http::HttpTable,
     oauth: oauth::OauthTable,
+    flows: flows::FlowTable,
     engine: engine::EngineTable,
     upkeep: upkeep::UpkeepTable,
 }
@@ -46,9 +48,10 @@ impl Metrics {
         let registry = Registry::new();
         let table = Table { registry: &registry };
         let (http, oauth) = (http::HttpTable::new(&table, version)?, oauth::OauthTable::new(&table)?);
+        let flows = flows::FlowTable::new(&table)?;
         let (engine, upkeep) = (engine::EngineTable::new(&table)?, upkeep::UpkeepTable::new(&table, version)?);
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(Arc::new(Self { registry, http, oauth, engine, upkeep }))
+        Ok(Arc::new(Self { registry, http, oauth, flows, engine, upkeep }))
     }
 
     /// The Prometheus text exposition (format 0.0.4, `text/plain; version=0.0.4`).

@@ -22,6 +22,7 @@ mod harness;
 mod jose;
 mod life;
 mod listeners;
+mod pages;
 mod quickstart;
 mod readme;
 mod reports;

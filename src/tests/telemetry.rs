@@ -188,7 +188,10 @@ async fn every_registered_route_is_served() {
         let (method, path) = (method.parse::<Method>().unwrap(), path.join("/"));
         let request = if listener == "admin" { peer.to_admin(method, &path) } else { peer.to_public(method, &path) };
         let answer = Peer::send(request).await;
-        let lost = answer.status == 0 || answer.status == 405 || answer.text.contains("page");
+        let lost = answer.status == 0
+            || answer.status == 405
+            || answer.text.contains("page not found")
+            || answer.text.contains("no page here");
         assert!(!lost, "{labels:?}: {}", answer.brief());
         assert!(Scrape::of(peer).await.sum(COUNT, &labels) > before + 0.5, "{labels:?} was counted elsewhere");
     }

@@ -43,6 +43,17 @@ fn a_seal_holds_only_in_its_place() {
 }
 
 #[test]
+fn what_is_sealed_under_a_token_opens_with_that_token_alone() {
+    let mine = Sealer::from_key_material(&[7; 32], "replay");
+    let sealed = mine.seal(&[1; 32], b"row", b"plain").unwrap();
+    assert_eq!(Sealer::from_key_material(&[7; 32], "replay").open(b"row", &sealed).unwrap().plain.as_slice(), b"plain");
+    for other in [Sealer::from_key_material(&[8; 32], "replay"), Sealer::from_key_material(&[7; 32], "keys")] {
+        assert!(other.open(b"row", &sealed).is_err());
+    }
+    assert!(secrets(&["one"]).sealer("replay").open(b"row", &sealed).is_err());
+}
+
+#[test]
 fn every_bit_of_an_envelope_matters() {
     let sealer = secrets(&["one"]).sealer("keys");
     let sealed = sealer.seal(&[7; 32], b"", b"plain").unwrap();

@@ -1,8 +1,9 @@
 //! The client credentials grant (RFC 6749 §4.4).
 
+use super::{check_audience, check_grant, check_scope};
 use crate::domain::client::Client;
 use crate::domain::error::{ErrorCode, OAuthError};
-use crate::domain::scope::{ScopeStrategy, audience_allowed, is_scope_token};
+use crate::domain::scope::ScopeStrategy;
 use std::time::Duration;
 
 /// The `grant_type` of this grant.
@@ -50,19 +51,9 @@ pub fn decide(client: &Client, request: &Request, rules: Rules) -> Result<Grant,
             "The OAuth 2.0 Client is marked as public and is thus not allowed to use authorization grant 'client_credentials'.",
         ));
     }
-    if !client.allows_grant(GRANT_TYPE) {
-        return Err(OAuthError::new(
-            ErrorCode::UnauthorizedClient,
-            "The OAuth 2.0 Client is not allowed to use authorization grant 'client_credentials'.",
-        ));
-    }
+    check_grant(client, GRANT_TYPE)?;
     let scope = granted_scope(client, request, rules)?;
-    if let Some(bad) = request.audience.iter().find(|a| !audience_allowed(&client.audience, a)) {
-        return Err(OAuthError::new(
-            ErrorCode::InvalidRequest,
-            format!("Requested audience '{bad}' has not been whitelisted by the OAuth 2.0 Client."),
-        ));
-    }
+    check_audience(client, &request.audience)?;
     let lifespan = client.cc_access_token_lifespan().unwrap_or(rules.lifespan);
     Ok(Grant { scope, audience: request.audience.clone(), lifespan })
 }
@@ -71,13 +62,6 @@ fn granted_scope(client: &Client, request: &Request, rules: Rules) -> Result<Vec
     if request.scope.is_empty() && rules.default_scope {
         return Ok(client.scopes().into_iter().map(str::to_owned).collect());
     }
-    let allowed = client.scopes();
-    let covered = |s: &String| is_scope_token(s) && rules.strategy.covers(allowed.iter().copied(), s);
-    match request.scope.iter().find(|s| !covered(s)) {
-        Some(bad) => Err(OAuthError::new(
-            ErrorCode::InvalidScope,
-            format!("The OAuth 2.0 Client is not allowed to request scope '{bad}'."),
-        )),
-        None => Ok(request.scope.clone()),
-    }
+    check_scope(client, &request.scope, rules.strategy)?;
+    Ok(request.scope.clone())
 }

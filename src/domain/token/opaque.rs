@@ -8,12 +8,19 @@ use crate::crypto::seal::{MacRing, Secrets};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     /// Access token (RFC 6749 §1.4).
     Access,
+    /// Authorization code (RFC 6749 §1.3.1).
+    Code,
+    /// Refresh token (RFC 6749 §1.5).
+    Refresh,
+    /// Device code (RFC 8628 §3.2).
+    Device,
     /// Registration access token (RFC 7592 §3). Hydra gives it the prefix of an access token.
     Registration,
 }
@@ -22,12 +29,18 @@ impl TokenKind {
     const fn prefix(self) -> &'static str {
         match self {
             Self::Access | Self::Registration => "ory_at_",
+            Self::Code => "ory_ac_",
+            Self::Refresh => "ory_rt_",
+            Self::Device => "ory_dc_",
         }
     }
 
     const fn label(self) -> &'static str {
         match self {
             Self::Access => "at",
+            Self::Code => "ac",
+            Self::Refresh => "rt",
+            Self::Device => "dc",
             Self::Registration => "rat",
         }
     }
@@ -42,10 +55,23 @@ pub struct Minted {
     pub signature: [u8; 32],
 }
 
+/// A token of ours that somebody presented.
+pub struct Presented {
+    /// The key of its row.
+    pub signature: [u8; 32],
+    /// Which secret made it; 0 is the newest.
+    pub generation: usize,
+    /// Its random part, which nothing in the database and no secret tells.
+    pub key: Zeroizing<[u8; 32]>,
+}
+
 /// Makes and checks opaque tokens under the system secrets.
 #[derive(Clone, Debug)]
 pub struct Opaque {
     access: MacRing,
+    code: MacRing,
+    refresh: MacRing,
+    device: MacRing,
     registration: MacRing,
 }
 
@@ -55,12 +81,21 @@ const PART: usize = 43;
 impl Opaque {
     /// Keys for every kind, derived from the system secrets: the first signs, all check.
     pub fn new(secrets: &Secrets) -> Self {
-        Self { access: secrets.mac_ring("tok/at"), registration: secrets.mac_ring("tok/rat") }
+        Self {
+            access: secrets.mac_ring("tok/at"),
+            code: secrets.mac_ring("tok/ac"),
+            refresh: secrets.mac_ring("tok/rt"),
+            device: secrets.mac_ring("tok/dc"),
+            registration: secrets.mac_ring("tok/rat"),
+        }
     }
 
     const fn ring(&self, kind: TokenKind) -> &MacRing {
         match kind {
             TokenKind::Access => &self.access,
+            TokenKind::Code => &self.code,
+            TokenKind::Refresh => &self.refresh,
+            TokenKind::Device => &self.device,
             TokenKind::Registration => &self.registration,
         }
     }
@@ -79,14 +114,19 @@ impl Opaque {
     /// The row key of a token that we made, and which secret made it (0 is the newest); `None` for anything else. The
     /// prefix may be missing, as with Hydra.
     pub fn check(&self, kind: TokenKind, token: &str) -> Option<([u8; 32], usize)> {
+        self.present(kind, token).map(|found| (found.signature, found.generation))
+    }
+
+    /// The same with the token's random part, for what is sealed under the token itself.
+    pub fn present(&self, kind: TokenKind, token: &str) -> Option<Presented> {
         let body = token.strip_prefix(kind.prefix()).unwrap_or(token);
         if body.len() != 2 * PART + 1 {
             return None;
         }
         let (key, tag) = body.split_once('.')?;
-        let (key, tag) = (decode(key)?, decode(tag)?);
-        let generation = self.ring(kind).verify(&[kind.label().as_bytes(), &key], &tag)?;
-        Some((signature_hash(kind.label(), &tag), generation))
+        let (key, tag) = (Zeroizing::new(decode(key)?), decode(tag)?);
+        let generation = self.ring(kind).verify(&[kind.label().as_bytes(), key.as_slice()], &tag)?;
+        Some(Presented { signature: signature_hash(kind.label(), &tag), generation, key })
     }
 }
 
@@ -120,6 +160,24 @@ mod tests {
         assert_eq!(opaque(&[old]).check(TokenKind::Registration, &token.token), None);
         let bare = token.token.trim_start_matches("ory_at_");
         assert_eq!(opaque(&[old]).check(TokenKind::Access, bare), Some((token.signature, 0)));
+    }
+
+    #[test]
+    fn c11_no_kind_passes_for_another_under_any_name() {
+        let kinds =
+            [TokenKind::Access, TokenKind::Code, TokenKind::Refresh, TokenKind::Device, TokenKind::Registration];
+        let opaque = opaque(&["a-system-secret-of-some-length"]);
+        for made in kinds {
+            let token = opaque.mint(made, &[7; 32]);
+            let bare = token.token.strip_prefix(made.prefix()).unwrap();
+            let present = opaque.present(made, bare).unwrap();
+            assert_eq!((present.signature, *present.key), (token.signature, [7; 32]));
+            for other in kinds.into_iter().filter(|other| *other != made) {
+                for name in [token.token.clone(), bare.to_owned(), format!("{}{bare}", other.prefix())] {
+                    assert_eq!(opaque.check(other, &name), None, "{made:?} as {other:?}: {name}");
+                }
+            }
+        }
     }
 
     proptest! {

@@ -1,9 +1,10 @@
 //! Clients in requests and answers. The handlers of `/admin/clients` and of dynamic registration call it.
 //! Invariant: what is shown comes from the metadata alone, so that no hash can slip in.
 
-use crate::domain::client::Client;
+use crate::domain::client::{Client, RegisteredClient};
 use crate::domain::client_metadata::{MetadataRules, check_secret, normalize};
 use crate::domain::error::OAuthError;
+use crate::domain::world::Timestamp;
 use crate::http::ApiError;
 use crate::store::ClientRecord;
 use serde_json::{Map, Value, json};
@@ -90,12 +91,24 @@ pub fn stored(record: &ClientRecord) -> Result<Client, ApiError> {
 /// # Errors
 /// None that is known: every member has a JSON form.
 pub fn shown(record: &ClientRecord, client: &Client) -> Result<Map<String, Value>, ApiError> {
+    with_times(client, record.created_at, record.updated_at)
+}
+
+/// The same of a client from the shelf.
+///
+/// # Errors
+/// As [`shown`].
+pub fn shown_registered(of: &RegisteredClient) -> Result<Map<String, Value>, ApiError> {
+    with_times(&of.client, of.created_at, of.updated_at)
+}
+
+fn with_times(client: &Client, created_at: Timestamp, updated_at: Timestamp) -> Result<Map<String, Value>, ApiError> {
     let Ok(Value::Object(mut members)) = serde_json::to_value(client) else {
         return Err(ApiError::Internal("client without a JSON form".to_owned()));
     };
     members.insert("client_secret_expires_at".to_owned(), json!(0));
-    members.insert("created_at".to_owned(), json!(record.created_at.whole_second().rfc3339()));
-    members.insert("updated_at".to_owned(), json!(record.updated_at.whole_second().rfc3339()));
+    members.insert("created_at".to_owned(), json!(created_at.whole_second().rfc3339()));
+    members.insert("updated_at".to_owned(), json!(updated_at.whole_second().rfc3339()));
     Ok(members)
 }
 

@@ -4,15 +4,20 @@
 pub mod client_json;
 pub mod client_secret;
 pub mod clients;
+pub mod device;
+pub mod flow_json;
 pub mod keys;
+pub mod login;
+pub mod logout;
 pub mod sector;
+pub mod sessions;
 pub mod tokens;
 
 use super::{health, reply};
 use actix_web::web;
 
 /// Every method and pattern that [`routes`] mounts, for metrics that are there from the start.
-pub const ROUTES: [(&str, &str); 22] = [
+pub const ROUTES: [(&str, &str); 35] = [
     ("POST", "/admin/clients"),
     ("GET", "/admin/clients"),
     ("GET", "/admin/clients/{id}"),
@@ -31,6 +36,19 @@ pub const ROUTES: [(&str, &str); 22] = [
     ("DELETE", "/admin/keys/{set}/{kid}"),
     ("POST", "/admin/oauth2/introspect"),
     ("DELETE", "/admin/oauth2/tokens"),
+    ("GET", "/admin/oauth2/auth/requests/login"),
+    ("PUT", "/admin/oauth2/auth/requests/login/accept"),
+    ("PUT", "/admin/oauth2/auth/requests/login/reject"),
+    ("GET", "/admin/oauth2/auth/requests/consent"),
+    ("PUT", "/admin/oauth2/auth/requests/consent/accept"),
+    ("PUT", "/admin/oauth2/auth/requests/consent/reject"),
+    ("GET", "/admin/oauth2/auth/requests/logout"),
+    ("PUT", "/admin/oauth2/auth/requests/logout/accept"),
+    ("PUT", "/admin/oauth2/auth/requests/logout/reject"),
+    ("PUT", "/admin/oauth2/auth/requests/device/accept"),
+    ("GET", "/admin/oauth2/auth/sessions/consent"),
+    ("DELETE", "/admin/oauth2/auth/sessions/consent"),
+    ("DELETE", "/admin/oauth2/auth/sessions/login"),
     ("GET", "/admin/health/alive"),
     ("GET", "/admin/health/ready"),
     ("GET", "/admin/version"),
@@ -42,6 +60,10 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     cfg.configure(clients::routes)
         .configure(keys::routes)
         .configure(tokens::routes)
+        .configure(login::routes)
+        .configure(logout::routes)
+        .configure(device::routes)
+        .configure(sessions::routes)
         .route("/admin/health/alive", web::get().to(health::alive))
         .route("/admin/health/ready", web::get().to(health::ready_admin))
         .route("/admin/version", web::get().to(health::version))

@@ -1,22 +1,20 @@
 //! Introspection (RFC 7662) and the end of all tokens of a client.
 
-use crate::actors::key_manager::ACCESS_TOKEN_SET;
-use crate::crypto::jose::Unverified;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::scope::parse_scope;
-use crate::domain::token::introspection::{Active, Valid};
-use crate::domain::token::jwt;
-use crate::domain::token::opaque::TokenKind;
+use crate::domain::token::introspection::{Active, TokenUse, Valid};
+use crate::domain::token::session::AccessSession;
+use crate::domain::world::Timestamp;
 use crate::http::form::Form;
-use crate::http::{ApiError, App, reply, session};
-use crate::store::{AccessToken, SignatureHash};
-use crate::telemetry::labels::{Introspected, SecretKind, Source};
+use crate::http::presented::{self, Row};
+use crate::http::public::token::known;
+use crate::http::session::{self, Table};
+use crate::http::{ApiError, App, reply};
+use crate::store::SignatureHash;
+use crate::telemetry::labels::{Introspected, Source};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Map, Value, json};
-use std::time::{Duration, Instant};
-
-/// Keys are read every five seconds; older than this they say nothing of a key that is not among them.
-const KEYS_ARE_OLD: Duration = Duration::from_secs(15);
+use serde_json::json;
+use std::time::Instant;
 
 /// Mounts the routes.
 pub fn routes(cfg: &mut web::ServiceConfig) {
@@ -52,24 +50,23 @@ async fn answer(
     let token = form
         .get("token")
         .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "The form parameter 'token' is missing."))?;
-    let inactive = || reply::oauth(&json!({"active": false}));
-    let Some(key) = row_key(app, token)? else { return Ok((Introspected::Malformed, Source::None, inactive()?)) };
-    let Some(row) = app.store.access_token(&key).await? else {
-        return Ok((Introspected::Unknown, Source::Db, inactive()?));
+    let inactive = |why, source| Ok((why, source, reply::oauth(&json!({"active": false}))?));
+    let found = match presented::any(app, token)? {
+        None => return inactive(Introspected::Malformed, Source::None),
+        Some(Row::Access(key)) => access_token(app, &key).await?,
+        Some(Row::Refresh(key)) => refresh_token(app, &key).await?,
+    };
+    let (row, session) = match found {
+        Ok(found) => found,
+        Err(why) => return inactive(why, Source::Db),
     };
     // Asked after the lookup, never a part of its key: a scope that is missing says nothing about the token.
     let wanted = parse_scope(form.get("scope").unwrap_or_default());
     if !wanted.iter().all(|s| app.rules.scope_strategy.covers(row.scope.iter().map(String::as_str), s)) {
-        return Ok((Introspected::Scope, Source::Db, inactive()?));
+        return inactive(Introspected::Scope, Source::Db);
     }
-    match session::open(app, &row)? {
-        Some(ext) => Ok((Introspected::Active, Source::Db, active(app, &row, ext)?)),
-        None => Ok((Introspected::Unknown, Source::Db, inactive()?)),
-    }
-}
-
-fn active(app: &App, row: &AccessToken, ext: Map<String, Value>) -> Result<HttpResponse, ApiError> {
     let valid = Valid {
+        token_use: row.token_use,
         client_id: &row.client_id,
         subject: &row.subject,
         scope: &row.scope,
@@ -77,32 +74,60 @@ fn active(app: &App, row: &AccessToken, ext: Map<String, Value>) -> Result<HttpR
         requested_at: row.requested_at,
         expires_at: row.expires_at,
     };
-    reply::oauth(&Active::access_token(&valid, &app.rules.issuer, ext))
+    let answer = reply::oauth(&Active::token(&valid, &app.rules.issuer, session))?;
+    Ok((Introspected::Active, Source::Db, answer))
 }
 
-/// The row of a token that we made, opaque or signed; anything else costs no query.
-///
-/// # Errors
-/// 503 for a signed token while this process has not read any key, or not for some time: it may be ours.
-pub fn row_key(app: &App, token: &str) -> Result<Option<SignatureHash>, ApiError> {
-    if let Some((key, generation)) = app.opaque.check(TokenKind::Access, token) {
-        if generation > 0 {
-            app.metrics.old_secret_used(SecretKind::System);
-        }
-        return Ok(Some(key));
+/// What the rows of both kinds tell.
+struct Found {
+    token_use: TokenUse,
+    client_id: String,
+    subject: String,
+    scope: Vec<String>,
+    audience: Vec<String>,
+    requested_at: Timestamp,
+    expires_at: Option<Timestamp>,
+}
+
+/// A valid token with what its row keeps, or why there is none.
+type Lookup = Result<(Found, AccessSession), Introspected>;
+
+async fn access_token(app: &App, key: &SignatureHash) -> Result<Lookup, ApiError> {
+    let Some(row) = app.store.access_token(key).await? else { return Ok(Err(Introspected::Unknown)) };
+    let Some(session) = session::open_access(app, &row)? else { return Ok(Err(Introspected::Unknown)) };
+    let found = Found {
+        token_use: TokenUse::Access,
+        client_id: row.client_id,
+        subject: row.subject,
+        scope: row.scope,
+        audience: row.audience,
+        requested_at: row.requested_at,
+        expires_at: Some(row.expires_at),
+    };
+    Ok(Ok((found, session)))
+}
+
+/// A used refresh token counts as long as it would still give tokens.
+async fn refresh_token(app: &App, key: &SignatureHash) -> Result<Lookup, ApiError> {
+    let Some(found) = app.store.refresh_token(key).await? else { return Ok(Err(Introspected::Unknown)) };
+    if !known(&found).is_active(app.rules.refresh.grace) {
+        return Ok(Err(if found.expired { Introspected::Expired } else { Introspected::Revoked }));
     }
-    let Ok(unverified) = Unverified::parse(token) else { return Ok(None) };
-    let ring = app.keys.borrow().clone();
-    if ring.is_empty() {
-        return Err(ApiError::Unavailable("there are no keys yet to verify the token with".to_owned()));
-    }
-    let key = unverified.header.kid.as_deref().and_then(|kid| ring.verifying(ACCESS_TOKEN_SET, kid));
-    if key.is_none() && app.clock.now().since(ring.read_at) > KEYS_ARE_OLD {
-        return Err(ApiError::Unavailable(
-            "the keys are out of date; the token may be signed with a newer one".to_owned(),
-        ));
-    }
-    Ok(key.filter(|key| unverified.verify_with(key).is_ok()).and_then(|_| jwt::row_key(token)))
+    let row = found.token;
+    let Some(session) = session::open_tokens(app, Table::Refresh, key, &row.session)? else {
+        return Ok(Err(Introspected::Unknown));
+    };
+    let session = AccessSession::of(&session, &[]);
+    let found = Found {
+        token_use: TokenUse::Refresh,
+        client_id: row.client_id,
+        subject: row.subject,
+        scope: row.scope,
+        audience: row.audience,
+        requested_at: row.requested_at,
+        expires_at: row.expires_at,
+    };
+    Ok(Ok((found, session)))
 }
 
 /// `DELETE /admin/oauth2/tokens?client_id=`.

@@ -3,11 +3,11 @@
 use crate::actors::client_registry::Clients;
 use crate::actors::token_issuer::Commit;
 use crate::domain::error::{ErrorCode, OAuthError};
-use crate::http::admin::tokens::row_key;
 use crate::http::client_auth::{authenticate, credential, tries_basic};
 use crate::http::form::Form;
+use crate::http::presented::{self, Row};
 use crate::http::{ApiError, App};
-use crate::store::{Revoke, Verdict, Write};
+use crate::store::{Revoke, Revoked, Verdict, Write};
 use actix_web::http::header::{CACHE_CONTROL, PRAGMA};
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -43,10 +43,15 @@ async fn done(app: &App, clients: &Clients, request: &HttpRequest, payload: web:
     let token = form.get("token").ok_or_else(|| {
         general(OAuthError::new(ErrorCode::InvalidRequest, "The form parameter 'token' is missing.").into())
     })?;
-    let Some(signature) = row_key(app, token)? else { return Ok(()) };
-    let order = Revoke { signature, client_id: who.client.client.client_id.clone(), jti: who.jti };
+    let token = match presented::any(app, token)? {
+        Some(Row::Access(key)) => Revoked::Access(key),
+        Some(Row::Refresh(key)) => Revoked::Refresh(key),
+        None => return Ok(()),
+    };
+    let order = Revoke { token, client_id: who.client.client.client_id.clone(), jti: who.jti };
     match app.issuer.ask(Commit(Write::Revoke(order))).await?? {
-        Verdict::Done => Ok(()),
+        // What is used or over already needs no end.
+        Verdict::Done | Verdict::Used => Ok(()),
         Verdict::JtiKnown => Err(OAuthError::plain(ErrorCode::JtiKnown).into()),
         Verdict::ClientChanged => Err(OAuthError::plain(ErrorCode::InvalidClient).into()),
     }

@@ -1,171 +1,83 @@
-//! A batch of token writes: what kind it is, its columns, and the transaction for the kinds that take one.
+//! A batch of token writes by kind: one statement for a batch of one kind without any `jti`.
 
+use super::exchange::{redeem_all, replay_all, rotate_all};
 use super::faults::Fault;
-use super::rows::{Moment, list_text};
-use super::tokens::{issue_all, revoke_all};
-use crate::store::{Issue, JtiUse, Revoke, SignatureHash, Verdict, Write};
-use deadpool_postgres::{GenericClient, Object};
-use std::collections::{BTreeSet, HashMap, HashSet};
-use tokio_postgres::types::ToSql;
+use super::issue::issue_all;
+use super::revoke::{end_all, revoke_all};
+use crate::store::{Issue, JtiUse, Redeem, Replay, Revoke, Rotate, Verdict, Write};
+use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
-/// What a batch is made of.
-pub(super) enum Shape<'a> {
-    /// Only issues without a `jti`: one statement.
-    Issues(Vec<&'a Issue>),
-    /// Only revocations without a `jti`: one statement.
-    Revokes(Vec<&'a Revoke>),
-    /// Anything else: one transaction.
-    Mixed,
-}
-
-/// Sorts a batch by kind.
-pub(super) fn shape<'a>(writes: &'a [Write]) -> Shape<'a> {
-    let issue = |write: &'a Write| match write {
-        Write::Issue(order) if order.jti.is_none() => Some(order),
-        _ => None,
-    };
-    let revoke = |write: &'a Write| match write {
-        Write::Revoke(order) if order.jti.is_none() => Some(order),
-        _ => None,
-    };
-    if let Some(orders) = writes.iter().map(issue).collect() {
-        return Shape::Issues(orders);
-    }
-    writes.iter().map(revoke).collect::<Option<_>>().map_or(Shape::Mixed, Shape::Revokes)
-}
-
-/// The verdict on an issue without a `jti`.
-pub(super) fn verdict(written: &HashSet<SignatureHash>, order: &Issue) -> Verdict {
-    if written.contains(&order.token.signature) { Verdict::Done } else { Verdict::ClientChanged }
-}
-
-/// Issues by column, as the statement takes them.
-pub(super) struct Columns<'a> {
-    locked: Vec<&'a str>,
-    signatures: Vec<&'a [u8]>,
-    families: Vec<Uuid>,
-    clients: Vec<&'a str>,
-    versions: Vec<i64>,
-    subjects: Vec<&'a str>,
-    scopes: Vec<String>,
-    audiences: Vec<String>,
-    requested: Vec<Moment>,
-    expires: Vec<Moment>,
-    sessions: Vec<&'a [u8]>,
-}
-
-impl<'a> Columns<'a> {
-    /// Takes the orders apart.
-    pub(super) fn of(orders: &[&'a Issue]) -> Self {
-        let tokens = || orders.iter().map(|o| &o.token);
-        Self {
-            locked: distinct(orders.iter().map(|o| o.token.client_id.as_str())),
-            signatures: tokens().map(|t| t.signature.as_slice()).collect(),
-            families: tokens().map(|t| t.family_id).collect(),
-            clients: tokens().map(|t| t.client_id.as_str()).collect(),
-            versions: orders.iter().map(|o| o.client_version).collect(),
-            subjects: tokens().map(|t| t.subject.as_str()).collect(),
-            scopes: tokens().map(|t| list_text(&t.scope)).collect(),
-            audiences: tokens().map(|t| list_text(&t.audience)).collect(),
-            requested: tokens().map(|t| Moment(t.requested_at)).collect(),
-            expires: tokens().map(|t| Moment(t.expires_at)).collect(),
-            sessions: tokens().map(|t| t.session.as_slice()).collect(),
-        }
-    }
-
-    /// The statement's values, in order.
-    pub(super) fn values<'b>(&'b self, nid: &'b Uuid) -> [&'b (dyn ToSql + Sync); 12] {
-        [
-            nid,
-            &self.locked,
-            &self.signatures,
-            &self.families,
-            &self.clients,
-            &self.versions,
-            &self.subjects,
-            &self.scopes,
-            &self.audiences,
-            &self.requested,
-            &self.expires,
-            &self.sessions,
-        ]
-    }
-}
-
-fn distinct<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    ids.collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-const LOCK: &str = "SELECT id, version FROM client WHERE nid = $1 AND id = ANY($2) ORDER BY id FOR SHARE";
-
-/// The versions of these clients, which stay so until the transaction ends.
-async fn lock(db: &impl GenericClient, nid: Uuid, writes: &[Write]) -> Result<HashMap<String, i64>, Fault> {
-    let ids = distinct(writes.iter().filter_map(|write| match write {
-        Write::Issue(order) => Some(order.token.client_id.as_str()),
-        Write::Revoke(_) => None,
-    }));
-    let statement = db.prepare_cached(LOCK).await?;
-    let found = db.query(&statement, &[&nid, &ids]).await?;
-    found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
-}
-
-/// In the order of the key, so that two batches never wait for each other.
-const USE_JTIS: &str = "
-    INSERT INTO assertion_jti (nid, client_id, jti, expires_at)
-    SELECT $1, a.client_id, a.jti, a.expires_at
-    FROM unnest($2::text[], $3::bytea[], $4::timestamptz[]) AS a (client_id, jti, expires_at)
-    ORDER BY a.client_id COLLATE \"C\", a.jti
-    ON CONFLICT DO NOTHING RETURNING client_id, jti";
-
-/// Uses them up; those that were not used before.
-async fn use_jtis(db: &impl GenericClient, nid: Uuid, jtis: &[&JtiUse]) -> Result<HashSet<(String, Vec<u8>)>, Fault> {
-    if jtis.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let statement = db.prepare_cached(USE_JTIS).await?;
-    let clients: Vec<&str> = jtis.iter().map(|j| j.client_id.as_str()).collect();
-    let hashes: Vec<&[u8]> = jtis.iter().map(|j| j.jti.as_slice()).collect();
-    let ends: Vec<Moment> = jtis.iter().map(|j| Moment(j.expires_at)).collect();
-    let won = db.query(&statement, &[&nid, &clients, &hashes, &ends]).await?;
-    won.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
-}
-
-fn jti(write: &Write) -> Option<&JtiUse> {
+/// The single use that a write asks for.
+pub(super) fn jti(write: &Write) -> Option<&JtiUse> {
     match write {
         Write::Issue(order) => order.jti.as_ref(),
         Write::Revoke(order) => order.jti.as_ref(),
+        Write::Redeem(order) => order.jti.as_ref(),
+        Write::Rotate(order) => order.jti.as_ref(),
+        Write::Replay(order) => order.jti.as_ref(),
+        Write::RevokeFamily(_) => None,
     }
 }
 
-/// Client versions first, so that a refused issue uses up no `jti`; then the `jti`; then what is left to write.
-pub(super) async fn write_mixed(conn: &mut Object, nid: Uuid, writes: &[Write]) -> Result<Vec<Verdict>, Fault> {
-    let tx = conn.transaction().await?;
-    let versions = lock(&tx, nid, writes).await?;
-    let current = |write: &Write| match write {
-        Write::Issue(order) => versions.get(&order.token.client_id) == Some(&order.client_version),
-        Write::Revoke(_) => true,
-    };
-    let asked: Vec<&JtiUse> = writes.iter().filter(|w| current(w)).filter_map(jti).collect();
-    let mut won = use_jtis(&tx, nid, &asked).await?;
-    let (mut issues, mut revokes, mut verdicts) = (Vec::new(), Vec::new(), Vec::with_capacity(writes.len()));
-    for write in writes {
-        verdicts.push(if !current(write) {
-            Verdict::ClientChanged
-        } else if jti(write).is_some_and(|j| !won.remove(&(j.client_id.clone(), j.jti.to_vec()))) {
-            Verdict::JtiKnown
-        } else {
+/// Whether the batch can be one statement.
+pub(super) fn is_plain(writes: &[Write]) -> bool {
+    let Some(first) = writes.first() else { return true };
+    let kind = std::mem::discriminant(first);
+    writes.iter().all(|w| std::mem::discriminant(w) == kind && jti(w).is_none())
+}
+
+/// Writes of a batch by kind, each with its place in the batch.
+#[derive(Default)]
+pub(super) struct Kinds<'a> {
+    ended: Vec<(usize, Uuid)>,
+    revokes: Vec<(usize, &'a Revoke)>,
+    replays: Vec<(usize, &'a Replay)>,
+    redeems: Vec<(usize, &'a Redeem)>,
+    rotates: Vec<(usize, &'a Rotate)>,
+    issues: Vec<(usize, &'a Issue)>,
+}
+
+impl<'a> Kinds<'a> {
+    /// Sorts writes by kind.
+    pub(super) fn of(writes: impl Iterator<Item = (usize, &'a Write)>) -> Self {
+        let mut kinds = Self::default();
+        for (at, write) in writes {
             match write {
-                Write::Issue(order) => issues.push(order),
-                Write::Revoke(order) => revokes.push(order),
+                Write::RevokeFamily(family) => kinds.ended.push((at, *family)),
+                Write::Revoke(order) => kinds.revokes.push((at, order)),
+                Write::Replay(order) => kinds.replays.push((at, order)),
+                Write::Redeem(order) => kinds.redeems.push((at, order)),
+                Write::Rotate(order) => kinds.rotates.push((at, order)),
+                Write::Issue(order) => kinds.issues.push((at, order)),
             }
-            Verdict::Done
-        });
+        }
+        kinds
     }
-    if !issues.is_empty() {
-        issue_all(&tx, nid, &issues).await?;
+
+    /// One statement for each kind that is there, what ends something first: the verdicts, each with its place.
+    pub(super) async fn write(&self, db: &impl GenericClient, nid: Uuid) -> Result<Vec<(usize, Verdict)>, Fault> {
+        let mut verdicts = Vec::new();
+        let (at, families): (Vec<usize>, Vec<Uuid>) = self.ended.iter().copied().unzip();
+        end_all(db, nid, &families).await?;
+        verdicts.extend(at.into_iter().map(|at| (at, Verdict::Done)));
+        let (at, orders): (Vec<usize>, Vec<&Revoke>) = self.revokes.iter().copied().unzip();
+        revoke_all(db, nid, &orders).await?;
+        verdicts.extend(at.into_iter().map(|at| (at, Verdict::Done)));
+        let (at, orders): (Vec<usize>, Vec<&Replay>) = self.replays.iter().copied().unzip();
+        verdicts.extend(at.into_iter().zip(replay_all(db, nid, &orders).await?));
+        let (at, orders): (Vec<usize>, Vec<&Redeem>) = self.redeems.iter().copied().unzip();
+        verdicts.extend(at.into_iter().zip(redeem_all(db, nid, &orders).await?));
+        let (at, orders): (Vec<usize>, Vec<&Rotate>) = self.rotates.iter().copied().unzip();
+        verdicts.extend(at.into_iter().zip(rotate_all(db, nid, &orders).await?));
+        let (at, orders): (Vec<usize>, Vec<&Issue>) = self.issues.iter().copied().unzip();
+        verdicts.extend(at.into_iter().zip(issue_all(db, nid, &orders).await?));
+        Ok(verdicts)
     }
-    revoke_all(&tx, nid, &revokes).await?;
-    tx.commit().await?;
-    Ok(verdicts)
+}
+
+/// Verdicts in the order of the batch.
+pub(super) fn in_order(mut verdicts: Vec<(usize, Verdict)>) -> Vec<Verdict> {
+    verdicts.sort_unstable_by_key(|(at, _)| *at);
+    verdicts.into_iter().map(|(_, verdict)| verdict).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::faults::Fault;
 use super::rows::{self, Moment};
-use super::{PostgresStore, feed, run, tokens};
+use super::{PostgresStore, feed, revoke, run};
 use crate::store::{Change, ClientPage, ClientRecord, ClientStore, Replaced, StoreError};
 use async_trait::async_trait;
 use deadpool_postgres::Object;
@@ -109,8 +109,9 @@ async fn delete(conn: &mut Object, nid: Uuid, id: &str) -> Result<bool, Fault> {
     if tx.execute(&statement, &[&nid, &id]).await? == 0 {
         return Ok(false);
     }
-    tokens::end_families(&tx, nid, id).await?;
-    tokens::delete_dead(&tx, nid, id).await?;
+    revoke::end_families(&tx, nid, id).await?;
+    revoke::delete_dead(&tx, nid, id).await?;
+    revoke::delete_left(&tx, nid, id).await?;
     feed::notify(&tx, &feed::client_payload(id)).await?;
     tx.commit().await?;
     Ok(true)
@@ -120,6 +121,7 @@ async fn delete(conn: &mut Object, nid: Uuid, id: &str) -> Result<bool, Fault> {
 impl ClientStore for PostgresStore {
     async fn create_client(&self, record: &ClientRecord) -> Result<(), StoreError> {
         let nid = self.nid().await?;
+        self.delete_all_left(nid, &record.id).await?;
         run!(self, |conn| insert(&*conn, nid, record))
     }
 
@@ -158,6 +160,7 @@ impl ClientStore for PostgresStore {
         if deleted {
             self.tell(Change::Client(id.to_owned()));
             self.delete_all_dead(nid, id).await?;
+            self.delete_all_left(nid, id).await?;
         }
         Ok(deleted)
     }

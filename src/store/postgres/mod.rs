@@ -5,13 +5,25 @@
 
 mod batch;
 mod clients;
+mod columns;
 mod connect;
+mod consents;
+mod devices;
 mod dsn;
+mod exchange;
 mod faults;
 mod feed;
+mod flows;
+mod grants;
+mod issue;
 mod keys;
 mod migrate;
+mod mixed;
+mod outbox;
+mod revoke;
 mod rows;
+mod sessions;
+mod sweep;
 mod tls;
 mod tokens;
 mod upkeep;

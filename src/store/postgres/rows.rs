@@ -2,7 +2,10 @@
 
 use super::faults::Fault;
 use crate::domain::world::Timestamp;
-use crate::store::{AccessToken, ClientRecord, KeyRow};
+use crate::store::{
+    AccessToken, AuthorizationCode, ClientRecord, Consent, DeviceRequest, FoundCode, FoundRefresh, KeyRow,
+    LoginSession, LogoutDelivery, RefreshToken,
+};
 use bytes::{BufMut, BytesMut};
 use std::error::Error;
 use tokio_postgres::Row;
@@ -50,7 +53,29 @@ fn list(row: &Row, column: &str) -> Result<Vec<String>, Fault> {
     serde_json::from_str(row.try_get(column)?).map_err(|_| Fault::Corrupt(format!("column {column} is no list")))
 }
 
-fn moment(row: &Row, column: &str) -> Result<Timestamp, Fault> {
+/// A column of 32 bytes.
+pub(super) fn hash(row: &Row, column: &str) -> Result<[u8; 32], Fault> {
+    let bytes: &[u8] = row.try_get(column)?;
+    bytes.try_into().map_err(|_| Fault::Corrupt(format!("column {column} is not 32 bytes")))
+}
+
+/// A column with a count.
+pub(super) fn count(row: &Row, column: &str) -> Result<u32, Fault> {
+    let count: i32 = row.try_get(column)?;
+    u32::try_from(count).map_err(|_| Fault::Corrupt(format!("column {column} is negative")))
+}
+
+/// A count as PostgreSQL has it; one that is too great becomes the greatest.
+pub(super) fn int(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn moment_if_any(row: &Row, column: &str) -> Result<Option<Timestamp>, Fault> {
+    Ok(row.try_get::<_, Option<Moment>>(column)?.map(|m| m.0))
+}
+
+/// A column with a moment.
+pub(super) fn moment(row: &Row, column: &str) -> Result<Timestamp, Fault> {
     Ok(row.try_get::<_, Moment>(column)?.0)
 }
 
@@ -73,9 +98,8 @@ pub(super) fn client(row: &Row) -> Result<ClientRecord, Fault> {
 
 /// A row of `access_token`.
 pub(super) fn access_token(row: &Row) -> Result<AccessToken, Fault> {
-    let signature: &[u8] = row.try_get("signature")?;
     Ok(AccessToken {
-        signature: signature.try_into().map_err(|_| Fault::Corrupt("a signature is not 32 bytes".to_owned()))?,
+        signature: hash(row, "signature")?,
         family_id: row.try_get("family_id")?,
         client_id: row.try_get("client_id")?,
         subject: row.try_get("subject")?,
@@ -84,6 +108,102 @@ pub(super) fn access_token(row: &Row) -> Result<AccessToken, Fault> {
         requested_at: moment(row, "requested_at")?,
         expires_at: moment(row, "expires_at")?,
         session: row.try_get("session")?,
+    })
+}
+
+/// A row of `refresh_token` with `now`, `expired` and `revoked`.
+pub(super) fn found_refresh(row: &Row) -> Result<FoundRefresh, Fault> {
+    let token = RefreshToken {
+        signature: hash(row, "signature")?,
+        family_id: row.try_get("family_id")?,
+        client_id: row.try_get("client_id")?,
+        subject: row.try_get("subject")?,
+        scope: list(row, "scope")?,
+        audience: list(row, "audience")?,
+        requested_at: moment(row, "requested_at")?,
+        expires_at: moment_if_any(row, "expires_at")?,
+        access_token: hash(row, "access_token")?,
+        session: row.try_get("session")?,
+    };
+    Ok(FoundRefresh {
+        token,
+        used_at: moment_if_any(row, "used_at")?,
+        replayed: count(row, "replayed")?,
+        successor: row.try_get("successor")?,
+        expired: row.try_get("expired")?,
+        revoked: row.try_get("revoked")?,
+        now: moment(row, "now")?,
+    })
+}
+
+/// A row of `authorization_code` with `expired` and `revoked`.
+pub(super) fn found_code(row: &Row) -> Result<FoundCode, Fault> {
+    let code = AuthorizationCode {
+        signature: hash(row, "signature")?,
+        family_id: row.try_get("family_id")?,
+        client_id: row.try_get("client_id")?,
+        redirect_uri: row.try_get("redirect_uri")?,
+        code_challenge: row.try_get("code_challenge")?,
+        expires_at: moment(row, "expires_at")?,
+        session: row.try_get("session")?,
+    };
+    let spent = moment_if_any(row, "spent_at")?.is_some();
+    Ok(FoundCode { code, spent, expired: row.try_get("expired")?, revoked: row.try_get("revoked")? })
+}
+
+/// A row of `login_session`.
+pub(super) fn login_session(row: &Row) -> Result<LoginSession, Fault> {
+    Ok(LoginSession {
+        id: row.try_get("id")?,
+        subject: row.try_get("subject")?,
+        authenticated_at: moment(row, "authenticated_at")?,
+        expires_at: moment(row, "expires_at")?,
+        identity_provider_session_id: row.try_get("identity_provider_session_id")?,
+    })
+}
+
+/// A row of `consent`.
+pub(super) fn consent(row: &Row) -> Result<Consent, Fault> {
+    Ok(Consent {
+        id: row.try_get("id")?,
+        client_id: row.try_get("client_id")?,
+        subject: row.try_get("subject")?,
+        session_id: row.try_get("session_id")?,
+        scope: list(row, "scope")?,
+        audience: list(row, "audience")?,
+        skipped: row.try_get("skipped")?,
+        remember: row.try_get("remember")?,
+        remember_until: moment_if_any(row, "remember_until")?,
+        requested_at: moment(row, "requested_at")?,
+        handled_at: moment(row, "handled_at")?,
+        detail: row.try_get("detail")?,
+    })
+}
+
+/// A row of `device`.
+pub(super) fn device(row: &Row) -> Result<DeviceRequest, Fault> {
+    Ok(DeviceRequest {
+        signature: hash(row, "signature")?,
+        user_code: hash(row, "user_code")?,
+        client_id: row.try_get("client_id")?,
+        scope: list(row, "scope")?,
+        audience: list(row, "audience")?,
+        requested_at: moment(row, "requested_at")?,
+        expires_at: moment(row, "expires_at")?,
+        interval: count(row, "poll_interval")?,
+        flow_id: row.try_get("flow_id")?,
+    })
+}
+
+/// A row of `logout_delivery`.
+pub(super) fn delivery(row: &Row) -> Result<LogoutDelivery, Fault> {
+    Ok(LogoutDelivery {
+        id: row.try_get("id")?,
+        client_id: row.try_get("client_id")?,
+        uri: row.try_get("uri")?,
+        subject: row.try_get("subject")?,
+        session_id: row.try_get("session_id")?,
+        attempts: count(row, "attempts")?,
     })
 }
 
@@ -96,6 +216,6 @@ pub(super) fn key(row: &Row) -> Result<KeyRow, Fault> {
         sealed: row.try_get("sealed")?,
         created_at: moment(row, "created_at")?,
         activates_at: moment(row, "activates_at")?,
-        retires_at: row.try_get::<_, Option<Moment>>("retires_at")?.map(|m| m.0),
+        retires_at: moment_if_any(row, "retires_at")?,
     })
 }

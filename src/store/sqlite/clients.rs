@@ -1,7 +1,7 @@
 //! Clients in SQLite.
 
 use super::faults::store_error;
-use super::{SqliteStore, World, rows, tokens};
+use super::{SqliteStore, World, ended, rows};
 use crate::store::{Change, ClientPage, ClientRecord, ClientStore, Replaced, StoreError};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -37,9 +37,8 @@ fn insert(db: &Connection, nid: &[u8], c: &ClientRecord) -> rusqlite::Result<()>
 const BY_ID: &str = "SELECT * FROM client WHERE nid = ?1 AND id = ?2";
 
 fn by_id(db: &Connection, nid: &[u8], id: &str) -> Result<Option<ClientRecord>, StoreError> {
-    let mut statement = db.prepare_cached(BY_ID).map_err(store_error)?;
-    let mut found = statement.query(params![nid, id]).map_err(store_error)?;
-    found.next().map_err(store_error)?.map(rows::client).transpose()
+    let read = || db.prepare_cached(BY_ID)?.query_row(params![nid, id], rows::client).optional();
+    read().map_err(store_error)
 }
 
 const LIST: &str = "
@@ -49,13 +48,11 @@ const LIST: &str = "
 
 fn list(db: &Connection, nid: &[u8], page: &ClientPage) -> Result<Vec<ClientRecord>, StoreError> {
     let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
-    let mut statement = db.prepare_cached(LIST).map_err(store_error)?;
-    let mut found = statement.query(params![nid, page.after, page.name, page.owner, limit]).map_err(store_error)?;
-    let mut clients = Vec::new();
-    while let Some(row) = found.next().map_err(store_error)? {
-        clients.push(rows::client(row)?);
-    }
-    Ok(clients)
+    let read = || -> rusqlite::Result<Vec<ClientRecord>> {
+        let known = params![nid, page.after, page.name, page.owner, limit];
+        db.prepare_cached(LIST)?.query_map(known, rows::client)?.collect()
+    };
+    read().map_err(store_error)
 }
 
 const REPLACE: &str = "
@@ -101,14 +98,16 @@ fn delete(db: &Connection, world: &World, id: &str) -> Result<bool, StoreError> 
     if gone == 0 {
         return Ok(false);
     }
-    tokens::end_families(db, nid, id, world.now()).map_err(store_error)?;
-    tokens::delete_dead(db, nid, id).map_err(store_error)?;
+    ended::end_families(db, nid, id, world.now()).map_err(store_error)?;
+    ended::delete_dead(db, nid, id).map_err(store_error)?;
+    ended::delete_left(db, nid, id).map_err(store_error)?;
     Ok(true)
 }
 
 #[async_trait]
 impl ClientStore for SqliteStore {
     async fn create_client(&self, record: &ClientRecord) -> Result<(), StoreError> {
+        self.delete_all_left(&record.id).await?;
         let record = record.clone();
         self.write(move |db, world, _| insert(db, world.nid(db)?, &record).map_err(store_error)).await
     }
@@ -148,6 +147,7 @@ impl ClientStore for SqliteStore {
             .await?;
         if deleted {
             self.delete_all_dead(id).await?;
+            self.delete_all_left(id).await?;
         }
         Ok(deleted)
     }

@@ -4,12 +4,20 @@
 //! Invariant: an answer leaves after the commit, and one server at a time holds the file.
 
 mod clients;
+mod consents;
+mod devices;
+mod ended;
+mod exchange;
 mod faults;
+mod flows;
 mod keys;
 mod migrate;
+mod outbox;
 mod place;
 mod reader;
 mod rows;
+mod sessions;
+mod sweep;
 mod tokens;
 mod upkeep;
 mod writer;

@@ -1,12 +1,12 @@
 //! Tokens.
 
 use super::{created, done, earlier, issue, jti, token};
-use signet::store::{Issue, Revoke, Store, Verdict, Write};
+use signet::store::{Issue, Revoke, Revoked, Store, Verdict, Write};
 use std::sync::Arc;
 use uuid::Uuid;
 
 fn revoke(order: &Issue) -> Revoke {
-    Revoke { signature: order.token.signature, client_id: order.token.client_id.clone(), jti: None }
+    Revoke { token: Revoked::Access(order.token.signature), client_id: order.token.client_id.clone(), jti: None }
 }
 
 pub async fn a_token_comes_back_whole(store: &Arc<dyn Store>) {

@@ -13,7 +13,7 @@ pub async fn the_schema_is_there(store: &Arc<dyn Store>) {
 }
 
 fn swept(access_tokens: u64, jtis: u64, families: u64) -> Sweep {
-    Sweep::Swept(SweepCounts { access_tokens, jtis, families })
+    Sweep::Swept(SweepCounts { access_tokens, jtis, families, ..SweepCounts::default() })
 }
 
 pub async fn sweeping_takes_what_is_over(store: &Arc<dyn Store>) {

@@ -7,6 +7,7 @@ mod database;
 mod proxy;
 mod server;
 mod table;
+mod user;
 mod wire;
 
 pub use callee::Callee;
@@ -15,6 +16,7 @@ pub use proxy::Proxy;
 pub use server::{SECRET, Server, free_port, run, signal};
 pub(crate) use table::cases;
 pub use table::{Case, World, play};
+pub use user::{Browser, CALLBACK, Web, accept, param, sign_in};
 pub use wire::{Answer, Peer, basic, raw};
 
 /// What a client-credentials client of these tests looks like.

@@ -62,6 +62,11 @@ impl Peer {
         Self { public: format!("http://127.0.0.1:{public}"), admin: format!("http://127.0.0.1:{admin}"), http }
     }
 
+    /// A request to be shaped further, to any address.
+    pub fn to(&self, method: Method, url: &str) -> RequestBuilder {
+        self.http.request(method, url)
+    }
+
     /// A request to be shaped further; `path` on the public listener.
     pub fn to_public(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.public))

@@ -1,0 +1,77 @@
+//! Granting: to the consent page, and back from it with the answer.
+
+use super::super::App;
+use super::cookies::{self, Step};
+use super::login::{refuse, rejected};
+use super::request::Asked;
+use super::{Stop, issue, text, to_page, with_query};
+use crate::actors::client_registry::Clients;
+use crate::domain::error::{ErrorCode, OAuthError};
+use crate::domain::flow::login::LoginDecision;
+use crate::domain::flow::{Decision, Flow, Purpose, consent};
+use crate::telemetry::labels::FlowOutcome;
+use actix_web::{HttpRequest, HttpResponse};
+
+/// To the consent page, whether an earlier consent will do or not (the app says yes by itself then).
+///
+/// # Errors
+/// `consent_required` where no page may be shown.
+pub(super) async fn start(
+    app: &App,
+    asked: &Asked,
+    mut flow: Flow,
+    login: &LoginDecision,
+) -> Result<HttpResponse, Stop> {
+    let client = &asked.client.client;
+    let earlier = app.store.previous_consent(&client.client_id, &login.subject).await?;
+    flow.skip_consent = earlier.is_some_and(|earlier| {
+        consent::may_skip(&asked.request, client, &earlier.scope, app.rules.authorize.scope_strategy)
+    });
+    if asked.request.prompt.none && !flow.skip_consent {
+        return Err(refuse(app, asked, consent::required()));
+    }
+    flow.query = asked.sent.as_sent();
+    let challenge = text(app, Purpose::ConsentChallenge, &flow, flow.began().plus(app.rules.flow_ttl)).await?;
+    let mut response = to_page(&with_query(&app.rules.pages.consent, &[("consent_challenge", &challenge)]));
+    cookies::begin_step(app, &mut response, Step::Consent, flow.id);
+    Ok(response)
+}
+
+fn denied(hint: &str) -> OAuthError {
+    OAuthError::new(ErrorCode::AccessDenied, hint)
+}
+
+const NOT_GRANTED: &str = "The consent verifier has already been used, has not been granted, or is invalid.";
+
+/// Ends a consent: what was granted is written with what is issued on it, and the client has its answer.
+///
+/// # Errors
+/// `access_denied` for a verifier that is used, over, or nobody's; `request_forbidden` for another browser's; what the
+/// app refused.
+pub async fn back(
+    app: &App,
+    clients: &Clients,
+    browser: &HttpRequest,
+    asked: Asked,
+    flow: Flow,
+) -> Result<HttpResponse, Stop> {
+    if flow.is_over(app.clock.now(), app.rules.flow_ttl) {
+        return Err(refuse(app, &asked, denied(NOT_GRANTED)));
+    }
+    let (login, granted) = match (&flow.login, &flow.consent) {
+        (Some(Decision::Accepted(login)), Some(Decision::Accepted(granted))) => (login.clone(), granted.clone()),
+        (_, Some(Decision::Rejected(no))) => {
+            app.metrics.consent_request(FlowOutcome::Rejected);
+            return Err(rejected(app, &asked, &flow, no, "consent request denied").await?);
+        }
+        _ => return Err(refuse(app, &asked, denied(NOT_GRANTED))),
+    };
+    if let Some(fault) = cookies::csrf_fault(app, browser, Step::Consent, flow.id) {
+        return Err(Stop::Page(OAuthError::new(ErrorCode::RequestForbidden, fault)));
+    }
+    let mut response = issue::answer(app, clients, asked, &flow, &login, &granted).await?;
+    app.metrics.consent_request(FlowOutcome::Accepted);
+    app.finished.consent(flow.consent_id());
+    cookies::end_step(app, &mut response, Step::Consent, flow.id);
+    Ok(response)
+}

@@ -1,0 +1,248 @@
+//! What a consent brings about: the consent's row, a code, perhaps tokens at once, and the answer to the client. One
+//! commit.
+
+use super::super::session::{Table, close_tokens};
+use super::super::admin::flow_json::oidc_context;
+use super::super::{ApiError, App, pages};
+use super::login::refuse;
+use super::request::Asked;
+use super::{Stop, to_page, with_query};
+use crate::actors::client_registry::Clients;
+use crate::actors::flow_coordinator::Commit;
+use crate::crypto::seal::{SealError, aad};
+use crate::domain::authorize::answer::Answer;
+use crate::domain::client::RegisteredClient;
+use crate::domain::error::{ErrorCode, OAuthError};
+use crate::domain::flow::consent::{self, ConsentDecision};
+use crate::domain::flow::login::LoginDecision;
+use crate::domain::flow::Flow;
+use crate::domain::subject::subject_for;
+use crate::domain::token::opaque::TokenKind;
+use crate::domain::token::session::TokenSession;
+use crate::store::{AuthorizationCode, Consent, FlowVerdict, FlowWrite, Grant};
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, LOCATION, PRAGMA};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A client that is changed while its grant is written is looked at again this often.
+const ATTEMPTS: usize = 3;
+
+/// What the list of consents shows beside the row's columns; sealed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConsentDetail {
+    /// The flow.
+    #[serde(rename = "i")]
+    pub flow_id: Uuid,
+    /// The request as it was sent.
+    #[serde(rename = "q")]
+    pub query: String,
+    /// A device's flow.
+    #[serde(rename = "d", default)]
+    pub device: bool,
+    /// Requested scopes.
+    #[serde(rename = "s")]
+    pub scope: Vec<String>,
+    /// Requested audience.
+    #[serde(rename = "a")]
+    pub audience: Vec<String>,
+    /// `oidc_context`.
+    #[serde(rename = "o")]
+    pub oidc_context: Value,
+    /// The login.
+    #[serde(rename = "l")]
+    pub login: LoginDecision,
+    /// The consent.
+    #[serde(rename = "g")]
+    pub granted: ConsentDecision,
+}
+
+/// Writes the grant and answers.
+///
+/// # Errors
+/// `access_denied` when it was granted before; 503.
+pub(super) async fn answer(
+    app: &App,
+    clients: &Clients,
+    mut asked: Asked,
+    flow: &Flow,
+    login: &LoginDecision,
+    granted: &ConsentDecision,
+) -> Result<HttpResponse, Stop> {
+    let session = session(app, &asked, flow, login, granted)?;
+    for _ in 0..ATTEMPTS {
+        let (order, fields) = order(app, &asked, flow, login, granted, &session).await?;
+        match app.flows.ask(Commit(FlowWrite::Grant(Box::new(order)))).await?? {
+            FlowVerdict::Done => return Ok(done(app, &asked, fields)),
+            FlowVerdict::Used => {
+                let hint = "The consent verifier has already been used.";
+                return Err(refuse(app, &asked, OAuthError::new(ErrorCode::AccessDenied, hint)));
+            }
+            FlowVerdict::ClientChanged => asked.client = again(clients, &asked).await?,
+        }
+    }
+    Err(Stop::Fault(ApiError::Unavailable("the client is being changed again and again".to_owned())))
+}
+
+async fn again(clients: &Clients, asked: &Asked) -> Result<Arc<RegisteredClient>, Stop> {
+    clients.get_fresh(&asked.request.client_id).await?.ok_or_else(|| {
+        Stop::Page(OAuthError::new(ErrorCode::InvalidClient, "The requested OAuth 2.0 Client does not exist."))
+    })
+}
+
+fn session(
+    app: &App,
+    asked: &Asked,
+    flow: &Flow,
+    login: &LoginDecision,
+    granted: &ConsentDecision,
+) -> Result<TokenSession, Stop> {
+    let forced = Some(login.forced_subject.as_str()).filter(|f| !f.is_empty());
+    let client_subject = subject_for(&asked.client.client, &login.subject, forced, &app.rules.subjects)
+        .map_err(|e| refuse(app, asked, e))?;
+    Ok(TokenSession {
+        subject: login.subject.clone(),
+        client_subject,
+        session_id: flow.session_id,
+        requested_scope: asked.request.scope.clone(),
+        scope: granted.scope.clone(),
+        audience: granted.audience.clone(),
+        nonce: asked.request.nonce.clone(),
+        auth_time: login.auth_time,
+        requested_at: flow.requested_at,
+        // Asked for and not said: Hydra's "0", as ISO/IEC 29115 has it.
+        acr: match login.acr.as_str() {
+            "" if !asked.request.acr_values.is_empty() => "0".to_owned(),
+            acr => acr.to_owned(),
+        },
+        amr: login.amr.clone(),
+        access_claims: granted.access_claims.clone(),
+        id_claims: granted.id_claims.clone(),
+    })
+}
+
+/// Parameters of an answer.
+pub(super) type Fields = Vec<(&'static str, String)>;
+
+/// The order to write, and what the client gets of it.
+async fn order(
+    app: &App,
+    asked: &Asked,
+    flow: &Flow,
+    login: &LoginDecision,
+    granted: &ConsentDecision,
+    session: &TokenSession,
+) -> Result<(Grant, Fields), Stop> {
+    let consent = consent_row(app, asked, flow, login, granted)?;
+    let mut order =
+        Grant { client_version: asked.client.version, consent, code: None, access_token: None, device: None };
+    let mut fields = Fields::new();
+    if flow.device.is_some() {
+        let sealed = close_tokens(app, Table::Device, &device_row(flow.consent_id()), session)?;
+        order.device = Some((flow.id, sealed));
+        return Ok((order, fields));
+    }
+    if asked.request.response_type.code {
+        let (code, row) = code(app, asked, flow, session)?;
+        fields.push(("code", code));
+        order.code = Some(row);
+    }
+    super::implicit::add(app, asked, flow, session, &mut order, &mut fields).await?;
+    fields.push(("scope", session.scope.join(" ")));
+    Ok((order, fields))
+}
+
+/// A device's session is sealed to its family: the device code is not known where it is granted.
+pub fn device_row(family_id: Uuid) -> [u8; 32] {
+    crate::domain::token::opaque::signature_hash("device", family_id.as_bytes())
+}
+
+fn consent_row(
+    app: &App,
+    asked: &Asked,
+    flow: &Flow,
+    login: &LoginDecision,
+    granted: &ConsentDecision,
+) -> Result<Consent, ApiError> {
+    let now = app.clock.now();
+    let id = flow.consent_id();
+    let detail = ConsentDetail {
+        flow_id: flow.id,
+        query: asked.sent.as_sent(),
+        device: flow.device.is_some(),
+        scope: asked.request.scope.clone(),
+        audience: asked.request.audience.clone(),
+        oidc_context: if flow.device.is_some() { Value::Null } else { oidc_context(&asked.request) },
+        login: login.clone(),
+        granted: granted.clone(),
+    };
+    let plain = serde_json::to_vec(&detail).map_err(|e| ApiError::Internal(e.to_string()))?;
+    let sealed = app.sessions.seal(&app.entropy.bytes()?, &aad("consent", "detail", id.as_bytes()), &plain);
+    Ok(Consent {
+        id,
+        client_id: asked.request.client_id.clone(),
+        subject: login.subject.clone(),
+        session_id: flow.session_id,
+        scope: granted.scope.clone(),
+        audience: granted.audience.clone(),
+        skipped: flow.skip_consent,
+        remember: granted.remember && !flow.skip_consent,
+        remember_until: consent::remembered_until(granted, now),
+        requested_at: flow.began(),
+        handled_at: now,
+        detail: sealed.map_err(|e| ApiError::Internal(e.to_string()))?,
+    })
+}
+
+/// What lies behind a consent's row; `None` when the secret that sealed it was dropped.
+///
+/// # Errors
+/// 500 when it was tampered with.
+pub fn open_detail(app: &App, consent: &Consent) -> Result<Option<ConsentDetail>, ApiError> {
+    let broken = |why: String| ApiError::Internal(format!("the detail of a consent: {why}"));
+    match app.sessions.open(&aad("consent", "detail", consent.id.as_bytes()), &consent.detail) {
+        Ok(opened) => serde_json::from_slice(&opened.plain).map(Some).map_err(|e| broken(e.to_string())),
+        Err(SealError::UnknownKey) => Ok(None),
+        Err(e) => Err(broken(e.to_string())),
+    }
+}
+
+fn code(app: &App, asked: &Asked, flow: &Flow, session: &TokenSession) -> Result<(String, AuthorizationCode), ApiError> {
+    let minted = app.opaque.mint(TokenKind::Code, &app.entropy.bytes()?);
+    let row = AuthorizationCode {
+        signature: minted.signature,
+        family_id: flow.consent_id(),
+        client_id: asked.request.client_id.clone(),
+        redirect_uri: asked.request.sent_redirect_uri.clone(),
+        code_challenge: asked.request.code_challenge.clone(),
+        expires_at: app.clock.now().plus(app.rules.code_ttl),
+        session: close_tokens(app, Table::Code, &minted.signature, session)?,
+    };
+    Ok((minted.token, row))
+}
+
+fn done(app: &App, asked: &Asked, fields: Fields) -> HttpResponse {
+    match &asked.request.target {
+        Some(to) => render(&to.answer(&app.rules.issuer, fields)),
+        None => to_page(&with_query(&app.rules.pages.device_success, &[("client_id", &asked.request.client_id)])),
+    }
+}
+
+/// An answer to the client, never to be cached (RFC 6749 §4.1.2; 303, so that a POST is not repeated there).
+pub fn render(answer: &Answer) -> HttpResponse {
+    match answer {
+        Answer::Redirect(to) => HttpResponse::SeeOther()
+            .insert_header((LOCATION, to.as_str()))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .insert_header((PRAGMA, "no-cache"))
+            .insert_header(("Referrer-Policy", "no-referrer"))
+            .finish(),
+        Answer::Form { action, fields } => {
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            pages::form_post::form_post(action, &fields)
+        }
+    }
+}
+

@@ -1,0 +1,98 @@
+//! The end of a login session: its row, its tokens, the clients to tell. Called by logout and by the operator's API.
+
+use super::{ApiError, App};
+use crate::actors::client_registry::Clients;
+use crate::actors::flow_coordinator::Commit;
+use crate::domain::client::RegisteredClient;
+use crate::domain::flow::logout::Hint;
+use crate::domain::subject::subject_for;
+use crate::http::flow::with_query;
+use crate::store::{FlowVerdict, FlowWrite, Logout, LogoutDelivery};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What became of it.
+pub enum Ended {
+    /// It ended just now.
+    Now {
+        /// Addresses for the browser to load (OpenID Connect Front-Channel Logout 1.0 §2).
+        frontchannel: Vec<String>,
+    },
+    /// It had ended before: nobody is told twice.
+    Before,
+}
+
+/// The subject of the session that an ID token names, if the token's `sub` is that subject under the client's name for
+/// it; `None` for a session that is over or somebody else's.
+///
+/// # Errors
+/// 503.
+pub async fn subject_of(app: &App, client: &RegisteredClient, hint: &Hint) -> Result<Option<String>, ApiError> {
+    let id = &client.client.client_id;
+    let found = match app.store.login_session(hint.session_id).await? {
+        Some(session) => Some(session.subject),
+        None => app.store.subject_of_session(hint.session_id).await?,
+    };
+    let Some(subject) = found else { return Ok(None) };
+    if subject == hint.subject || known_as(app, client, &subject).as_deref() == Some(hint.subject.as_str()) {
+        return Ok(Some(subject));
+    }
+    let forced = app.store.forced_subject(id, &subject).await?;
+    Ok(Some(subject).filter(|_| forced.as_deref() == Some(hint.subject.as_str())))
+}
+
+fn known_as(app: &App, client: &RegisteredClient, subject: &str) -> Option<String> {
+    subject_for(&client.client, subject, None, &app.rules.subjects).ok()
+}
+
+/// Ends a session, remembered or not; every client that was granted something in it hears of it.
+///
+/// # Errors
+/// 503: nothing has ended.
+pub async fn end(app: &App, clients: &Clients, session_id: Uuid, subject: &str) -> Result<Ended, ApiError> {
+    let (mut deliveries, mut frontchannel) = (Vec::new(), Vec::new());
+    for id in app.store.clients_of_session(session_id, subject).await? {
+        let Some(client) = clients.get(&id).await? else { continue };
+        if !client.client.backchannel_logout_uri.is_empty() {
+            deliveries.push(delivery(app, &client, session_id, subject).await?);
+        }
+        if !client.client.frontchannel_logout_uri.is_empty() {
+            let more = [("iss", app.rules.issuer.as_str()), ("sid", &session_id.to_string())];
+            frontchannel.push(with_query(&client.client.frontchannel_logout_uri, &more));
+        }
+    }
+    let order = Logout {
+        session_id,
+        subject: subject.to_owned(),
+        revoke_tokens: app.rules.logout_revokes_tokens,
+        deliveries,
+        keep_until: app.clock.now().plus(app.rules.session_ttl),
+    };
+    match app.flows.ask(Commit(FlowWrite::Logout(order))).await?? {
+        FlowVerdict::Done => {
+            app.metrics.logout();
+            app.finished.logout(session_id);
+            Ok(Ended::Now { frontchannel })
+        }
+        FlowVerdict::Used | FlowVerdict::ClientChanged => Ok(Ended::Before),
+    }
+}
+
+async fn delivery(
+    app: &App,
+    client: &Arc<RegisteredClient>,
+    session_id: Uuid,
+    subject: &str,
+) -> Result<LogoutDelivery, ApiError> {
+    let id = &client.client.client_id;
+    let forced = app.store.forced_subject(id, subject).await?;
+    let known = forced.or_else(|| known_as(app, client, subject)).unwrap_or_else(|| subject.to_owned());
+    Ok(LogoutDelivery {
+        id: app.entropy.uuid()?,
+        client_id: id.clone(),
+        uri: client.client.backchannel_logout_uri.clone(),
+        subject: known,
+        session_id,
+        attempts: 0,
+    })
+}

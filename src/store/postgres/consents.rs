@@ -1,0 +1,131 @@
+//! Codes and consents in PostgreSQL: found, listed, revoked.
+
+use super::faults::Fault;
+use super::revoke;
+use super::rows::{self, Moment};
+use crate::domain::world::Timestamp;
+use crate::store::{Consent, ConsentFilter, ConsentPage, FoundCode, SignatureHash};
+use deadpool_postgres::{GenericClient, Object};
+use uuid::Uuid;
+
+const CODE: &str = "
+    SELECT t.signature, t.family_id, t.client_id, t.redirect_uri, t.code_challenge, t.expires_at, t.session, t.spent_at,
+           t.expires_at <= clock_timestamp() AS expired, f.revoked_at IS NOT NULL AS revoked
+    FROM authorization_code t JOIN token_family f ON f.id = t.family_id WHERE t.signature = $1 AND t.nid = $2";
+
+/// The code of that key, spent and expired ones too.
+pub(super) async fn code(
+    db: &impl GenericClient,
+    nid: Uuid,
+    signature: &SignatureHash,
+) -> Result<Option<FoundCode>, Fault> {
+    let statement = db.prepare_cached(CODE).await?;
+    db.query_opt(&statement, &[&signature.as_slice(), &nid]).await?.as_ref().map(rows::found_code).transpose()
+}
+
+const PREVIOUS: &str = "
+    SELECT id, client_id, subject, session_id, scope, audience, skipped, remember, remember_until, requested_at,
+           handled_at, detail
+    FROM consent
+    WHERE nid = $1 AND client_id = $2 AND subject = $3 AND remember AND NOT skipped
+          AND (remember_until IS NULL OR remember_until > clock_timestamp())
+    ORDER BY handled_at DESC LIMIT 1";
+
+/// The newest consent that may spare the user a question.
+pub(super) async fn previous(
+    db: &impl GenericClient,
+    nid: Uuid,
+    client: &str,
+    subject: &str,
+) -> Result<Option<Consent>, Fault> {
+    let statement = db.prepare_cached(PREVIOUS).await?;
+    db.query_opt(&statement, &[&nid, &client, &subject]).await?.as_ref().map(rows::consent).transpose()
+}
+
+const SINCE: &str = "
+    SELECT id, handled_at FROM consent WHERE nid = $1 AND handled_at >= $2 ORDER BY handled_at, id LIMIT $3";
+
+/// Consents granted since then, oldest first.
+pub(super) async fn since(
+    db: &impl GenericClient,
+    nid: Uuid,
+    since: Timestamp,
+    limit: i64,
+) -> Result<Vec<(Uuid, Timestamp)>, Fault> {
+    let statement = db.prepare_cached(SINCE).await?;
+    let found = db.query(&statement, &[&nid, &Moment(since), &limit]).await?;
+    found.iter().map(|row| Ok((row.try_get("id")?, rows::moment(row, "handled_at")?))).collect()
+}
+
+const PAGE: &str = "
+    SELECT id, client_id, subject, session_id, scope, audience, skipped, remember, remember_until, requested_at,
+           handled_at, detail
+    FROM consent
+    WHERE nid = $1 AND subject = $2 AND NOT skipped
+          AND (NOT remember OR remember_until IS NULL OR remember_until > clock_timestamp())
+          AND ($3::uuid IS NULL OR session_id = $3)
+          AND ($4::timestamptz IS NULL OR (handled_at, id) < ($4, $5::uuid))
+    ORDER BY handled_at DESC, id DESC LIMIT $6";
+
+/// A page of consents.
+pub(super) async fn page(db: &impl GenericClient, nid: Uuid, page: &ConsentPage) -> Result<Vec<Consent>, Fault> {
+    let statement = db.prepare_cached(PAGE).await?;
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    let (at, id) = page.before.map(|(at, id)| (Moment(at), id)).unzip();
+    let found = db.query(&statement, &[&nid, &page.subject, &page.session_id, &at, &id, &limit]).await?;
+    found.iter().map(rows::consent).collect()
+}
+
+const CHOSEN: &str = "
+    SELECT id FROM consent
+    WHERE nid = $1 AND ($2::uuid IS NULL OR id = $2) AND ($3::text IS NULL OR subject = $3)
+          AND ($4::text IS NULL OR client_id = $4)";
+/// In the order of their ids, so that two deletions never wait for each other.
+const DELETE: &str = "
+    WITH h AS MATERIALIZED (SELECT id FROM consent WHERE id = ANY($2) AND nid = $1 ORDER BY id FOR UPDATE)
+    DELETE FROM consent t USING h WHERE t.id = h.id";
+
+/// Revokes the families first: from then on nothing more is issued on the consents. How many were deleted.
+pub(super) async fn revoke(conn: &mut Object, nid: Uuid, filter: &ConsentFilter) -> Result<u64, Fault> {
+    let (id, subject, client) = match filter {
+        ConsentFilter::Id(id) => (Some(id), None, None),
+        ConsentFilter::Client { subject, client_id } => (None, Some(subject), Some(client_id)),
+        ConsentFilter::Subject(subject) => (None, Some(subject), None),
+    };
+    let tx = conn.transaction().await?;
+    let statement = tx.prepare_cached(CHOSEN).await?;
+    let chosen = tx.query(&statement, &[&nid, &id, &subject, &client]).await?;
+    let ids = chosen.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+    revoke::end_all(&tx, nid, &ids).await?;
+    let statement = tx.prepare_cached(DELETE).await?;
+    let gone = tx.execute(&statement, &[&nid, &ids]).await?;
+    tx.commit().await?;
+    Ok(gone)
+}
+
+const SUBJECT: &str = "
+    SELECT c.subject FROM consent c
+    WHERE c.nid = $1 AND c.session_id = $2
+      AND NOT EXISTS (SELECT FROM login_session s WHERE s.id = c.session_id AND s.ended_at IS NOT NULL)
+    LIMIT 1";
+
+/// Who granted something in a session that has not ended.
+pub(super) async fn subject(db: &impl GenericClient, nid: Uuid, session: Uuid) -> Result<Option<String>, Fault> {
+    let statement = db.prepare_cached(SUBJECT).await?;
+    Ok(db.query_opt(&statement, &[&nid, &session]).await?.map(|row| row.try_get(0)).transpose()?)
+}
+
+const CLIENTS: &str = "
+    SELECT DISTINCT client_id FROM consent WHERE nid = $1 AND session_id = $2 AND subject = $3 ORDER BY client_id";
+
+/// The clients that were granted something in a session.
+pub(super) async fn clients(
+    db: &impl GenericClient,
+    nid: Uuid,
+    session: Uuid,
+    subject: &str,
+) -> Result<Vec<String>, Fault> {
+    let statement = db.prepare_cached(CLIENTS).await?;
+    let found = db.query(&statement, &[&nid, &session, &subject]).await?;
+    found.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}

@@ -1,0 +1,106 @@
+//! Logout tokens to deliver, and flows that are too long for a URL, in SQLite.
+
+use super::rows;
+use crate::domain::world::Timestamp;
+use crate::store::{Delivered, LogoutDelivery, OutboxDepth};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::time::Duration;
+use uuid::Uuid;
+
+const INSERT: &str = "
+    INSERT INTO logout_delivery (id, nid, client_id, uri, subject, session_id, attempts, next_at, dead, created_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?8)";
+
+/// Puts a delivery into the outbox, due at once.
+pub(super) fn insert(db: &Connection, nid: &[u8], it: &LogoutDelivery, now: Timestamp) -> rusqlite::Result<()> {
+    db.prepare_cached(INSERT)?.execute(params![
+        it.id.as_bytes(),
+        nid,
+        it.client_id,
+        it.uri,
+        it.subject,
+        it.session_id.as_bytes(),
+        it.attempts,
+        now.micros(),
+    ])?;
+    Ok(())
+}
+
+const DUE: &str = "
+    SELECT * FROM logout_delivery WHERE dead = 0 AND next_at <= ?2 AND nid = ?1 ORDER BY next_at LIMIT ?3";
+/// The try is counted when it begins, so that one that ends with its process counts too.
+const LEASE: &str = "UPDATE logout_delivery SET next_at = ?2, attempts = attempts + 1 WHERE id = ?1";
+
+/// Takes deliveries that are due.
+pub(super) fn claim(
+    db: &Connection,
+    nid: &[u8],
+    limit: usize,
+    lease: Duration,
+    now: Timestamp,
+) -> rusqlite::Result<Vec<LogoutDelivery>> {
+    let known = params![nid, now.micros(), limit];
+    let due: Vec<LogoutDelivery> =
+        db.prepare_cached(DUE)?.query_map(known, rows::delivery)?.collect::<rusqlite::Result<_>>()?;
+    for delivery in &due {
+        db.prepare_cached(LEASE)?.execute(params![delivery.id.as_bytes(), now.plus(lease).micros()])?;
+    }
+    Ok(due)
+}
+
+const DONE: &str = "DELETE FROM logout_delivery WHERE id = ?1 AND nid = ?2";
+const RETRY: &str = "UPDATE logout_delivery SET next_at = ?3 WHERE id = ?1 AND nid = ?2";
+const DEAD: &str = "UPDATE logout_delivery SET dead = 1 WHERE id = ?1 AND nid = ?2";
+
+/// Says what became of a delivery.
+pub(super) fn settle(
+    db: &Connection,
+    nid: &[u8],
+    id: Uuid,
+    outcome: Delivered,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let id = id.as_bytes();
+    match outcome {
+        Delivered::Done => db.prepare_cached(DONE)?.execute(params![id, nid]),
+        Delivered::Retry(after) => db.prepare_cached(RETRY)?.execute(params![id, nid, now.plus(after).micros()]),
+        Delivered::Dead => db.prepare_cached(DEAD)?.execute(params![id, nid]),
+    }
+    .map(drop)
+}
+
+const DEPTH: &str = "
+    SELECT coalesce(sum(dead = 0), 0), coalesce(sum(dead), 0) FROM logout_delivery WHERE nid = ?1";
+
+/// How many are not done.
+pub(super) fn depth(db: &Connection, nid: &[u8]) -> rusqlite::Result<OutboxDepth> {
+    let depth = |row: &rusqlite::Row<'_>| Ok(OutboxDepth { waiting: row.get(0)?, dead: row.get(1)? });
+    db.prepare_cached(DEPTH)?.query_row([nid], depth)
+}
+
+const PUT_BODY: &str = "
+    INSERT INTO flow_body (handle, nid, sealed, expires_at) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (handle) DO UPDATE SET sealed = excluded.sealed, expires_at = excluded.expires_at";
+
+/// Keeps a flow; the same handle again replaces it.
+pub(super) fn put_body(
+    db: &Connection,
+    nid: &[u8],
+    handle: &[u8; 32],
+    sealed: &[u8],
+    expires_at: Timestamp,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(PUT_BODY)?.execute(params![handle, nid, sealed, expires_at.micros()]).map(drop)
+}
+
+const BODY: &str = "SELECT sealed FROM flow_body WHERE handle = ?1 AND nid = ?2 AND expires_at > ?3";
+
+/// What was kept, unless it is over.
+pub(super) fn body(
+    db: &Connection,
+    nid: &[u8],
+    handle: &[u8; 32],
+    now: Timestamp,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    db.prepare_cached(BODY)?.query_row(params![handle, nid, now.micros()], |row| row.get(0)).optional()
+}
