@@ -10,6 +10,9 @@ use anyhow::{Context, bail};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
+use url::Url;
+
+use super::output::text;
 
 /// How to reach the server; shared by every command that talks to one.
 #[derive(Debug, Clone, clap::Args)]
@@ -82,7 +85,34 @@ pub struct Answer {
 pub struct Refused {
     /// The status; `None` when nothing answered.
     pub status: Option<u16>,
+    /// The JSON that was answered, or what stands in for it as a text.
+    answer: Value,
     told: String,
+}
+
+impl Refused {
+    /// From what was answered, or from a text that says what happened.
+    pub fn new(status: Option<u16>, answer: Value) -> Self {
+        let told = match &answer {
+            Value::String(text) => text.clone(),
+            json => pretty(json),
+        };
+        Self { status, answer, told }
+    }
+
+    /// The `error` of an OAuth answer (RFC 6749 §5.2); empty when it was none.
+    pub fn code(&self) -> String {
+        text(&self.answer, "error")
+    }
+
+    /// What else the answer says: its description and its hint, or the whole of an answer that is no OAuth error.
+    pub fn why(&self) -> Vec<String> {
+        let said = ["error_description", "error_hint"].map(|name| text(&self.answer, name));
+        if self.code().is_empty() {
+            return vec![self.told.clone()];
+        }
+        said.into_iter().filter(|part| !part.is_empty()).collect()
+    }
 }
 
 /// A server and the way to it.
@@ -98,7 +128,18 @@ impl Api {
     /// # Errors
     /// When no endpoint is given, or a flag does not parse.
     pub fn open(flags: &ApiFlags, side: Side, spelling: Spelling) -> anyhow::Result<Self> {
-        let base = endpoint(flags.endpoint.as_deref(), side, spelling, |name| std::env::var(name).ok())?;
+        Self::with_base(endpoint_of(flags, side, spelling)?, flags, spelling)
+    }
+
+    /// One URL of a server, which is called with no segments.
+    ///
+    /// # Errors
+    /// When a flag does not parse.
+    pub fn of(url: &Url, flags: &ApiFlags, spelling: Spelling) -> anyhow::Result<Self> {
+        Self::with_base(url.as_str().to_owned(), flags, spelling)
+    }
+
+    fn with_base(base: String, flags: &ApiFlags, spelling: Spelling) -> anyhow::Result<Self> {
         let http =
             client().default_headers(headers(flags)?).tls_danger_accept_invalid_certs(flags.skip_tls_verify).build()?;
         let unasked = if spelling == Spelling::V1 { Duration::from_secs(60) } else { Duration::ZERO };
@@ -158,11 +199,43 @@ impl Api {
                         "error_description": format!("No answer from {}: {}", self.base, root_cause(&error)),
                         "error_hint": "Is the server running, and is this its address? Give it with --endpoint.",
                     });
-                    return Err(Refused { status: None, told: pretty(&told) }.into());
+                    return Err(Refused::new(None, told).into());
                 }
             }
         }
     }
+}
+
+/// An endpoint of the public listener: the URL that `flag` gave, or the path below `--endpoint`.
+///
+/// # Errors
+/// When neither is given, or what is given is no URL.
+pub fn public_url(
+    given: Option<&str>,
+    flag: &str,
+    path: &[&str],
+    (flags, spelling): (&ApiFlags, Spelling),
+) -> anyhow::Result<Url> {
+    match given {
+        Some(given) => web_url(given, flag),
+        None => address(&endpoint_of(flags, Side::Public, spelling)?, path, &[]),
+    }
+}
+
+/// What a flag gives as an `http` or `https` URL.
+///
+/// # Errors
+/// When it is none.
+pub fn web_url(given: &str, flag: &str) -> anyhow::Result<Url> {
+    let url = Url::parse(given).with_context(|| format!("{flag} {given:?} is not a URL"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        bail!("{flag} {given:?} should begin with http:// or https://");
+    }
+    Ok(url)
+}
+
+fn endpoint_of(flags: &ApiFlags, side: Side, spelling: Spelling) -> anyhow::Result<String> {
+    endpoint(flags.endpoint.as_deref(), side, spelling, |name| std::env::var(name).ok())
 }
 
 fn client() -> reqwest::ClientBuilder {
@@ -178,11 +251,11 @@ async fn read(response: reqwest::Response) -> anyhow::Result<Answer> {
     let next_page = response.headers().get("link").and_then(|h| h.to_str().ok()).and_then(next_page_token);
     let bytes = response.bytes().await.context("the answer broke off")?;
     if !status.is_success() {
-        let told = match serde_json::from_slice::<Value>(&bytes) {
-            Ok(value) => pretty(&value),
-            Err(_) => format!("HTTP {status}: {}", String::from_utf8_lossy(&bytes).trim()),
+        let answer = match serde_json::from_slice::<Value>(&bytes) {
+            Ok(value) => value,
+            Err(_) => Value::from(format!("HTTP {status}: {}", String::from_utf8_lossy(&bytes).trim())),
         };
-        return Err(Refused { status: Some(status.as_u16()), told }.into());
+        return Err(Refused::new(Some(status.as_u16()), answer).into());
     }
     let value = if bytes.is_empty() {
         Value::Null
@@ -220,7 +293,7 @@ fn endpoint(
             names.join(" or ")
         );
     };
-    let url = url::Url::parse(given.trim())
+    let url = Url::parse(given.trim())
         .with_context(|| format!("--endpoint {given:?} is not a URL; it should look like http://127.0.0.1:{port}"))?;
     if !matches!(url.scheme(), "http" | "https") {
         bail!("--endpoint {given:?} should begin with http:// or https://");
@@ -250,7 +323,7 @@ fn headers(flags: &ApiFlags) -> anyhow::Result<HeaderMap> {
     Ok(map)
 }
 
-fn address(base: &str, segments: &[&str], query: &[(&str, &str)]) -> anyhow::Result<url::Url> {
+fn address(base: &str, segments: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Url> {
     let mut text = base.to_owned();
     for segment in segments {
         // URL parsers resolve these, percent-encoded or not, and would reach another resource.
@@ -260,7 +333,7 @@ fn address(base: &str, segments: &[&str], query: &[(&str, &str)]) -> anyhow::Res
         text.push('/');
         text.push_str(&segment_encoded(segment));
     }
-    let mut url = url::Url::parse(&text)?;
+    let mut url = Url::parse(&text)?;
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
     }

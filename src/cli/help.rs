@@ -16,6 +16,7 @@ Server
   quickstart   a server for development, and the main steps shown on it
   serve        start the server: all, public or admin
   migrate      bring a database to this release's schema
+  janitor      delete what has expired from a database
   config       show or check the configuration
   version      print version, git hash and build time
   completion   print a completion script for a shell
@@ -27,14 +28,14 @@ Clients, keys and tokens over the API of a running server
   update       change a client
   delete       delete clients, keys or access tokens
   import       read clients or keys from files
-  perform      get a token (client-credentials)
+  perform      get a token (client-credentials, authorization-code, device-code)
   introspect   ask whether a token is active
   revoke       revoke a token
 
 The same in the spelling of v1
   clients      create, get, list, update, delete, import
   keys         create, get, delete, import
-  token        client, introspect, revoke, delete
+  token        client, user, introspect, revoke, delete, flush
 
 Options
 {options}
@@ -89,6 +90,17 @@ examples! {
     IMPORT_JWK: "signet import jwk my-set key.json -e http://127.0.0.1:4445";
     PERFORM: "signet perform client-credentials --client-id my-client \\",
         "    --client-secret my-secret -e http://127.0.0.1:4444";
+    PERFORM_CODE: "signet create oauth2-client --id my-app --secret my-secret \\",
+        "    --grant-type authorization_code,refresh_token --scope openid,offline \\",
+        "    --redirect-uri http://127.0.0.1:4446/callback -e http://127.0.0.1:4445",
+        "signet perform authorization-code --client-id my-app \\",
+        "    --client-secret my-secret -e http://127.0.0.1:4444",
+        "# then open http://127.0.0.1:4446/ and sign in";
+    PERFORM_DEVICE: "signet create oauth2-client --id my-tv --secret my-secret \\",
+        "    --grant-type urn:ietf:params:oauth:grant-type:device_code,refresh_token \\",
+        "    --scope openid,offline -e http://127.0.0.1:4445",
+        "signet perform device-code --client-id my-tv --client-secret my-secret \\",
+        "    -e http://127.0.0.1:4444";
     INTROSPECT: "signet introspect token \"$TOKEN\" --format json -e http://127.0.0.1:4445";
     REVOKE: "signet revoke token \"$TOKEN\" --client-id my-client \\",
         "    --client-secret my-secret -e http://127.0.0.1:4444";
@@ -108,6 +120,12 @@ examples! {
     KEYS_IMPORT: "signet keys import my-set key.json --endpoint http://127.0.0.1:4445";
     TOKEN: "signet token client --client-id some-consumer \\",
         "    --client-secret some-secret --endpoint http://127.0.0.1:4444";
+    TOKEN_USER: "signet token user --port 9010 \\",
+        "    --auth-url http://127.0.0.1:9000/oauth2/auth \\",
+        "    --token-url http://127.0.0.1:9000/oauth2/token \\",
+        "    --client-id another-consumer --client-secret consumer-secret \\",
+        "    --scope openid,offline --redirect http://127.0.0.1:9010/callback";
+    TOKEN_FLUSH: "signet token flush postgres://user:password@localhost/database";
     TOKEN_INTROSPECT: "signet token introspect --endpoint http://127.0.0.1:4445 \"$TOKEN\"";
     TOKEN_REVOKE: "signet token revoke --client-id some-consumer \\",
         "    --client-secret some-secret --endpoint http://127.0.0.1:4444 \"$TOKEN\"";
@@ -122,6 +140,9 @@ examples! {
     MIGRATE: "signet migrate sql --yes postgres://user:password@localhost/database";
     MIGRATE_STATUS: "signet migrate status -e --block";
     MIGRATE_DOWN: "signet migrate sql status -e";
+    JANITOR: "signet janitor --tokens --requests --grants -c config.yaml",
+        "signet janitor --tokens --limit 1000 \\",
+        "    postgres://user:password@localhost/database";
     CONFIG: "signet config validate -c config.yaml";
     CONFIG_STATUS: "signet config status -c config.yaml --format json-pretty";
     COMPLETION: "source <(signet completion bash)";

@@ -136,7 +136,21 @@ impl Database {
         self
     }
 
-    fn dsn(&self) -> anyhow::Result<String> {
+    /// The configuration files, in order.
+    pub const fn files(&mut self) -> &mut Vec<PathBuf> {
+        &mut self.config
+    }
+
+    /// Whether anything says where it is.
+    pub fn is_named(&self) -> bool {
+        self.dsn.is_some() || self.read_from_env || !self.config.is_empty()
+    }
+
+    /// The DSN, from wherever it is.
+    ///
+    /// # Errors
+    /// When nothing names it, or a configuration has faults.
+    pub fn dsn(&self) -> anyhow::Result<String> {
         match (&self.dsn, self.read_from_env || !self.config.is_empty()) {
             (Some(dsn), _) if !dsn.is_empty() => Ok(dsn.clone()),
             (_, true) => {

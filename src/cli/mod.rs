@@ -4,17 +4,24 @@
 //! error, and a command that failed leaves with a code other than 0.
 
 mod api;
+mod authorization_code;
+mod callback_pages;
+mod callback_server;
 mod client_flags;
 mod clients;
+mod code_flow;
 mod completion;
 mod config;
+mod device_code;
 mod help;
+mod janitor;
 mod keys;
 mod migrate;
 mod output;
 mod quickstart;
 mod quickstart_folder;
 mod serve;
+mod token_record;
 mod tokens;
 mod version;
 
@@ -51,6 +58,12 @@ enum Command {
     /// Bring a database to this release's schema
     #[command(subcommand, after_help = help::MIGRATE)]
     Migrate(migrate::Migrate),
+    /// Delete what has expired from a database
+    ///
+    /// A running server does this by itself. Each row holds the time at which it is over, and whatever is over goes,
+    /// whichever of --tokens, --requests and --grants is given.
+    #[command(after_help = help::JANITOR)]
+    Janitor(janitor::Janitor),
     /// Create a client or a key
     #[command(subcommand, after_help = help::CREATE)]
     Create(Create),
@@ -159,7 +172,20 @@ enum Import {
 enum Perform {
     /// Get a token for the client itself
     #[command(name = "client-credentials", after_help = help::PERFORM)]
-    ClientCredentials(tokens::ClientCredentials),
+    ClientCredentials(Box<tokens::ClientCredentials>),
+    /// Get a user's tokens: serves a page that leads a browser through the flow
+    ///
+    /// Stands in for your app, to try a server and its login pages out: it sends the browser to the authorization
+    /// server with a fresh state, nonce and PKCE challenge, takes the answer at the redirect URI, exchanges the code
+    /// (by HTTP Basic, or as a public client when no secret is given) and prints the tokens.
+    #[command(name = "authorization-code", visible_alias = "auth-code", after_help = help::PERFORM_CODE)]
+    AuthorizationCode(Box<authorization_code::AuthorizationCode>),
+    /// Get a user's tokens on a device without a browser
+    ///
+    /// Shows an address and a code for the user to enter there on another device, and asks the token endpoint, as
+    /// often as the server allows, until the user has agreed, refused, or let the code run out (RFC 8628).
+    #[command(name = "device-code", after_help = help::PERFORM_DEVICE)]
+    DeviceCode(Box<device_code::DeviceCode>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -219,6 +245,13 @@ enum TokenV1 {
     /// Get a token for the client itself; prints the access token alone
     #[command(after_help = help::TOKEN)]
     Client(tokens::ClientCredentials),
+    /// Get a user's tokens: serves a page that leads a browser through the flow
+    ///
+    /// Stands in for your app, to try a server and its login pages out: it sends the browser to the authorization
+    /// server with a fresh state, nonce and PKCE challenge, takes the answer at the redirect URI, exchanges the code
+    /// (by HTTP Basic, or as a public client when no secret is given) and prints the tokens.
+    #[command(after_help = help::TOKEN_USER)]
+    User(Box<authorization_code::AuthorizationCode>),
     /// Ask whether a token is active
     #[command(after_help = help::TOKEN_INTROSPECT)]
     Introspect(tokens::Introspect),
@@ -228,6 +261,9 @@ enum TokenV1 {
     /// Delete all access tokens of a client
     #[command(after_help = help::TOKEN_DELETE)]
     Delete(tokens::Delete),
+    /// Delete expired tokens from a database
+    #[command(after_help = help::TOKEN_FLUSH)]
+    Flush(janitor::Flush),
 }
 
 /// Runs one command. The first argument is the program's name; started as `hydra`, help speaks of `hydra`.
@@ -273,6 +309,8 @@ fn with_files(mut command: Command, files: Vec<PathBuf>) -> Command {
     let own = match &mut command {
         Command::Serve(command) => command.files(),
         Command::Migrate(command) => command.files(),
+        Command::Janitor(command) => command.files(),
+        Command::Token(TokenV1::Flush(command)) => command.files(),
         Command::Config(command) => command.files(),
         _ => return command,
     };
@@ -286,6 +324,8 @@ fn execute(command: Command, name: &'static str) -> anyhow::Result<()> {
         Command::Quickstart(args) => quickstart::run(&args, name),
         Command::Serve(command) => serve::run(command),
         Command::Migrate(command) => migrate::run(command),
+        Command::Janitor(args) => janitor::run(&args),
+        Command::Token(TokenV1::Flush(args)) => janitor::flush(&args),
         Command::Config(command) => config::run(command),
         Command::Version => version::print(),
         remote => {
@@ -309,7 +349,9 @@ async fn call(command: Command) -> anyhow::Result<()> {
         Command::Delete(Delete::AccessTokens(args)) => tokens::delete(args, V2).await,
         Command::Import(Import::Client(args)) => clients::import(args, V2).await,
         Command::Import(Import::Jwk(args)) => keys::import(args, V2).await,
-        Command::Perform(Perform::ClientCredentials(args)) => tokens::client_credentials(args, V2).await,
+        Command::Perform(Perform::ClientCredentials(args)) => tokens::client_credentials(*args, V2).await,
+        Command::Perform(Perform::AuthorizationCode(args)) => authorization_code::run(*args, V2).await,
+        Command::Perform(Perform::DeviceCode(args)) => device_code::run(*args, V2).await,
         Command::Introspect(Introspect::Token(args)) => tokens::introspect(args, V2).await,
         Command::Revoke(Revoke::Token(args)) => tokens::revoke(args, V2).await,
         Command::Clients(ClientsV1::Create(args)) => clients::create(*args, V1).await,
@@ -323,12 +365,15 @@ async fn call(command: Command) -> anyhow::Result<()> {
         Command::Keys(KeysV1::Delete(args)) => keys::delete(args, V1).await,
         Command::Keys(KeysV1::Import(args)) => keys::import(args, V1).await,
         Command::Token(TokenV1::Client(args)) => tokens::client_credentials(args, V1).await,
+        Command::Token(TokenV1::User(args)) => authorization_code::run(*args, V1).await,
         Command::Token(TokenV1::Introspect(args)) => tokens::introspect(args, V1).await,
         Command::Token(TokenV1::Revoke(args)) => tokens::revoke(args, V1).await,
         Command::Token(TokenV1::Delete(args)) => tokens::delete(args, V1).await,
         Command::Quickstart(_)
         | Command::Serve(_)
         | Command::Migrate(_)
+        | Command::Janitor(_)
+        | Command::Token(TokenV1::Flush(_))
         | Command::Config(_)
         | Command::Completion(_)
         | Command::Version => Ok(()),
@@ -384,6 +429,8 @@ mod tests {
             ("signet --config a migrate sql -c b up -c c", &["a", "b", "c"]),
             ("signet --config a migrate sql status -c b", &["a", "b"]),
             ("signet --config a migrate status", &["a"]),
+            ("signet --config a janitor --tokens -c b", &["a", "b"]),
+            ("signet --config a token flush -c b", &["a", "b"]),
             ("signet --config a config validate -c b", &["a", "b"]),
             ("signet --config a config status", &["a"]),
         ] {
@@ -391,6 +438,8 @@ mod tests {
             let files = match &mut command {
                 Command::Serve(command) => command.files(),
                 Command::Migrate(command) => command.files(),
+                Command::Janitor(command) => command.files(),
+                Command::Token(TokenV1::Flush(command)) => command.files(),
                 Command::Config(command) => command.files(),
                 other => panic!("{other:?}"),
             };
@@ -413,6 +462,13 @@ mod tests {
             "signet clients create -g authorization_code,refresh_token -r token,code,id_token -a openid,offline -c http://127.0.0.1:9010/callback -n x",
             "signet token client --client-id a --client-secret b --endpoint http://h:4444",
             "signet token introspect --client-id a --client-secret b --endpoint http://h:4445 -token",
+            "signet token user --port 9010 --auth-url http://h:9000/oauth2/auth --token-url http://h:4444/oauth2/token --client-id a --client-secret b --scope openid,offline --redirect http://127.0.0.1:9010/callback",
+            "signet token user --endpoint http://h:4444 --client-id a --max-age 0 --prompt login,consent --https --no-open --audience x",
+            "signet perform auth-code -p 1 --max-age -1 --no-shutdown --skip --state s --response-mode form_post -e http://h:4444",
+            "signet perform device-code -p -1 --client-id a --device-auth-url http://h/d --token-url http://h/t --scope a --scope b",
+            "signet janitor postgres://h/d --tokens --requests --grants --limit 5 --batch-size 2 --keep-if-younger 1h",
+            "signet janitor -e --tokens --access-lifespan 1h --refresh-lifespan 2h --consent-request-lifespan 3h",
+            "signet token flush -e --min-age 1h",
             "signet create oauth2-client --skip-consent --skip-logout-consent=false --format jsonpath=$.client_id",
             "signet ls oauth2-clients -q --page-size 3",
             "signet migrate sql --yes postgres://u:p@h/d?sslmode=disable",
@@ -444,6 +500,8 @@ mod tests {
             "signet no-such-command",
             "signet get oauth2-client",
             "signet list oauth2-clients --format xml",
+            "signet janitor -e --tokens --limit 0",
+            "signet perform auth-code --response-mode fragment",
         ] {
             assert!(!parses(line), "{line}");
         }

@@ -220,7 +220,7 @@ fn aligned(lines: &[Vec<&str>]) -> String {
 }
 
 /// A name can hold anything; a terminal must not obey it.
-fn one_line(cell: &str) -> String {
+pub fn one_line(cell: &str) -> String {
     cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -6,12 +6,11 @@ use anyhow::{Context, bail};
 use reqwest::Method;
 use serde_json::Value;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::api::{Api, ApiFlags, Body, Side, Spelling};
 use super::output::{Row, Show, say, text};
+use super::token_record::{self, after};
 
-const TOKEN_HEADERS: [&str; 4] = ["ACCESS TOKEN", "REFRESH TOKEN", "ID TOKEN", "EXPIRY"];
 const INTROSPECTION_HEADERS: [&str; 6] = ["ACTIVE", "SUBJECT", "CLIENT ID", "SCOPE", "EXPIRY", "TOKEN USE"];
 
 /// Who the client is.
@@ -93,11 +92,23 @@ pub struct Delete {
 }
 
 impl Credentials {
-    fn both(&self) -> anyhow::Result<(&str, &str)> {
+    /// The client's id.
+    ///
+    /// # Errors
+    /// When it is not given.
+    pub fn id(&self) -> anyhow::Result<&str> {
         let id = self.client_id.as_deref().filter(|id| !id.is_empty());
-        let id = id.context("no client named: give --client-id or set OAUTH2_CLIENT_ID")?;
-        let secret = self.client_secret.as_deref().filter(|secret| !secret.is_empty());
-        let secret = secret.context("no secret given: use --client-secret or set OAUTH2_CLIENT_SECRET")?;
+        id.context("no client named: give --client-id or set OAUTH2_CLIENT_ID")
+    }
+
+    /// The client's secret; a public client has none.
+    pub fn secret(&self) -> Option<&str> {
+        self.client_secret.as_deref().filter(|secret| !secret.is_empty())
+    }
+
+    fn both(&self) -> anyhow::Result<(&str, &str)> {
+        let id = self.id()?;
+        let secret = self.secret().context("no secret given: use --client-secret or set OAUTH2_CLIENT_SECRET")?;
         Ok((id, secret))
     }
 }
@@ -114,33 +125,14 @@ pub async fn client_credentials(args: ClientCredentials, spelling: Spelling) -> 
         [("scope", scope.as_str()), ("audience", audience.as_str())].into_iter().filter(|(_, v)| !v.is_empty()),
     );
     let api = Api::open(&args.api, Side::Public, spelling)?;
-    #[expect(clippy::disallowed_methods, reason = "the command line tells its user the time of the answer")]
-    let asked = OffsetDateTime::now_utc();
-    let mut token = api.call(Method::POST, &["oauth2", "token"], &[], Body::Form(&form, Some(who))).await?.value;
-    let access = text(&token, "access_token");
-    if access.is_empty() {
-        bail!("the server answered without an access token; is the endpoint right?");
-    }
-    let expiry = token.get("expires_in").and_then(Value::as_i64).and_then(|seconds| after(asked, seconds));
-    if let (Some(members), Some(expiry)) = (token.as_object_mut(), &expiry) {
-        members.insert("expiry".to_owned(), Value::from(expiry.as_str()));
-    }
+    let asked = token_record::now();
+    let answer = api.call(Method::POST, &["oauth2", "token"], &[], Body::Form(&form, Some(who))).await?;
+    let token = token_record::dated(answer.value, asked)?;
     match (spelling, args.verbose) {
-        (Spelling::V1, false) => say(&access),
+        (Spelling::V1, false) => say(&text(&token, "access_token")),
         (Spelling::V1, true) => say(&serde_json::to_string_pretty(&token)?),
-        (Spelling::V2, _) => args.show.record(&TOKEN_HEADERS, &token_row(&token), &token),
+        (Spelling::V2, _) => token_record::show(&token, &args.show),
     }
-}
-
-fn token_row(token: &Value) -> Row {
-    let cell = |name| Some(text(token, name)).filter(|t| !t.is_empty()).unwrap_or_else(|| "<empty>".to_owned());
-    let cells = ["access_token", "refresh_token", "id_token", "expiry"].map(cell);
-    Row { id: text(token, "access_token"), cells: cells.to_vec() }
-}
-
-fn after(start: OffsetDateTime, seconds: i64) -> Option<String> {
-    let whole = start.replace_nanosecond(0).ok()?;
-    whole.checked_add(time::Duration::seconds(seconds))?.format(&Rfc3339).ok()
 }
 
 /// Asks whether a token is active (RFC 7662). An inactive token is an answer, not an error.
@@ -214,14 +206,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_a_token_lacks_is_shown_as_empty() {
-        let row = token_row(&json!({"access_token": "a", "expiry": "soon"}));
-        assert_eq!(row.cells, ["a", "<empty>", "<empty>", "soon"]);
-    }
-
-    #[test]
-    fn expiry_is_rfc_3339() {
-        assert_eq!(after(OffsetDateTime::UNIX_EPOCH, 3600).as_deref(), Some("1970-01-01T01:00:00Z"));
+    fn an_inactive_token_stands_for_nothing() {
         let row = introspection_row(&json!({"active": false}), "t");
         assert_eq!(row.cells, ["false", "", "", "", "", ""]);
     }

@@ -4,6 +4,7 @@ mod boot;
 mod listen;
 mod rules;
 mod socket_file;
+mod sweep;
 mod system;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a failed test may panic")]
@@ -19,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::store::Migration as MigrationPlan;
+pub use sweep::Swept;
 
 /// Which listeners to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +193,16 @@ pub fn migrate(dsn: &str, mut ask: impl FnMut(&[MigrationPlan]) -> bool + Send) 
 pub fn migration_status(dsn: &str) -> anyhow::Result<Vec<MigrationPlan>> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Ok(short_lived()?.block_on(store::migration_status(dsn))?)
+}
+
+/// Deletes what is over, `batch` rows of each kind in a transaction and at most `limit` of each kind; `tell` hears
+/// after every transaction how many it were so far.
+///
+/// # Errors
+/// One line with the cause.
+pub fn sweep(dsn: &str, batch: u32, limit: u32, mut tell: impl FnMut(&Swept) + Send) -> anyhow::Result<Swept> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    short_lived()?.block_on(sweep::sweep(dsn, batch, limit, &mut tell))
 }
 
 fn short_lived() -> anyhow::Result<tokio::runtime::Runtime> {

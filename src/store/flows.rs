@@ -349,6 +349,7 @@ pub trait FlowStore: Send + Sync + 'static {
 
     /// Counts the guess on the challenge and, unless there were `most` wrong ones, binds the device of that user code
     /// to `flow_id`. One transaction: guesses at once are counted one by one, and one flow gets the device.
+    #[expect(clippy::too_many_arguments, reason = "a guess is what it is made of; nothing else has these together")]
     async fn guess_user_code(
         &self,
         challenge: Uuid,

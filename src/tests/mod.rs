@@ -13,6 +13,9 @@
 mod architecture;
 mod browser;
 mod cli;
+mod cli_code;
+mod cli_device;
+mod cli_janitor;
 mod compat;
 mod config;
 mod config_rules;

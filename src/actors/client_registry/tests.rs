@@ -3,11 +3,14 @@
 use super::*;
 use crate::domain::world::Timestamp;
 use crate::store::{
-    AccessToken, ClientPage, ClientStore, KeyDecision, KeyRow, KeyStore, Migration, Replaced, SignatureHash, Sweep,
-    TokenStore, Upkeep, Verdict, Write,
+    AccessToken, ClientPage, ClientStore, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest,
+    FlowStore, FlowVerdict, FlowWrite, FoundCode, FoundRefresh, KeyDecision, KeyRow, KeyStore, LoginSession,
+    LogoutDelivery, Migration, OutboxDepth, Replaced, SignatureHash, Sweep, TokenStore, Upkeep, UserCodeGuess, Verdict,
+    Write,
 };
 use async_trait::async_trait;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -71,7 +74,93 @@ impl TokenStore for Gated {
         away()
     }
 
+    async fn refresh_token(&self, _: &SignatureHash) -> Result<Option<FoundRefresh>, StoreError> {
+        away()
+    }
+
     async fn delete_tokens_of_client(&self, _: &str, _: Uuid) -> Result<bool, StoreError> {
+        away()
+    }
+}
+
+#[async_trait]
+impl FlowStore for Gated {
+    async fn write_flows(&self, _: &[FlowWrite]) -> Result<Vec<FlowVerdict>, StoreError> {
+        away()
+    }
+
+    async fn login_session(&self, _: Uuid) -> Result<Option<LoginSession>, StoreError> {
+        away()
+    }
+
+    async fn previous_consent(&self, _: &str, _: &str) -> Result<Option<Consent>, StoreError> {
+        away()
+    }
+
+    async fn forced_subject(&self, _: &str, _: &str) -> Result<Option<String>, StoreError> {
+        away()
+    }
+
+    async fn authorization_code(&self, _: &SignatureHash) -> Result<Option<FoundCode>, StoreError> {
+        away()
+    }
+
+    async fn consents_since(&self, _: Timestamp, _: usize) -> Result<Vec<(Uuid, Timestamp)>, StoreError> {
+        away()
+    }
+
+    async fn consents(&self, _: &ConsentPage) -> Result<Vec<Consent>, StoreError> {
+        away()
+    }
+
+    async fn revoke_consents(&self, _: &ConsentFilter) -> Result<u64, StoreError> {
+        away()
+    }
+
+    async fn clients_of_session(&self, _: Uuid, _: &str) -> Result<Vec<String>, StoreError> {
+        away()
+    }
+
+    async fn end_sessions_of_subject(&self, _: &str) -> Result<u64, StoreError> {
+        away()
+    }
+
+    async fn put_flow_body(&self, _: &[u8; 32], _: &[u8], _: Timestamp) -> Result<(), StoreError> {
+        away()
+    }
+
+    async fn flow_body(&self, _: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
+        away()
+    }
+
+    async fn create_device(&self, _: &DeviceRequest, _: i64) -> Result<(), StoreError> {
+        away()
+    }
+
+    async fn guess_user_code(
+        &self,
+        _: Uuid,
+        _: u32,
+        _: &[u8; 32],
+        _: Uuid,
+        _: Timestamp,
+    ) -> Result<UserCodeGuess, StoreError> {
+        away()
+    }
+
+    async fn poll_device(&self, _: &SignatureHash, _: &str) -> Result<Option<DevicePoll>, StoreError> {
+        away()
+    }
+
+    async fn claim_deliveries(&self, _: usize, _: Duration) -> Result<Vec<LogoutDelivery>, StoreError> {
+        away()
+    }
+
+    async fn settle_delivery(&self, _: Uuid, _: Delivered) -> Result<(), StoreError> {
+        away()
+    }
+
+    async fn outbox_depth(&self) -> Result<OutboxDepth, StoreError> {
         away()
     }
 }

@@ -25,8 +25,8 @@ pub(super) fn grant(db: &Connection, nid: &[u8], order: &Grant, now: Timestamp) 
     if db.prepare_cached(TAKEN)?.exists([id])? {
         return Ok(FlowVerdict::Used);
     }
-    if let Some((flow, session)) = &order.device
-        && !devices::grant(db, nid, flow, &consent.id, session, now)?
+    if let Some(device) = &order.device
+        && !devices::grant(db, nid, &consent.id, device, now)?
     {
         return Ok(FlowVerdict::Used);
     }

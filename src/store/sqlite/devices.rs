@@ -91,9 +91,8 @@ const GRANT: &str = "
 pub(super) fn grant(
     db: &Connection,
     nid: &[u8],
-    flow: &Uuid,
     family: &Uuid,
-    session: &[u8],
+    (flow, session): &(Uuid, Vec<u8>),
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
     let known = params![nid, flow.as_bytes(), family.as_bytes(), session, now.micros()];

@@ -10,7 +10,7 @@ mod table;
 mod user;
 mod wire;
 
-pub use callee::Callee;
+pub use callee::{Callee, Question};
 pub use database::{Database, postgres};
 pub use proxy::Proxy;
 pub use server::{SECRET, Server, free_port, run, signal};

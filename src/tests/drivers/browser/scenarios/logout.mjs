@@ -64,7 +64,7 @@ async function elsewhere(t) {
   await t.page.goto(logoutUrl({ post_logout_redirect_uri: t.app.signedOut }));
   await errorPage(t.page, "invalid_request"); // nobody's address without a hint
   await t.page.goto(authorizeUrl(client));
-  await arrives(t.page, "consent");
+  await arrives(t.page, t.app.callback);
 }
 
 /// Members of a client that wants both notices, each at an address of its own.
