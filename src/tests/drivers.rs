@@ -1,4 +1,5 @@
-//! Client libraries of other ecosystems, unmodified: they register a client, get, introspect and revoke a token.
+//! Client libraries of other ecosystems, unmodified: they register a client, get, introspect and revoke a token,
+//! and take a user through login and consent.
 //!
 //! `make test` installs them and sets `SIGNET_TEST_DRIVERS`.
 
@@ -7,7 +8,8 @@ use std::process::Command;
 
 use crate::harness::{World, fresh};
 
-fn installed() -> Option<PathBuf> {
+/// Where `scripts/drivers.sh` has installed them, or a line that says why this test does nothing.
+pub fn installed() -> Option<PathBuf> {
     let found = std::env::var_os("SIGNET_TEST_DRIVERS").map(PathBuf::from);
     if found.is_none() {
         assert!(std::env::var_os("CI").is_none(), "SIGNET_TEST_DRIVERS is not set: CI must run `make test`");
@@ -16,10 +18,14 @@ fn installed() -> Option<PathBuf> {
     found
 }
 
-fn drive(program: &Path, script: &str, env: (&str, &Path), world: &World) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/drivers").join(script);
+/// A script of this crate's `drivers`.
+pub fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/drivers").join(name)
+}
+
+fn drive(program: &Path, name: &str, env: (&str, &Path), world: &World) {
     let done = Command::new(program)
-        .arg(script)
+        .arg(script(name))
         .args([&world.a.public, &world.a.admin, &fresh("driver")])
         .env(env.0, env.1)
         .output()
@@ -40,5 +46,7 @@ async fn the_ory_client_for_node_works_unmodified() {
 async fn authlib_for_python_works_unmodified() {
     let Some(drivers) = installed() else { return };
     let world = World::sqlite(&[]).await;
-    drive(&drivers.join("python/bin/python"), "authlib_client.py", ("PYTHONDONTWRITEBYTECODE", Path::new("1")), &world);
+    let (python, quiet) = (drivers.join("python/bin/python"), ("PYTHONDONTWRITEBYTECODE", Path::new("1")));
+    drive(&python, "authlib_client.py", quiet, &world);
+    drive(&python, "authlib_code.py", quiet, &world);
 }

@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod browser;
 mod cli;
 mod cli_code;
 mod cli_device;
