@@ -33,3 +33,4 @@ mod reports;
 mod security;
 mod telemetry;
 mod token_rules;
+mod user_tokens;

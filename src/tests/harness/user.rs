@@ -132,7 +132,52 @@ pub async fn sign_in(peer: &Peer, web: &Web, more: &[(&str, &str)], consent: Val
     browser.get(peer, &next).await.header("location")
 }
 
+/// Enters a device's user code as somebody typed it; where the browser goes next, or the refusal.
+pub async fn enter_user_code(peer: &Peer, browser: &mut Browser, typed: &str) -> Result<String, Answer> {
+    let asked = browser.get(peer, &format!("{}/oauth2/device/verify", peer.public)).await.header("location");
+    let challenge = param(&asked, "device_challenge");
+    let path = format!("/admin/oauth2/auth/requests/device/accept?device_challenge={challenge}");
+    let answer = peer.admin(Method::PUT, &path, Some(json!({"user_code": typed}))).await;
+    if answer.status == 200 { Ok(answer.get("redirect_to")) } else { Err(answer) }
+}
+
+/// Enters a device's user code, signs in and grants `scope`; where the browser ends.
+pub async fn grant_device(peer: &Peer, typed: &str, scope: &[&str]) -> String {
+    let mut browser = Browser::default();
+    let next = enter_user_code(peer, &mut browser, typed).await.unwrap_or_else(|answer| panic!("{}", answer.brief()));
+    let next = browser.get(peer, &next).await.header("location");
+    let next = accept(peer, "login", &next, json!({"subject": "a-user"})).await;
+    let next = browser.get(peer, &next).await.header("location");
+    let next = accept(peer, "consent", &next, json!({"grant_scope": scope})).await;
+    browser.get(peer, &next).await.header("location")
+}
+
+/// Enters a device's user code, signs in and refuses.
+pub async fn refuse_device(peer: &Peer, typed: &str) {
+    let mut browser = Browser::default();
+    let next = enter_user_code(peer, &mut browser, typed).await.unwrap_or_else(|answer| panic!("{}", answer.brief()));
+    let next = browser.get(peer, &next).await.header("location");
+    let next = accept(peer, "login", &next, json!({"subject": "a-user"})).await;
+    let next = browser.get(peer, &next).await.header("location");
+    let challenge = param(&next, "consent_challenge");
+    let path = format!("/admin/oauth2/auth/requests/consent/reject?consent_challenge={challenge}");
+    let answer = peer.admin(Method::PUT, &path, Some(json!({"error": "access_denied"}))).await;
+    assert_eq!(answer.status, 200, "{}", answer.brief());
+    browser.get(peer, &answer.get("redirect_to")).await;
+}
+
 impl Peer {
+    /// Asks for a device code.
+    pub async fn device(&self, web: &Web, more: &[(&str, &str)]) -> Answer {
+        self.form("/oauth2/device/auth", more, Some((&web.id, &web.secret))).await
+    }
+
+    /// Polls for a device's tokens.
+    pub async fn poll(&self, web: &Web, device_code: &str) -> Answer {
+        let form = [("grant_type", "urn:ietf:params:oauth:grant-type:device_code"), ("device_code", device_code)];
+        self.grant(web, &form, &[]).await
+    }
+
     /// Exchanges a code; `more` adds to the form or replaces parts of it, an empty text takes one away.
     pub async fn exchange(&self, web: &Web, code: &str, more: &[(&str, &str)]) -> Answer {
         let form = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK)];

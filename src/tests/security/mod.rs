@@ -2,12 +2,13 @@
 //! two replicas over one PostgreSQL.
 //!
 //! Families: B codes, C tokens, revocation and introspection, D client authentication, E signed tokens, H the wire, I
-//! secrets and storage.
+//! secrets and storage, J devices.
 
 mod at_rest;
 mod client_authentication;
 mod codes;
 mod configuration;
+mod devices;
 mod jose;
 mod refresh;
 mod storage;
