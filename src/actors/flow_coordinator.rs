@@ -160,8 +160,7 @@ impl FlowCoordinator {
 
     /// One look at the outbox and at other replicas' finished flows, then the next one.
     fn round(&self, ctx: &mut Context<Self>) {
-        let (store, courier, metrics) =
-            (Arc::clone(&self.store), Arc::clone(&self.courier), Arc::clone(&self.metrics));
+        let (store, courier, metrics) = (Arc::clone(&self.store), Arc::clone(&self.courier), Arc::clone(&self.metrics));
         let (finished, since) = (Arc::clone(&self.finished), self.read_to.minus(OVERLAP));
         let idle = finished.is_idle(self.clock.now());
         let work = async move {

@@ -43,9 +43,10 @@ pub async fn accept(app: web::Data<App>, request: HttpRequest, bytes: Json) -> R
         return Err(OAuthError::new(ErrorCode::RequestUnauthorized, hint).into());
     }
     let body: Body = body(&bytes)?;
-    let code = body.user_code.filter(|code| !code.is_empty()).ok_or_else(|| {
-        OAuthError::new(ErrorCode::InvalidRequest, "Field 'user_code' must not be empty.")
-    })?;
+    let code = body
+        .user_code
+        .filter(|code| !code.is_empty())
+        .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "Field 'user_code' must not be empty."))?;
     let hash = app.user_codes.hash(&code);
     let flow_id = app.entropy.uuid()?;
     match app.store.guess_user_code(asked.id, GUESSES, &hash, flow_id, ends).await? {

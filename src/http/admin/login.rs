@@ -23,24 +23,20 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     let get = || reply::method_not_allowed("GET");
     let put = || reply::method_not_allowed("PUT");
     let base = "/admin/oauth2/auth/requests";
-    cfg.service(
-        web::resource(format!("{base}/login")).route(web::get().to(get_login)).default_service(get()),
-    )
-    .service(
-        web::resource(format!("{base}/login/accept")).route(web::put().to(accept_login)).default_service(put()),
-    )
-    .service(
-        web::resource(format!("{base}/login/reject")).route(web::put().to(reject_login)).default_service(put()),
-    )
-    .service(
-        web::resource(format!("{base}/consent")).route(web::get().to(get_consent)).default_service(get()),
-    )
-    .service(
-        web::resource(format!("{base}/consent/accept")).route(web::put().to(accept_consent)).default_service(put()),
-    )
-    .service(
-        web::resource(format!("{base}/consent/reject")).route(web::put().to(reject_consent)).default_service(put()),
-    );
+    cfg.service(web::resource(format!("{base}/login")).route(web::get().to(get_login)).default_service(get()))
+        .service(
+            web::resource(format!("{base}/login/accept")).route(web::put().to(accept_login)).default_service(put()),
+        )
+        .service(
+            web::resource(format!("{base}/login/reject")).route(web::put().to(reject_login)).default_service(put()),
+        )
+        .service(web::resource(format!("{base}/consent")).route(web::get().to(get_consent)).default_service(get()))
+        .service(
+            web::resource(format!("{base}/consent/accept")).route(web::put().to(accept_consent)).default_service(put()),
+        )
+        .service(
+            web::resource(format!("{base}/consent/reject")).route(web::put().to(reject_consent)).default_service(put()),
+        );
 }
 
 /// The challenge of a request, by its own name or by Hydra's short one.
@@ -65,7 +61,8 @@ pub fn body<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, ApiError> 
         let hint = format!("Unable to decode body because: {why}");
         ApiError::from(OAuthError::new(ErrorCode::InvalidRequest, hint))
     };
-    serde_json::from_slice(bytes).map_err(|e| undecodable(if e.is_eof() { "unexpected EOF".to_owned() } else { e.to_string() }))
+    serde_json::from_slice(bytes)
+        .map_err(|e| undecodable(if e.is_eof() { "unexpected EOF".to_owned() } else { e.to_string() }))
 }
 
 /// A flow and its client.

@@ -16,11 +16,9 @@ use serde_json::{Value, json};
 pub fn routes(cfg: &mut web::ServiceConfig) {
     let base = "/admin/oauth2/auth/requests/logout";
     let put = || reply::method_not_allowed("PUT");
-    cfg.service(
-        web::resource(base).route(web::get().to(get)).default_service(reply::method_not_allowed("GET")),
-    )
-    .service(web::resource(format!("{base}/accept")).route(web::put().to(accept)).default_service(put()))
-    .service(web::resource(format!("{base}/reject")).route(web::put().to(reject)).default_service(put()));
+    cfg.service(web::resource(base).route(web::get().to(get)).default_service(reply::method_not_allowed("GET")))
+        .service(web::resource(format!("{base}/accept")).route(web::put().to(accept)).default_service(put()))
+        .service(web::resource(format!("{base}/reject")).route(web::put().to(reject)).default_service(put()));
 }
 
 /// Opens the challenge of a request.

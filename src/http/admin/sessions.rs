@@ -110,7 +110,8 @@ pub async fn list_consents(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let q = query(&request)?;
-    let subject = q.get("subject").ok_or_else(|| bad("Query parameter 'subject' is not defined but should have been."))?;
+    let subject =
+        q.get("subject").ok_or_else(|| bad("Query parameter 'subject' is not defined but should have been."))?;
     let session = q.get("login_session_id");
     let list = List::new("consents", &[Some(subject), session]);
     let size = q.get("page_size").and_then(|s| s.parse().ok()).filter(|n| *n > 0).unwrap_or(PAGE).min(LARGEST_PAGE);
@@ -125,8 +126,12 @@ pub async fn list_consents(
         Some(Ok(id)) => Some(id),
         None => None,
     };
-    let page =
-        ConsentPage { subject: subject.to_owned(), session_id, before: after.as_deref().and_then(place), limit: size + 1 };
+    let page = ConsentPage {
+        subject: subject.to_owned(),
+        session_id,
+        before: after.as_deref().and_then(place),
+        limit: size + 1,
+    };
     let mut found = app.store.consents(&page).await?;
     let more = found.len() > size;
     found.truncate(size);

@@ -4,11 +4,11 @@
 //! one each, and a sealed state need not carry it.
 
 use super::super::{ApiError, App};
+use crate::crypto::seal::aad;
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{COOKIE, HeaderValue, SET_COOKIE};
 use actix_web::{HttpRequest, HttpResponse};
-use crate::crypto::seal::aad;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::time::Duration;
@@ -143,7 +143,8 @@ pub fn forget(app: &App, response: &mut HttpResponse) {
 
 fn put(app: &App, response: &mut HttpResponse, name: &str, value: &str, path: &str, max_age: Option<Duration>) {
     let rules = &app.rules.cookies;
-    let mut cookie = Cookie::build(name, value).path(path).http_only(true).secure(rules.secure).same_site(rules.same_site);
+    let mut cookie =
+        Cookie::build(name, value).path(path).http_only(true).secure(rules.secure).same_site(rules.same_site);
     if let Some(domain) = &rules.domain {
         cookie = cookie.domain(domain);
     }

@@ -1,8 +1,8 @@
 //! What a consent brings about: the consent's row, a code, perhaps tokens at once, and the answer to the client. One
 //! commit.
 
-use super::super::session::{Table, close_tokens};
 use super::super::admin::flow_json::oidc_context;
+use super::super::session::{Table, close_tokens};
 use super::super::{ApiError, App, pages};
 use super::login::refuse;
 use super::request::Asked;
@@ -13,9 +13,9 @@ use crate::crypto::seal::{SealError, aad};
 use crate::domain::authorize::answer::Answer;
 use crate::domain::client::RegisteredClient;
 use crate::domain::error::{ErrorCode, OAuthError};
+use crate::domain::flow::Flow;
 use crate::domain::flow::consent::{self, ConsentDecision};
 use crate::domain::flow::login::LoginDecision;
-use crate::domain::flow::Flow;
 use crate::domain::subject::subject_for;
 use crate::domain::token::opaque::TokenKind;
 use crate::domain::token::session::TokenSession;
@@ -209,7 +209,12 @@ pub fn open_detail(app: &App, consent: &Consent) -> Result<Option<ConsentDetail>
     }
 }
 
-fn code(app: &App, asked: &Asked, flow: &Flow, session: &TokenSession) -> Result<(String, AuthorizationCode), ApiError> {
+fn code(
+    app: &App,
+    asked: &Asked,
+    flow: &Flow,
+    session: &TokenSession,
+) -> Result<(String, AuthorizationCode), ApiError> {
     let minted = app.opaque.mint(TokenKind::Code, &app.entropy.bytes()?);
     let row = AuthorizationCode {
         signature: minted.signature,
@@ -245,4 +250,3 @@ pub fn render(answer: &Answer) -> HttpResponse {
         }
     }
 }
-

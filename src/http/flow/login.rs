@@ -31,7 +31,8 @@ pub async fn start(
         None => None,
     };
     let expected = Expected::read(app, asked)?;
-    let known = session.as_ref().map(|s| Remembered { subject: s.subject.clone(), auth_time: s.authenticated_at.secs() });
+    let known =
+        session.as_ref().map(|s| Remembered { subject: s.subject.clone(), auth_time: s.authenticated_at.secs() });
     let fits = match &known {
         Some(known) => expected.fits(app, asked, &known.subject).await?,
         None => true,

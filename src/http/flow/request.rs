@@ -37,9 +37,8 @@ pub struct Asked {
 /// # Errors
 /// `invalid_request` for the error page; 408, 413, 415.
 pub async fn parameters(request: &HttpRequest, payload: web::Payload) -> Result<Parameters, Stop> {
-    let unreadable = |e: authorize::parameters::Unreadable| {
-        Stop::Page(OAuthError::new(ErrorCode::InvalidRequest, e.to_string()))
-    };
+    let unreadable =
+        |e: authorize::parameters::Unreadable| Stop::Page(OAuthError::new(ErrorCode::InvalidRequest, e.to_string()));
     let mut all = Parameters::parse(request.query_string()).map_err(unreadable)?;
     if request.method() == actix_web::http::Method::POST {
         let body = Form::read_text(request, payload).await?;
@@ -54,7 +53,11 @@ pub async fn parameters(request: &HttpRequest, payload: web::Payload) -> Result<
 /// `invalid_client` for the error page; 503.
 pub async fn client(clients: &Clients, all: &Parameters) -> Result<Arc<RegisteredClient>, Stop> {
     let id = all.text("client_id");
-    let found = if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) { None } else { clients.get(id).await? };
+    let found = if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) {
+        None
+    } else {
+        clients.get(id).await?
+    };
     found.ok_or_else(|| {
         Stop::Page(OAuthError::new(ErrorCode::InvalidClient, "The requested OAuth 2.0 Client does not exist."))
     })
@@ -65,12 +68,7 @@ pub async fn client(clients: &Clients, all: &Parameters) -> Result<Arc<Registere
 ///
 /// # Errors
 /// The first check that fails.
-pub async fn check(
-    app: &App,
-    clients: &Clients,
-    all: &Parameters,
-    known: Option<&str>,
-) -> Result<Asked, Stop> {
+pub async fn check(app: &App, clients: &Clients, all: &Parameters, known: Option<&str>) -> Result<Asked, Stop> {
     let client = client(clients, all).await?;
     let sent = all.without(&VERIFIERS);
     let effective = match known {
@@ -130,7 +128,8 @@ impl From<OAuthError> for Object {
 async fn object(app: &App, client: &Client, value: Option<&str>, reference: Option<&str>) -> Result<Claims, Object> {
     let text = match (value, reference) {
         (Some(_), Some(_)) => {
-            let hint = "OpenID Connect parameters 'request' and 'request_uri' were both given, but you can use at most one.";
+            let hint =
+                "OpenID Connect parameters 'request' and 'request_uri' were both given, but you can use at most one.";
             return Err(OAuthError::new(ErrorCode::InvalidRequest, hint).into());
         }
         (Some(text), None) => text.to_owned(),
@@ -145,7 +144,8 @@ async fn fetched(app: &App, client: &Client, address: &str) -> Result<String, OA
     if !client.request_uris.iter().any(|uri| uri == address) {
         return Err(bad("Request URI is not whitelisted by the OAuth 2.0 Client."));
     }
-    let fault = |why: String| bad("Unable to fetch OpenID Connect request parameters from the request_uri.").with_debug(why);
+    let fault =
+        |why: String| bad("Unable to fetch OpenID Connect request parameters from the request_uri.").with_debug(why);
     let body = app.outbound.fetch(address, OBJECT).await.map_err(fault)?;
     String::from_utf8(body).map_err(|e| fault(e.to_string()))
 }
@@ -159,7 +159,11 @@ async fn verified(app: &App, client: &Client, text: &str) -> Result<Claims, Obje
         return if registered == "none" {
             Ok(claims)
         } else {
-            Err(OAuthError::new(ErrorCode::RequestNotSupported, "A request object with alg 'none' needs a client that registered request_object_signing_alg 'none'.").into())
+            Err(OAuthError::new(
+                ErrorCode::RequestNotSupported,
+                "A request object with alg 'none' needs a client that registered request_object_signing_alg 'none'.",
+            )
+            .into())
         };
     }
     let token = Unverified::parse(text).map_err(|e| bad("The request object is not a well-formed JWT.", &e))?;

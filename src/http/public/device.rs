@@ -94,7 +94,8 @@ async fn begin(
 async fn returned(clients: &Clients, all: &Parameters, flow: Option<Flow>) -> Result<(Asked, Flow), Stop> {
     let sent = all.without(&["login_verifier", "consent_verifier"]);
     let flow = flow.filter(|f| f.device.is_some()).and_then(|f| f.with_request(&sent));
-    let flow = flow.ok_or_else(|| denied("The verifier has already been used, has not been granted, or is invalid."))?;
+    let flow =
+        flow.ok_or_else(|| denied("The verifier has already been used, has not been granted, or is invalid."))?;
     let client = request::client(clients, all).await?;
     Ok((Asked { client, sent, effective: None, request: rebuilt(&flow) }, flow))
 }

@@ -144,12 +144,7 @@ fn end_page(app: &App, redirect_to: &str) -> HttpResponse {
 }
 
 /// The user agreed: the session ends, every client hears of it, and the browser goes where the logout leads.
-async fn finish(
-    app: &App,
-    clients: &Clients,
-    browser: &HttpRequest,
-    flow: LogoutFlow,
-) -> Result<HttpResponse, Stop> {
+async fn finish(app: &App, clients: &Clients, browser: &HttpRequest, flow: LogoutFlow) -> Result<HttpResponse, Stop> {
     let shown = cookies::session(app, browser);
     // Without an ID token the cookie is all that says whose browser this is.
     if !flow.rp_initiated && shown != Some(flow.session_id) {
