@@ -3,6 +3,7 @@
 -- Serves what the index before it served, and finds the families that are still to be revoked.
 CREATE INDEX token_family_client_revoked ON token_family (nid, client_id, revoked_at);
 DROP INDEX token_family_client;
+CREATE INDEX token_family_revoked_shared ON token_family (revoked_at) WHERE shared = 1 AND revoked_at IS NOT NULL;
 
 -- A session that ended stays as a row, so that it cannot end twice.
 CREATE TABLE login_session (

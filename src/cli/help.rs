@@ -8,12 +8,12 @@ pub const FIRST_SCREEN: &str = "\
 
 {usage-heading} {usage}
 
-New here? This starts a server on your machine and shows a token issued, checked and revoked:
+New here? This starts a server on your machine, shows a token issued, checked and revoked, and lets you sign in:
 
   signet quickstart
 
 Server
-  quickstart   a server for development, and the main steps shown on it
+  quickstart   a server for development: the main steps shown, and a demo to sign in to
   serve        start the server: all, public or admin
   migrate      bring a database to this release's schema
   janitor      delete what has expired from a database

@@ -19,6 +19,7 @@ mod keys;
 mod migrate;
 mod output;
 mod quickstart;
+mod quickstart_demo;
 mod quickstart_folder;
 mod serve;
 mod token_record;

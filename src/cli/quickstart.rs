@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use super::api::{Answer, Api, Body, Refused};
 use super::config::{environment, refused};
 use super::output::{say, text};
+use super::quickstart_demo as demo;
 use super::quickstart_folder::Folder;
 use crate::config::{self, Mode, Settings, Sources};
-use crate::runtime::{self, Running, Which};
+use crate::runtime::{self, Running};
 
 const CLIENT: &str = "quickstart";
 const CLIENT_SECRET_FILE: &str = "client-secret";
@@ -62,13 +63,16 @@ pub fn run(args: &Quickstart, name: &'static str) -> anyhow::Result<()> {
         folder.file("").display()
     ))?;
     runtime::migrate(&settings.dsn, |_| true).context("the data folder's database cannot be prepared")?;
-    let running = runtime::start(settings, Which::All)?;
-    let shown = tour(&folder, &running, &program);
+    let start_page = demo::start_page(&settings);
+    let running = runtime::start_with_demo(settings)?;
+    let shown = tour(&folder, &running, &program, &start_page);
     if args.exit || shown.is_err() {
         running.stop();
         return shown;
     }
     say(&format!("\nserving on {} (admin: {}), Ctrl-C stops", running.public_url, running.admin_url))?;
+    say("to sign in with a browser, as the users of your applications will:")?;
+    say(&format!("open {start_page}"))?;
     running.wait()
 }
 
@@ -89,6 +93,9 @@ fn free_ports(args: &Quickstart) -> anyhow::Result<(u16, u16)> {
 
 fn settings(folder: &Folder, public: u16, admin: u16) -> anyhow::Result<Settings> {
     let env = environment();
+    let said = |key: &str| env.get(&config::key::env_name(key)).filter(|text| !text.is_empty()).cloned();
+    let issuer = format!("http://127.0.0.1:{public}/");
+    let base = said("urls.self.public").or_else(|| said("urls.self.issuer")).unwrap_or_else(|| issuer.clone());
     let (secret, _) = folder.secret("system-secret")?;
     let mut flags = vec![
         ("dsn".to_owned(), folder.dsn()?),
@@ -98,19 +105,17 @@ fn settings(folder: &Folder, public: u16, admin: u16) -> anyhow::Result<Settings
     ];
     // What the environment says about these is left to be judged, not silently replaced: quickstart refuses
     // everything but loopback.
-    let unless_said = [
-        ("urls.self.issuer", format!("http://127.0.0.1:{public}/")),
+    let mut unless_said = vec![
+        ("urls.self.issuer", issuer),
         ("serve.public.host", "127.0.0.1".to_owned()),
         ("serve.admin.host", "127.0.0.1".to_owned()),
         ("log.level", "warn".to_owned()),
         // Nobody balances load to a laptop.
         ("serve.shutdown.drain_delay", "0s".to_owned()),
     ];
-    for (key, value) in unless_said {
-        if env.get(&config::key::env_name(key)).is_none_or(String::is_empty) {
-            flags.push((key.to_owned(), value));
-        }
-    }
+    unless_said.extend(demo::urls(&base));
+    flags
+        .extend(unless_said.into_iter().filter(|(key, _)| said(key).is_none()).map(|(k, value)| (k.to_owned(), value)));
     let sources = Sources { files: Vec::new(), env, flags, mode: Mode::Quickstart };
     config::load(&sources).map_err(|faults| refused(&faults))
 }
@@ -121,7 +126,7 @@ fn typed(first: Option<std::ffi::OsString>, name: &str) -> String {
     path.filter(|path| path.contains('/') && !path.contains(char::is_whitespace)).unwrap_or_else(|| name.to_owned())
 }
 
-fn tour(folder: &Folder, running: &Running, program: &str) -> anyhow::Result<()> {
+fn tour(folder: &Folder, running: &Running, program: &str, start_page: &str) -> anyhow::Result<()> {
     let (secret, secret_is_new) = folder.secret(CLIENT_SECRET_FILE)?;
     let tour = Tour {
         program,
@@ -133,7 +138,10 @@ fn tour(folder: &Folder, running: &Running, program: &str) -> anyhow::Result<()>
         secret_file: folder.file(CLIENT_SECRET_FILE).display().to_string(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(tour.walk())
+    runtime.block_on(async {
+        tour.walk().await?;
+        demo::register(&tour.admin, start_page).await
+    })
 }
 
 impl Tour<'_> {

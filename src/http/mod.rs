@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod client_auth;
 pub mod cors;
+pub mod demo;
 pub mod error;
 pub mod flow;
 pub mod form;

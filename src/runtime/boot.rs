@@ -12,6 +12,7 @@ use crate::crypto::seal::Secrets;
 use crate::domain::token::opaque::Opaque;
 use crate::domain::user_code::UserCodes;
 use crate::domain::world::{Clock, Entropy};
+use crate::http::demo::Demo;
 use crate::http::jwks_uri::JwksCache;
 use crate::http::logout_courier::LogoutCourier;
 use crate::http::outbound::Outbound;
@@ -150,6 +151,15 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         tracing::warn!(check = check.as_str(), why, "not ready yet");
     }
     Ok(Up { app: Arc::new(app), janitor })
+}
+
+/// The demo of a server whose public and admin listeners answer at these URLs.
+///
+/// # Errors
+/// For settings that cannot work.
+pub fn demo(settings: &Settings, app: &Arc<App>, (public, admin): &(String, String)) -> anyhow::Result<Arc<Demo>> {
+    let macs = Secrets::new(&settings.secrets.system).context("secrets.system")?.mac_ring("demo");
+    Ok(Arc::new(Demo::new(Arc::clone(app), public, admin, macs)))
 }
 
 /// The keys as they are, made if there are none. Without a database the ring is empty and the manager goes on trying.

@@ -3,6 +3,7 @@
 use super::{rules, socket_file};
 use crate::actors::client_registry::Clients;
 use crate::config::settings::{Listener, Pem};
+use crate::http::demo::{self, Demo};
 use crate::http::front::{self, Front};
 use crate::http::{App as Shared, admin, public};
 use crate::telemetry::labels;
@@ -66,17 +67,19 @@ impl Bound {
         self.settings.tls.enabled && self.settings.tls.cert.is_some() && matches!(self.socket, Socket::Tcp(_))
     }
 
-    /// Serves it. Each worker gets its own shelf of clients.
+    /// Serves it. Each worker gets its own shelf of clients. The demo, where there is one, is a guest of the public
+    /// listener.
     ///
     /// # Errors
     /// For certificates that cannot be read.
-    pub fn serve(self, app: Arc<Shared>, shutdown: Duration) -> anyhow::Result<Server> {
+    pub fn serve(self, app: Arc<Shared>, demo: Option<Arc<Demo>>, shutdown: Duration) -> anyhow::Result<Server> {
         let (which, settings) = (self.which, self.settings.clone());
+        let demo = demo.filter(|_| which == labels::Listener::Public);
         let routes: &[(&str, &str)] = match which {
             labels::Listener::Public => &public::ROUTES,
             labels::Listener::Admin => &admin::ROUTES,
         };
-        for (method, pattern) in routes {
+        for (method, pattern) in routes.iter().chain(demo.iter().flat_map(|_| &demo::ROUTES)) {
             app.metrics.register_route(which, method, pattern);
         }
         let tls = if self.ends_tls() { Some(tls(&settings)?) } else { None };
@@ -94,6 +97,11 @@ impl Bound {
                 .app_data(web::Data::from(Arc::clone(&app)))
                 .app_data(web::Data::new(clients))
                 .app_data(front)
+                .configure(|cfg| {
+                    if let Some(demo) = &demo {
+                        cfg.app_data(web::Data::from(Arc::clone(demo))).configure(demo::routes);
+                    }
+                })
                 .configure(match which {
                     labels::Listener::Public => public::routes,
                     labels::Listener::Admin => admin::routes,

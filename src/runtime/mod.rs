@@ -82,6 +82,19 @@ pub fn serve(settings: Settings, which: Which) -> anyhow::Result<()> {
 /// # Errors
 /// One line with the cause: a port in use, a database of another kind.
 pub fn start(settings: Settings, which: Which) -> anyhow::Result<Running> {
+    launch(settings, which, false)
+}
+
+/// Starts both listeners, and on the public one the demo, whose one user's password stands on its page. Only for
+/// development on loopback.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with_demo(settings: Settings) -> anyhow::Result<Running> {
+    launch(settings, Which::All, true)
+}
+
+fn launch(settings: Settings, which: Which, demo: bool) -> anyhow::Result<Running> {
     // Another provider may have been installed by a test of the same process: both are ours.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (told, up) = std::sync::mpsc::channel();
@@ -89,7 +102,7 @@ pub fn start(settings: Settings, which: Which) -> anyhow::Result<Running> {
     let token = stop.clone();
     let thread = std::thread::Builder::new()
         .name("signet".to_owned())
-        .spawn(move || actix_web::rt::System::new().block_on(live(settings, which, token, told)))?;
+        .spawn(move || actix_web::rt::System::new().block_on(live(settings, which, demo, token, told)))?;
     match up.recv() {
         Ok((public_url, admin_url)) => Ok(Running { public_url, admin_url, stop, thread }),
         Err(_) => match thread.join() {
@@ -101,7 +114,7 @@ pub fn start(settings: Settings, which: Which) -> anyhow::Result<Running> {
 
 type Told = std::sync::mpsc::Sender<(String, String)>;
 
-async fn live(settings: Settings, which: Which, stop: CancellationToken, told: Told) -> anyhow::Result<()> {
+async fn live(settings: Settings, which: Which, demo: bool, stop: CancellationToken, told: Told) -> anyhow::Result<()> {
     let guard = telemetry::init(&rules::telemetry(&settings))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -110,10 +123,11 @@ async fn live(settings: Settings, which: Which, stop: CancellationToken, told: T
     let url = |listener| bound.iter().find(|b| b.which == listener).map(Bound::url).unwrap_or_default();
     let urls = (url(labels::Listener::Public), url(labels::Listener::Admin));
     let up = boot::up(&settings).await?;
+    let demo = if demo { Some(boot::demo(&settings, &up.app, &urls)?) } else { None };
     let mut handles = Vec::new();
     for listener in bound {
         let (name, at) = (listener.which.as_str(), listener.url());
-        let server = listener.serve(up.app.clone(), settings.serve.shutdown_timeout)?;
+        let server = listener.serve(up.app.clone(), demo.clone(), settings.serve.shutdown_timeout)?;
         handles.push(server.handle());
         actix_web::rt::spawn(server);
         tracing::info!("Setting up http server on {at} ({name})");

@@ -1,5 +1,10 @@
 //! A whole server in the process, on an in-memory database, with routes of the test's own.
 
+#[expect(clippy::indexing_slicing, reason = "a failed test may panic")]
+mod demo;
+#[expect(clippy::indexing_slicing, reason = "a failed test may panic")]
+mod fake;
+
 use super::boot;
 use crate::actors::client_registry::Clients;
 use crate::actors::key_manager::{ACCESS_TOKEN_SET, KeyRing};
@@ -13,7 +18,7 @@ use crate::store::AccessToken;
 use crate::telemetry::labels::Listener;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{App, HttpResponse, middleware, web};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::rc::Rc;
 use std::sync::Arc;
 

@@ -20,6 +20,7 @@ mod compat;
 mod config;
 mod config_rules;
 mod contract;
+mod demo;
 mod drivers;
 mod harness;
 mod jose;

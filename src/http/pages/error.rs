@@ -23,8 +23,8 @@ pub fn page(query: &str) -> Page {
     if !facts.is_empty() {
         facts = format!("<dl class=\"facts\" role=\"alert\">\n{facts}</dl>\n");
     }
-    let lead = "<p class=\"lead\">Your request could not be completed, and nothing was shared. Go back to the \
-                application you came from and try again. If it happens once more, tell its makers what is written \
+    let lead = "<p class=\"lead\">Your request could not be completed. Go back to the application you \
+                came from and try again. If it happens once more, tell its makers what is written \
                 here.</p>\n";
     Page::new("Something went wrong", format!("{lead}{facts}"))
 }
@@ -47,11 +47,9 @@ pub fn trouble(status: u16) -> Page {
 
 /// The fallback's answer: status 500, as Hydra has it.
 pub async fn fallback(request: HttpRequest) -> HttpResponse {
-    let mut page = page(request.query_string());
-    page.body.push_str(
-        "<details><summary>For the operator</summary>\n<p>Set <code>urls.error</code> (<code>URLS_ERROR</code>) to \
-         the address of an error page of your own. It is opened with <code>error</code> and \
-         <code>error_description</code> in its query.</p></details>\n",
-    );
-    page.status(500).response()
+    page(request.query_string()).more(OPERATOR).status(500).response()
 }
+
+const OPERATOR: &str = "<details><summary>For the operator</summary>\n<p>Set <code>urls.error</code> (<code>URLS_ERROR</code>) to \
+     the address of an error page of your own. It is opened with <code>error</code> and \
+     <code>error_description</code> in its query.</p></details>\n";

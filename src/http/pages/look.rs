@@ -24,7 +24,7 @@ body{margin:0;min-height:100vh;display:flex;flex-direction:column;align-items:ce
 background:var(--page);color:var(--ink);font:1rem/1.55 system-ui,-apple-system,\"Segoe UI\",Roboto,\"Helvetica Neue\",Arial,sans-serif}
 main{width:100%;max-width:27rem;padding:clamp(1.25rem,6vw,2.25rem);background:var(--card);border:1px solid var(--line);border-radius:16px;\
 box-shadow:0 1px 2px rgb(0 0 0/.04),0 12px 32px rgb(0 0 0/.05)}
-main.wide{max-width:52rem}
+main.wide{max-width:62rem}
 .mark{display:block;margin:0 0 1.25rem;color:var(--accent)}
 h1{margin:0 0 .5rem;font-size:1.5rem;line-height:1.25;font-weight:650;letter-spacing:-.015em;text-wrap:balance;overflow-wrap:anywhere}
 h2{margin:2rem 0 .5rem;font-size:1.0625rem;line-height:1.35;font-weight:600}
@@ -37,6 +37,9 @@ a:hover{color:var(--hover)}
 code,pre,.code{font:.875em/1.55 ui-monospace,\"SF Mono\",SFMono-Regular,Menlo,Consolas,\"Liberation Mono\",monospace;overflow-wrap:anywhere}
 p code,li code{padding:.1em .35em;border-radius:5px;background:var(--well)}
 pre{padding:.875rem 1rem;border:1px solid var(--line);border-radius:10px;background:var(--well);white-space:pre-wrap}
+.token{word-break:break-all;user-select:all}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:0 1.5rem}
+.pair>*{min-width:0}
 .facts>div{padding:.75rem 0;border-top:1px solid var(--line)}
 .facts>div:last-child{border-bottom:1px solid var(--line)}
 dt{color:var(--soft);font-size:.8125rem}
@@ -58,9 +61,10 @@ fieldset .choice{border-top:1px solid var(--line)}
 fieldset .choice:last-child{border-bottom:1px solid var(--line)}
 .choice input{width:1.125rem;height:1.125rem;margin:.25rem 0 0;accent-color:var(--accent)}
 .choice small{display:block;color:var(--soft);font-size:.875rem;line-height:1.45}
+.choice+.actions{margin-top:.5rem}
 .actions{display:flex;flex-wrap:wrap;gap:.75rem}
 .actions form{margin:0;display:contents}
-button,.button{flex:1 1 8rem;display:inline-block;min-height:2.875rem;padding:.625rem 1.125rem;border:1px solid var(--accent);border-radius:10px;\
+button,.button{flex:1 1 5rem;display:inline-block;min-height:2.875rem;padding:.625rem .875rem;white-space:nowrap;border:1px solid var(--accent);border-radius:10px;\
 background:var(--accent);color:var(--on);font:inherit;font-weight:600;line-height:1.5;text-align:center;text-decoration:none;cursor:pointer}
 .button{width:100%}
 button:hover,.button:hover{background:var(--hover);border-color:var(--hover);color:var(--on)}
@@ -69,6 +73,7 @@ button.second{background:transparent;border-color:var(--edge);color:var(--ink)}
 button.second:hover{background:var(--well);border-color:var(--ink);color:var(--ink)}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 .alert,.done{margin:0 0 1.25rem;padding:.75rem 1rem;border-radius:10px;overflow-wrap:anywhere}
+h1+.alert,h1+.done{margin-top:1rem}
 .alert{background:var(--badwell);color:var(--bad)}
 .done{background:var(--goodwell);color:var(--good)}
 .state{display:inline-block;padding:0 .6em;border-radius:99px;font-size:.8125rem;font-weight:600;line-height:1.7;vertical-align:.1em}

@@ -60,6 +60,13 @@ impl Page {
         self
     }
 
+    /// More HTML below the body, made as the body is.
+    #[must_use]
+    pub fn more(mut self, html: &str) -> Self {
+        self.body.push_str(html);
+        self
+    }
+
     /// Wider, for pages that show long values.
     #[must_use]
     pub const fn wide(mut self) -> Self {

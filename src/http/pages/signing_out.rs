@@ -28,7 +28,7 @@ pub fn frontchannel_logout(iframe_urls: &[String], next_url: &str) -> HttpRespon
     let next = escape(next.as_str());
     let body = format!(
         "<p class=\"lead\" role=\"status\">The applications that you used are being told. This takes a moment.</p>\n\
-         <p><a id=\"next\" class=\"button\" href=\"{next}\">Continue</a></p>\n{frames}"
+         {frames}<p><a id=\"next\" class=\"button\" href=\"{next}\">Continue</a></p>\n"
     );
     let refresh = format!("<noscript><meta http-equiv=\"refresh\" content=\"7;url={next}\"></noscript>\n");
     Page::new("Signing you out…", body).head(refresh).frames(origins).script(GO_ON).response()

@@ -2,7 +2,7 @@
 
 use super::faults::Fault;
 use super::rows::{self, Moment};
-use super::{PostgresStore, feed, revoke, run};
+use super::{PostgresStore, ended, feed, run};
 use crate::store::{Change, ClientPage, ClientRecord, ClientStore, Replaced, StoreError};
 use async_trait::async_trait;
 use deadpool_postgres::Object;
@@ -109,9 +109,9 @@ async fn delete(conn: &mut Object, nid: Uuid, id: &str) -> Result<bool, Fault> {
     if tx.execute(&statement, &[&nid, &id]).await? == 0 {
         return Ok(false);
     }
-    revoke::end_families(&tx, nid, id).await?;
-    revoke::delete_dead(&tx, nid, id).await?;
-    revoke::delete_left(&tx, nid, id).await?;
+    ended::end_families(&tx, nid, id).await?;
+    ended::delete_dead(&tx, nid, id).await?;
+    ended::delete_left(&tx, nid, id).await?;
     feed::notify(&tx, &feed::client_payload(id)).await?;
     tx.commit().await?;
     Ok(true)
@@ -156,6 +156,7 @@ impl ClientStore for PostgresStore {
             return Ok(false);
         }
         let nid = self.nid().await?;
+        self.end_most_families(nid, id).await?;
         let deleted = run!(self, |conn| delete(conn, nid, id))?;
         if deleted {
             self.tell(Change::Client(id.to_owned()));

@@ -76,10 +76,20 @@ pub(super) async fn page(db: &impl GenericClient, nid: Uuid, page: &ConsentPage)
     found.iter().map(rows::consent).collect()
 }
 
-const CHOSEN: &str = "
-    SELECT id FROM consent
-    WHERE nid = $1 AND ($2::uuid IS NULL OR id = $2) AND ($3::text IS NULL OR subject = $3)
-          AND ($4::text IS NULL OR client_id = $4)";
+const OF_CLIENT: &str = "SELECT id FROM consent WHERE nid = $1 AND client_id = $2 AND subject = $3";
+const OF_SUBJECT: &str = "SELECT id FROM consent WHERE nid = $1 AND subject = $2";
+
+async fn chosen(db: &impl GenericClient, nid: Uuid, filter: &ConsentFilter) -> Result<Vec<Uuid>, Fault> {
+    let found = match filter {
+        ConsentFilter::Id(id) => return Ok(vec![*id]),
+        ConsentFilter::Client { subject, client_id } => {
+            db.query(&db.prepare_cached(OF_CLIENT).await?, &[&nid, client_id, subject]).await?
+        }
+        ConsentFilter::Subject(subject) => db.query(&db.prepare_cached(OF_SUBJECT).await?, &[&nid, subject]).await?,
+    };
+    found.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 /// In the order of their ids, so that two deletions never wait for each other.
 const DELETE: &str = "
     WITH h AS MATERIALIZED (SELECT id FROM consent WHERE id = ANY($2) AND nid = $1 ORDER BY id FOR UPDATE)
@@ -87,15 +97,8 @@ const DELETE: &str = "
 
 /// Revokes the families first: from then on nothing more is issued on the consents. How many were deleted.
 pub(super) async fn revoke(conn: &mut Object, nid: Uuid, filter: &ConsentFilter) -> Result<u64, Fault> {
-    let (id, subject, client) = match filter {
-        ConsentFilter::Id(id) => (Some(id), None, None),
-        ConsentFilter::Client { subject, client_id } => (None, Some(subject), Some(client_id)),
-        ConsentFilter::Subject(subject) => (None, Some(subject), None),
-    };
     let tx = conn.transaction().await?;
-    let statement = tx.prepare_cached(CHOSEN).await?;
-    let chosen = tx.query(&statement, &[&nid, &id, &subject, &client]).await?;
-    let ids = chosen.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+    let ids = chosen(&tx, nid, filter).await?;
     revoke::end_all(&tx, nid, &ids).await?;
     let statement = tx.prepare_cached(DELETE).await?;
     let gone = tx.execute(&statement, &[&nid, &ids]).await?;

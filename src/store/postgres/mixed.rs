@@ -35,9 +35,10 @@ async fn clients(db: &impl GenericClient, nid: Uuid, writes: &[Write]) -> Result
 /// The families that are named, and those of the tokens that are named.
 const FAMILIES: &str = "
     SELECT id FROM token_family
-    WHERE nid = $1 AND NOT shared AND (id = ANY($2)
-        OR id IN (SELECT family_id FROM access_token WHERE signature = ANY($3))
-        OR id IN (SELECT family_id FROM refresh_token WHERE signature = ANY($4)))
+    WHERE nid = $1 AND NOT shared AND id IN (
+        SELECT unnest($2::uuid[])
+        UNION ALL SELECT family_id FROM access_token WHERE signature = ANY($3)
+        UNION ALL SELECT family_id FROM refresh_token WHERE signature = ANY($4))
     ORDER BY id FOR UPDATE";
 
 /// Holds the families of all that is to be used or revoked until the transaction ends.

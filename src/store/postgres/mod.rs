@@ -10,6 +10,7 @@ mod connect;
 mod consents;
 mod devices;
 mod dsn;
+mod ended;
 mod exchange;
 mod faults;
 mod feed;

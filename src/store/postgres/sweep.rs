@@ -6,80 +6,71 @@ use crate::store::upkeep::{CONSENT_ROUND, DEAD_KEPT, DECIDED_KEPT};
 use crate::store::{Sweep, SweepCounts};
 use deadpool_postgres::{GenericClient, Object};
 use std::time::Duration;
+use uuid::Uuid;
 
 const LEASE: &str = "SELECT pg_try_advisory_xact_lock($1, $2)";
 
-/// All that follow: at most $1 rows of before $2 microseconds ago.
-const ACCESS_TOKENS: [&str; 2] = [
-    "DELETE FROM access_token WHERE signature IN (
-        SELECT signature FROM access_token
-        WHERE expires_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE SKIP LOCKED)",
-    "DELETE FROM access_token WHERE signature IN (
-        SELECT t.signature FROM token_family f
-        JOIN access_token t ON t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id
-        WHERE f.revoked_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE OF t SKIP LOCKED)",
-];
-const REFRESH_TOKENS: [&str; 2] = [
-    "DELETE FROM refresh_token WHERE signature IN (
-        SELECT signature FROM refresh_token
-        WHERE expires_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE SKIP LOCKED)",
-    "DELETE FROM refresh_token WHERE signature IN (
-        SELECT t.signature FROM token_family f
-        JOIN refresh_token t ON t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id
-        WHERE f.revoked_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE OF t SKIP LOCKED)",
-];
-const CODES: [&str; 2] = [
-    "DELETE FROM authorization_code WHERE signature IN (
-        SELECT signature FROM authorization_code
-        WHERE expires_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE SKIP LOCKED)",
-    "DELETE FROM authorization_code WHERE signature IN (
-        SELECT t.signature FROM token_family f
-        JOIN authorization_code t ON t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id
-        WHERE f.revoked_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE OF t SKIP LOCKED)",
-];
-const DEVICES: [&str; 2] = [
-    "DELETE FROM device WHERE signature IN (
-        SELECT signature FROM device WHERE expires_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE SKIP LOCKED)",
-    "DELETE FROM device WHERE signature IN (
-        SELECT t.signature FROM token_family f
-        JOIN device t ON t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id
-        WHERE f.revoked_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE OF t SKIP LOCKED)",
-];
-const JTIS: [&str; 1] = ["
-    DELETE FROM assertion_jti WHERE (nid, client_id, jti) IN (
-        SELECT nid, client_id, jti FROM assertion_jti
-        WHERE expires_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE SKIP LOCKED)"];
-const GUESSES: [&str; 1] = ["
-    DELETE FROM device_guess WHERE challenge IN (
-        SELECT challenge FROM device_guess
-        WHERE expires_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE SKIP LOCKED)"];
-const FLOW_BODIES: [&str; 1] = ["
-    DELETE FROM flow_body WHERE handle IN (
-        SELECT handle FROM flow_body WHERE expires_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE SKIP LOCKED)"];
-const LOGIN_SESSIONS: [&str; 1] = ["
-    DELETE FROM login_session WHERE id IN (
-        SELECT id FROM login_session WHERE expires_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE SKIP LOCKED)"];
-const DELIVERIES: [&str; 1] = ["
-    DELETE FROM logout_delivery WHERE id IN (
-        SELECT id FROM logout_delivery
-        WHERE dead AND created_at <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-        LIMIT $1 FOR UPDATE SKIP LOCKED)"];
+/// At most $1 rows whose time was over $2 microseconds ago.
+macro_rules! over {
+    ($table:literal, $key:literal, $over:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE (",
+            $key,
+            ") IN (SELECT ",
+            $key,
+            " FROM ",
+            $table,
+            " WHERE ",
+            $over,
+            " <= clock_timestamp() - $2::bigint * interval '1 microsecond'
+            ORDER BY ",
+            $over,
+            " LIMIT $1 FOR UPDATE SKIP LOCKED)"
+        )
+    };
+}
+
+async fn delete(db: &impl GenericClient, sql: &str, limit: i64, span: Duration) -> Result<u64, Fault> {
+    let statement = db.prepare_cached(sql).await?;
+    Ok(db.execute(&statement, &[&limit, &micros(span)]).await?)
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Tokens before families and consents, which go when nothing belongs to them any more.
+pub(super) async fn sweep(conn: &mut Object, limit: i64) -> Result<Sweep, Fault> {
+    let tx = conn.transaction().await?;
+    let statement = tx.prepare_cached(LEASE).await?;
+    if !tx.query_one(&statement, &[&LOCK_CLASS, &LOCK_SWEEP]).await?.try_get::<_, bool>(0)? {
+        return Ok(Sweep::Elsewhere);
+    }
+    let now = Duration::ZERO;
+    let mut counts = SweepCounts {
+        access_tokens: delete(&tx, over!("access_token", "signature", "expires_at"), limit, now).await?,
+        refresh_tokens: delete(&tx, over!("refresh_token", "signature", "expires_at"), limit, now).await?,
+        codes: delete(&tx, over!("authorization_code", "signature", "expires_at"), limit, now).await?,
+        devices: delete(&tx, over!("device", "signature", "expires_at"), limit, now).await?,
+        jtis: delete(&tx, over!("assertion_jti", "nid, client_id, jti", "expires_at"), limit, now).await?,
+        guesses: delete(&tx, over!("device_guess", "challenge", "expires_at"), limit, now).await?,
+        login_sessions: delete(&tx, over!("login_session", "id", "expires_at"), limit, DECIDED_KEPT).await?,
+        flow_bodies: delete(&tx, over!("flow_body", "handle", "expires_at"), limit, now).await?,
+        deliveries: delete(&tx, over!("logout_delivery", "id", "dead AND created_at"), limit, DEAD_KEPT).await?,
+        consents: delete(&tx, CONSENTS, limit, CONSENT_ROUND).await?,
+        families: 0,
+    };
+    families(&tx, REVOKED_SHARED, limit, now, &mut counts).await?;
+    families(&tx, REVOKED, limit, DECIDED_KEPT, &mut counts).await?;
+    tx.commit().await?;
+    Ok(Sweep::Swept(counts))
+}
 
 /// Consents on which nothing stands any more go with their families; the others are looked at again when the last of
 /// what stands on them ends, or after $2 microseconds. Nothing can begin to stand on a consent without a row.
-const CONSENTS: [&str; 1] = ["
+const CONSENTS: &str = "
     WITH due AS MATERIALIZED (
         SELECT id, nid, client_id FROM consent WHERE sweep_after <= clock_timestamp()
         ORDER BY sweep_after LIMIT $1 FOR UPDATE SKIP LOCKED),
@@ -102,15 +93,39 @@ const CONSENTS: [&str; 1] = ["
                                    least(seen.ends, clock_timestamp() + $2::bigint * interval '1 microsecond'))
         FROM seen WHERE k.id = seen.id AND seen.ends IS NOT NULL),
     gone AS (DELETE FROM token_family k USING seen WHERE k.id = seen.id AND seen.ends IS NULL)
-    DELETE FROM consent k USING seen WHERE k.id = seen.id AND seen.ends IS NULL"];
+    DELETE FROM consent k USING seen WHERE k.id = seen.id AND seen.ends IS NULL";
 
-/// A revoked family is needed only while something belongs to it: without its family no token is valid. One of a
-/// consent keeps its id taken for $2 microseconds; its consent goes too, unless it may still spare the user a question.
-const FAMILIES: [&str; 1] = ["
-    WITH f AS MATERIALIZED (
+/// Families that were revoked $2 microseconds ago. One of a consent keeps its id taken for that time, so that the
+/// consent cannot be granted again; one that a client had for itself is needed no longer.
+const REVOKED: &str = "
+    SELECT id FROM token_family
+    WHERE revoked_at <= clock_timestamp() - $2::bigint * interval '1 microsecond' AND NOT shared
+    ORDER BY revoked_at LIMIT $1 FOR UPDATE SKIP LOCKED";
+const REVOKED_SHARED: &str = "
+    SELECT id FROM token_family
+    WHERE revoked_at <= clock_timestamp() - $2::bigint * interval '1 microsecond' AND shared AND revoked_at IS NOT NULL
+    ORDER BY revoked_at LIMIT $1 FOR UPDATE SKIP LOCKED";
+
+/// At most $2 rows of these families.
+macro_rules! of_families {
+    ($table:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE signature IN (SELECT t.signature FROM token_family f JOIN ",
+            $table,
+            " t ON t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id
+            WHERE f.id = ANY($1) LIMIT $2 FOR UPDATE OF t SKIP LOCKED)"
+        )
+    };
+}
+
+/// A revoked family is needed only while something belongs to it: without its family no token is valid. Its consent
+/// goes too, unless it may still spare the user a question.
+const EMPTY: &str = "
+    WITH e AS MATERIALIZED (
         SELECT f.id FROM token_family f
-        WHERE f.revoked_at <= clock_timestamp()
-            AND (f.shared OR f.revoked_at <= clock_timestamp() - $2::bigint * interval '1 microsecond')
+        WHERE f.id = ANY($1)
             AND NOT EXISTS (SELECT 1 FROM access_token t
                 WHERE t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id)
             AND NOT EXISTS (SELECT 1 FROM refresh_token t
@@ -118,47 +133,39 @@ const FAMILIES: [&str; 1] = ["
             AND NOT EXISTS (SELECT 1 FROM authorization_code t
                 WHERE t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id)
             AND NOT EXISTS (SELECT 1 FROM device t
-                WHERE t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id)
-        LIMIT $1 FOR UPDATE SKIP LOCKED),
+                WHERE t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id)),
     k AS MATERIALIZED (
         SELECT id FROM consent
-        WHERE id IN (SELECT id FROM f)
+        WHERE id IN (SELECT id FROM e)
             AND NOT (remember AND (remember_until IS NULL OR remember_until > clock_timestamp()))
         FOR UPDATE SKIP LOCKED),
     gone AS (DELETE FROM consent t USING k WHERE t.id = k.id)
-    DELETE FROM token_family t USING f WHERE t.id = f.id"];
+    DELETE FROM token_family t USING e WHERE t.id = e.id";
 
-async fn delete(db: &impl GenericClient, kinds: &[&str], limit: i64, span: Duration) -> Result<u64, Fault> {
-    let span = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
-    let mut gone = 0;
-    for sql in kinds {
+/// Deletes revoked families with all that belongs to them, a batch of each kind of row; those with more rows stay.
+async fn families(
+    db: &impl GenericClient,
+    revoked: &str,
+    limit: i64,
+    span: Duration,
+    counts: &mut SweepCounts,
+) -> Result<(), Fault> {
+    let statement = db.prepare_cached(revoked).await?;
+    let due = db.query(&statement, &[&limit, &micros(span)]).await?;
+    let due = due.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    for (sql, count) in [
+        (of_families!("access_token"), &mut counts.access_tokens),
+        (of_families!("refresh_token"), &mut counts.refresh_tokens),
+        (of_families!("authorization_code"), &mut counts.codes),
+        (of_families!("device"), &mut counts.devices),
+    ] {
         let statement = db.prepare_cached(sql).await?;
-        gone += db.execute(&statement, &[&limit, &span]).await?;
+        *count += db.execute(&statement, &[&due, &limit]).await?;
     }
-    Ok(gone)
-}
-
-/// Tokens before families and consents, which go when nothing belongs to them any more.
-pub(super) async fn sweep(conn: &mut Object, limit: i64) -> Result<Sweep, Fault> {
-    let tx = conn.transaction().await?;
-    let statement = tx.prepare_cached(LEASE).await?;
-    if !tx.query_one(&statement, &[&LOCK_CLASS, &LOCK_SWEEP]).await?.try_get::<_, bool>(0)? {
-        return Ok(Sweep::Elsewhere);
-    }
-    let now = Duration::ZERO;
-    let counts = SweepCounts {
-        access_tokens: delete(&tx, &ACCESS_TOKENS, limit, now).await?,
-        refresh_tokens: delete(&tx, &REFRESH_TOKENS, limit, now).await?,
-        codes: delete(&tx, &CODES, limit, now).await?,
-        devices: delete(&tx, &DEVICES, limit, now).await?,
-        jtis: delete(&tx, &JTIS, limit, now).await?,
-        guesses: delete(&tx, &GUESSES, limit, now).await?,
-        login_sessions: delete(&tx, &LOGIN_SESSIONS, limit, DECIDED_KEPT).await?,
-        flow_bodies: delete(&tx, &FLOW_BODIES, limit, now).await?,
-        deliveries: delete(&tx, &DELIVERIES, limit, DEAD_KEPT).await?,
-        consents: delete(&tx, &CONSENTS, limit, CONSENT_ROUND).await?,
-        families: delete(&tx, &FAMILIES, limit, DECIDED_KEPT).await?,
-    };
-    tx.commit().await?;
-    Ok(Sweep::Swept(counts))
+    let statement = db.prepare_cached(EMPTY).await?;
+    counts.families += db.execute(&statement, &[&due]).await?;
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::batch::{self, Kinds};
 use super::faults::Fault;
-use super::{PostgresStore, feed, mixed, revoke, rows, run};
+use super::{PostgresStore, ended, feed, mixed, rows, run};
 use crate::store::{AccessToken, Change, FoundRefresh, SignatureHash, StoreError, TokenStore, Verdict, Write};
 use async_trait::async_trait;
 use deadpool_postgres::Object;
@@ -43,7 +43,7 @@ async fn renew_family(conn: &mut Object, nid: Uuid, client: &str, family: Uuid) 
     let tx = conn.transaction().await?;
     let statement = tx.prepare_cached(NEW_FAMILY).await?;
     let found = tx.execute(&statement, &[&nid, &client, &family]).await? > 0;
-    revoke::end_families(&tx, nid, client).await?;
+    ended::end_families(&tx, nid, client).await?;
     if found {
         let statement = tx.prepare_cached(INSERT_FAMILY).await?;
         tx.execute(&statement, &[&family, &nid, &client]).await?;
@@ -51,20 +51,6 @@ async fn renew_family(conn: &mut Object, nid: Uuid, client: &str, family: Uuid) 
     }
     tx.commit().await?;
     Ok(found)
-}
-
-impl PostgresStore {
-    /// Deletes the rows of a client's revoked families, a batch at a time.
-    pub(super) async fn delete_all_dead(&self, nid: Uuid, client: &str) -> Result<(), StoreError> {
-        while run!(self, |conn| revoke::delete_dead(&*conn, nid, client))? {}
-        Ok(())
-    }
-
-    /// Deletes all that a client that is gone has left, a batch at a time.
-    pub(super) async fn delete_all_left(&self, nid: Uuid, client: &str) -> Result<(), StoreError> {
-        while run!(self, |conn| revoke::delete_left(&*conn, nid, client))? {}
-        Ok(())
-    }
 }
 
 #[async_trait]
@@ -96,6 +82,7 @@ impl TokenStore for PostgresStore {
             return Ok(false);
         }
         let nid = self.nid().await?;
+        self.end_most_families(nid, client_id).await?;
         let found = run!(self, |conn| renew_family(conn, nid, client_id, new_family))?;
         if found {
             self.tell(Change::Client(client_id.to_owned()));

@@ -135,6 +135,7 @@ impl ClientStore for SqliteStore {
     }
 
     async fn delete_client(&self, id: &str) -> Result<bool, StoreError> {
+        self.end_most_families(id).await?;
         let owned = id.to_owned();
         let deleted = self
             .write(move |db, world, changes| {

@@ -7,53 +7,30 @@ use crate::store::upkeep::{CONSENT_ROUND, DEAD_KEPT, DECIDED_KEPT};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-const ACCESS_TOKENS: [&str; 2] = [
-    "DELETE FROM access_token WHERE signature IN (
-        SELECT signature FROM access_token WHERE expires_at <= ?1 LIMIT ?2)",
-    "DELETE FROM access_token WHERE signature IN (
-        SELECT t.signature FROM token_family f CROSS JOIN access_token t
-        WHERE f.revoked_at <= ?1 AND t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id LIMIT ?2)",
-];
-const REFRESH_TOKENS: [&str; 2] = [
-    "DELETE FROM refresh_token WHERE signature IN (
-        SELECT signature FROM refresh_token WHERE expires_at <= ?1 LIMIT ?2)",
-    "DELETE FROM refresh_token WHERE signature IN (
-        SELECT t.signature FROM token_family f CROSS JOIN refresh_token t
-        WHERE f.revoked_at <= ?1 AND t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id LIMIT ?2)",
-];
-const CODES: [&str; 2] = [
-    "DELETE FROM authorization_code WHERE signature IN (
-        SELECT signature FROM authorization_code WHERE expires_at <= ?1 LIMIT ?2)",
-    "DELETE FROM authorization_code WHERE signature IN (
-        SELECT t.signature FROM token_family f CROSS JOIN authorization_code t
-        WHERE f.revoked_at <= ?1 AND t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id LIMIT ?2)",
-];
-const DEVICES: [&str; 2] = [
-    "DELETE FROM device WHERE signature IN (SELECT signature FROM device WHERE expires_at <= ?1 LIMIT ?2)",
-    "DELETE FROM device WHERE signature IN (
-        SELECT t.signature FROM token_family f CROSS JOIN device t
-        WHERE f.revoked_at <= ?1 AND t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id LIMIT ?2)",
-];
-const JTIS: [&str; 1] = ["
-    DELETE FROM assertion_jti WHERE (nid, client_id, jti) IN (
-        SELECT nid, client_id, jti FROM assertion_jti WHERE expires_at <= ?1 LIMIT ?2)"];
-const GUESSES: [&str; 1] = ["
-    DELETE FROM device_guess WHERE challenge IN (
-        SELECT challenge FROM device_guess WHERE expires_at <= ?1 LIMIT ?2)"];
-const FLOW_BODIES: [&str; 1] = ["
-    DELETE FROM flow_body WHERE handle IN (SELECT handle FROM flow_body WHERE expires_at <= ?1 LIMIT ?2)"];
-const LOGIN_SESSIONS: [&str; 1] = ["
-    DELETE FROM login_session WHERE id IN (SELECT id FROM login_session WHERE expires_at <= ?1 LIMIT ?2)"];
-const DELIVERIES: [&str; 1] = ["
-    DELETE FROM logout_delivery WHERE id IN (
-        SELECT id FROM logout_delivery WHERE dead = 1 AND created_at <= ?1 LIMIT ?2)"];
+/// At most ?2 rows whose time was over at ?1.
+macro_rules! over {
+    ($table:literal, $key:literal, $over:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE (",
+            $key,
+            ") IN (
+                SELECT ",
+            $key,
+            " FROM ",
+            $table,
+            " WHERE ",
+            $over,
+            " <= ?1 ORDER BY ",
+            $over,
+            " LIMIT ?2)"
+        )
+    };
+}
 
-fn delete(db: &Connection, kinds: &[&str], until: Timestamp, limit: usize) -> rusqlite::Result<u64> {
-    let mut gone = 0;
-    for sql in kinds {
-        gone += count(db.prepare_cached(sql)?.execute(params![until.micros(), limit])?);
-    }
-    Ok(gone)
+fn delete(db: &Connection, sql: &str, until: Timestamp, limit: usize) -> rusqlite::Result<u64> {
+    db.prepare_cached(sql)?.execute(params![until.micros(), limit]).map(count)
 }
 
 fn count(rows: usize) -> u64 {
@@ -63,19 +40,22 @@ fn count(rows: usize) -> u64 {
 /// Tokens before families and consents, which go when nothing belongs to them any more.
 pub(super) fn sweep(db: &Connection, nid: &[u8], limit: usize, now: Timestamp) -> rusqlite::Result<SweepCounts> {
     let decided = now.minus(DECIDED_KEPT);
-    Ok(SweepCounts {
-        access_tokens: delete(db, &ACCESS_TOKENS, now, limit)?,
-        refresh_tokens: delete(db, &REFRESH_TOKENS, now, limit)?,
-        codes: delete(db, &CODES, now, limit)?,
-        devices: delete(db, &DEVICES, now, limit)?,
-        jtis: delete(db, &JTIS, now, limit)?,
-        guesses: delete(db, &GUESSES, now, limit)?,
-        login_sessions: delete(db, &LOGIN_SESSIONS, decided, limit)?,
-        flow_bodies: delete(db, &FLOW_BODIES, now, limit)?,
-        deliveries: delete(db, &DELIVERIES, now.minus(DEAD_KEPT), limit)?,
+    let mut counts = SweepCounts {
+        access_tokens: delete(db, over!("access_token", "signature", "expires_at"), now, limit)?,
+        refresh_tokens: delete(db, over!("refresh_token", "signature", "expires_at"), now, limit)?,
+        codes: delete(db, over!("authorization_code", "signature", "expires_at"), now, limit)?,
+        devices: delete(db, over!("device", "signature", "expires_at"), now, limit)?,
+        jtis: delete(db, over!("assertion_jti", "nid, client_id, jti", "expires_at"), now, limit)?,
+        guesses: delete(db, over!("device_guess", "challenge", "expires_at"), now, limit)?,
+        login_sessions: delete(db, over!("login_session", "id", "expires_at"), decided, limit)?,
+        flow_bodies: delete(db, over!("flow_body", "handle", "expires_at"), now, limit)?,
+        deliveries: delete(db, over!("logout_delivery", "id", "dead = 1 AND created_at"), now.minus(DEAD_KEPT), limit)?,
         consents: consents(db, nid, limit, now)?,
-        families: families(db, limit, now)?,
-    })
+        families: 0,
+    };
+    families(db, REVOKED_SHARED, limit, (now, now), &mut counts)?;
+    families(db, REVOKED, limit, (decided, now), &mut counts)?;
+    Ok(counts)
 }
 
 const DUE: &str = "
@@ -105,8 +85,8 @@ fn consents(db: &Connection, nid: &[u8], limit: usize, now: Timestamp) -> rusqli
     let mut gone = 0;
     for (id, client) in due {
         let id = id.as_bytes();
-        let ends: Option<i64> =
-            db.prepare_cached(ENDS)?.query_row(params![nid, client, id, round], |row| row.get(0))?;
+        let known = params![nid, client, id, round];
+        let ends: Option<i64> = db.prepare_cached(ENDS)?.query_row(known, |row| row.get(0))?;
         if let Some(ends) = ends {
             db.prepare_cached(LATER)?.execute(params![id, ends.clamp(now.micros(), round)])?;
         } else {
@@ -117,31 +97,70 @@ fn consents(db: &Connection, nid: &[u8], limit: usize, now: Timestamp) -> rusqli
     Ok(gone)
 }
 
-/// A revoked family is needed only while something belongs to it: without its family no token is valid. One of a
-/// consent keeps its id taken for a while.
-const EMPTY: &str = "
-    SELECT f.id FROM token_family f
-    WHERE f.revoked_at <= ?1 AND (f.shared OR f.revoked_at <= ?2)
-        AND NOT EXISTS (SELECT 1 FROM access_token t
-            WHERE t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id)
-        AND NOT EXISTS (SELECT 1 FROM refresh_token t
-            WHERE t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id)
-        AND NOT EXISTS (SELECT 1 FROM authorization_code t
-            WHERE t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id)
-        AND NOT EXISTS (SELECT 1 FROM device t
-            WHERE t.nid = f.nid AND t.client_id = f.client_id AND t.family_id = f.id)
-    LIMIT ?3";
+/// Families that were revoked at ?1. One of a consent keeps its id taken for a while, so that the consent cannot be
+/// granted again; one that a client had for itself is needed no longer.
+const REVOKED: &str = "
+    SELECT id, nid, client_id FROM token_family WHERE revoked_at <= ?1 AND shared = 0 ORDER BY revoked_at LIMIT ?2";
+const REVOKED_SHARED: &str = "
+    SELECT id, nid, client_id FROM token_family
+    WHERE revoked_at <= ?1 AND shared = 1 AND revoked_at IS NOT NULL ORDER BY revoked_at LIMIT ?2";
+
+/// At most ?4 rows of a family.
+macro_rules! of_family {
+    ($table:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE signature IN (
+                SELECT signature FROM ",
+            $table,
+            " WHERE nid = ?1 AND client_id = ?2 AND family_id = ?3 LIMIT ?4)"
+        )
+    };
+}
 /// The consent goes too, unless it may still spare the user a question.
 const DELETE_SPENT_CONSENT: &str = "
     DELETE FROM consent WHERE id = ?1 AND NOT (remember AND (remember_until IS NULL OR remember_until > ?2))";
 
-fn families(db: &Connection, limit: usize, now: Timestamp) -> rusqlite::Result<u64> {
-    let known = params![now.micros(), now.minus(DECIDED_KEPT).micros(), limit];
-    let empty: Vec<Uuid> =
-        db.prepare_cached(EMPTY)?.query_map(known, |row| rows::uuid(row, "id"))?.collect::<rusqlite::Result<_>>()?;
-    for id in &empty {
-        db.prepare_cached(DELETE_SPENT_CONSENT)?.execute(params![id.as_bytes(), now.micros()])?;
-        db.prepare_cached(DELETE_FAMILY)?.execute([id.as_bytes()])?;
+/// Deletes revoked families with all that belongs to them, a batch of each kind of row; those with more rows stay: a
+/// revoked family is needed only while something belongs to it, for without its family no token is valid.
+fn families(
+    db: &Connection,
+    revoked: &str,
+    limit: usize,
+    (until, now): (Timestamp, Timestamp),
+    counts: &mut SweepCounts,
+) -> rusqlite::Result<()> {
+    let family = |row: &rusqlite::Row<'_>| Ok((rows::uuid(row, "id")?, row.get("nid")?, row.get("client_id")?));
+    let due: Vec<(Uuid, Vec<u8>, String)> = db
+        .prepare_cached(revoked)?
+        .query_map(params![until.micros(), limit], family)?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut left = [limit; 4];
+    for (id, nid, client) in &due {
+        let id = id.as_bytes();
+        for (sql, left) in [
+            of_family!("access_token"),
+            of_family!("refresh_token"),
+            of_family!("authorization_code"),
+            of_family!("device"),
+        ]
+        .iter()
+        .zip(&mut left)
+        {
+            *left -= db.prepare_cached(sql)?.execute(params![nid, client, id, *left])?;
+        }
+        let known = params![nid, client, id, i64::MAX];
+        if db.prepare_cached(ENDS)?.query_row(known, |row| row.get::<_, Option<i64>>(0))?.is_some() {
+            continue;
+        }
+        db.prepare_cached(DELETE_SPENT_CONSENT)?.execute(params![id, now.micros()])?;
+        counts.families += count(db.prepare_cached(DELETE_FAMILY)?.execute([id])?);
     }
-    Ok(count(empty.len()))
+    let [access_tokens, refresh_tokens, codes, devices] = left.map(|left| count(limit.saturating_sub(left)));
+    counts.access_tokens += access_tokens;
+    counts.refresh_tokens += refresh_tokens;
+    counts.codes += codes;
+    counts.devices += devices;
+    Ok(())
 }

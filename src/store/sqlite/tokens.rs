@@ -129,6 +129,7 @@ impl TokenStore for SqliteStore {
     }
 
     async fn delete_tokens_of_client(&self, client_id: &str, new_family: Uuid) -> Result<bool, StoreError> {
+        self.end_most_families(client_id).await?;
         let id = client_id.to_owned();
         let found = self
             .write(move |db, world, changes| {

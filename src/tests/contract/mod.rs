@@ -4,33 +4,59 @@
 //! `SIGNET_TEST_SQLITE_ONLY=1` leaves PostgreSQL out.
 
 mod clients;
+mod consents;
+mod devices;
+mod exchange;
 mod keys;
+mod logins;
+mod made;
+mod outbox;
 mod places;
+mod races;
 mod schema;
+mod statements;
+mod sweep;
 mod tokens;
 mod upkeep;
+mod waits;
 
 use signet::domain::world::{Clock, Timestamp};
 use signet::store::{AccessToken, ClientRecord, Issue, JtiUse, OpenOptions, Store, Write, migrate, open};
 use signet::telemetry::metrics::Metrics;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The system's time: PostgreSQL has its own clock, so expiry is tested with tokens that have expired already.
-struct SystemClock;
+/// The system's time, or later. PostgreSQL has its own clock: there all that is stored is made older instead.
+#[derive(Default)]
+struct MovedClock {
+    /// Microseconds.
+    ahead: AtomicI64,
+}
 
-impl Clock for SystemClock {
+impl Clock for MovedClock {
     fn now(&self) -> Timestamp {
         #[expect(clippy::disallowed_methods, reason = "a test needs the real present")]
-        Timestamp::from_datetime(time::OffsetDateTime::now_utc())
+        let present = Timestamp::from_datetime(time::OffsetDateTime::now_utc());
+        present.plus(Duration::from_micros(self.ahead.load(Ordering::SeqCst).unsigned_abs()))
     }
 }
+
+/// Makes every moment in the database earlier by so many seconds.
+const OLDER: &str = "
+    DO $$ DECLARE c record; BEGIN
+        FOR c IN SELECT table_name, column_name FROM information_schema.columns
+                 WHERE table_schema = 'public' AND data_type = 'timestamp with time zone' LOOP
+            EXECUTE format('UPDATE %I SET %I = %I - make_interval(secs => SECS)', c.table_name, c.column_name,
+                           c.column_name);
+        END LOOP;
+    END $$";
 
 /// A migrated store of one kind, for one test.
 struct Fixture {
     store: Arc<dyn Store>,
+    clock: Arc<MovedClock>,
     dsn: String,
     database: Option<String>,
     _dir: Option<tempfile::TempDir>,
@@ -41,31 +67,44 @@ fn options(dsn: &str) -> OpenOptions {
         dsn: dsn.to_owned(),
         max_conns: 12,
         statement_timeout: Duration::from_secs(10),
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(MovedClock::default()),
         metrics: Metrics::new("test").unwrap(),
     }
 }
 
 impl Fixture {
     async fn memory() -> Option<Self> {
-        let store = open(options("memory")).await.unwrap();
-        Some(Self { store, dsn: "memory".to_owned(), database: None, _dir: None })
+        Some(Self::at("memory", None, None).await)
     }
 
     async fn file() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let dsn = format!("sqlite://{}?_fk=true", dir.path().join("signet.db").display());
         migrate(&dsn, &mut |_| true).await.unwrap();
-        let store = open(options(&dsn)).await.unwrap();
-        Some(Self { store, dsn, database: None, _dir: Some(dir) })
+        Some(Self::at(&dsn, None, Some(dir)).await)
     }
 
     /// `None` when PostgreSQL is to be left out.
     async fn postgres() -> Option<Self> {
         let (dsn, database) = new_database().await?;
         migrate(&dsn, &mut |_| true).await.unwrap();
-        let store = open(options(&dsn)).await.unwrap();
-        Some(Self { store, dsn, database: Some(database), _dir: None })
+        Some(Self::at(&dsn, Some(database), None).await)
+    }
+
+    async fn at(dsn: &str, database: Option<String>, dir: Option<tempfile::TempDir>) -> Self {
+        let clock = Arc::new(MovedClock::default());
+        let clock_of_store: Arc<dyn Clock> = Arc::<MovedClock>::clone(&clock);
+        let store = open(OpenOptions { clock: clock_of_store, ..options(dsn) }).await.unwrap();
+        Self { store, clock, dsn: dsn.to_owned(), database, _dir: dir }
+    }
+
+    /// Lets time pass for the store: what was written before is older by so much.
+    async fn pass(&self, secs: u32) {
+        if self.database.is_some() {
+            sql_at(&self.dsn, &OLDER.replace("SECS", &secs.to_string())).await.unwrap();
+        } else {
+            self.clock.ahead.fetch_add(i64::from(secs) * 1_000_000, Ordering::SeqCst);
+        }
     }
 
     async fn end(self) {
@@ -106,7 +145,7 @@ async fn new_database() -> Option<(String, String)> {
 }
 
 fn now() -> Timestamp {
-    SystemClock.now()
+    MovedClock::default().now()
 }
 
 fn later(secs: u64) -> Timestamp {
@@ -191,6 +230,28 @@ macro_rules! contract {
     };
 }
 
+/// As `contract!`, for tests that let time pass.
+macro_rules! in_time {
+    ($($room:ident: $($test:ident),+;)+) => {
+        in_time! { @kind memory_in_time memory $($room: $($test),+;)+ }
+        in_time! { @kind file_in_time file $($room: $($test),+;)+ }
+        in_time! { @kind postgres_in_time postgres $($room: $($test),+;)+ }
+    };
+    (@kind $name:ident $kind:ident $($room:ident: $($test:ident),+;)+) => {
+        mod $name {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    if let Some(fixture) = super::Fixture::$kind().await {
+                        super::$room::$test(&fixture).await;
+                        fixture.end().await;
+                    }
+                }
+            )+)+
+        }
+    };
+}
+
 contract! {
     clients: a_client_comes_back_whole, an_id_is_taken_once, clients_are_listed_by_page, a_replacement_needs_the_version,
         deleting_a_client_ends_its_tokens, deleting_while_issuing_leaves_no_valid_token, odd_ids_are_found_or_absent;
@@ -198,6 +259,41 @@ contract! {
         a_jti_is_used_once, a_refused_issue_uses_no_jti, fifty_at_once_one_jti_one_winner, only_the_owner_revokes,
         a_revoked_token_stays_so, revoking_spares_the_others, revoking_at_once_is_done_for_all,
         deleting_all_tokens_spares_later_ones, deleting_tokens_of_nobody, many_dead_tokens_go_in_batches;
+    exchange: a_code_is_redeemed_once, a_code_is_for_one_client_and_family, a_code_ends_by_time_and_with_its_family,
+        redeeming_needs_the_version, two_uses_of_one_code_in_a_batch, a_redemption_without_refresh_token,
+        a_refresh_token_is_used_once, a_rotation_spares_or_ends_the_familys_access_tokens,
+        a_refresh_token_is_for_one_client_and_family, a_refresh_token_ends_by_time_or_never,
+        replays_are_counted_up_to_the_most, revoking_a_refresh_token_ends_its_family,
+        revoking_an_access_token_ends_its_family, a_family_is_revoked_but_no_shared_one,
+        an_exchange_uses_a_jti_only_if_it_is_done, every_kind_of_write_shares_a_batch, a_device_code_is_redeemed_once,
+        a_token_of_a_lost_family_is_not_valid;
+    logins: a_login_is_remembered, a_login_comes_once_and_else_writes_nothing, a_login_without_memory_is_always_done,
+        a_session_is_extended_and_ended, a_subject_has_the_last_name_it_was_given, a_logout_is_done_once,
+        a_logout_ends_what_was_granted_in_its_session, a_logout_may_spare_what_was_granted,
+        sessions_of_a_subject_end_together, kinds_of_flows_share_a_batch;
+    consents: a_grant_comes_back_whole, a_grant_is_done_once, a_grant_needs_the_version,
+        a_stale_grant_spoils_no_fresh_one, the_newest_remembered_consent_is_found, consents_are_listed_by_page,
+        consents_since_a_moment_come_oldest_first, revoking_consents_ends_all_that_stands_on_them,
+        clients_of_a_session_come_once, a_client_takes_all_of_it_away, deleting_a_clients_tokens_leaves_its_consents,
+        a_client_with_many_families_is_deleted, a_key_that_is_taken_is_a_conflict;
+    devices: a_user_code_is_taken_until_it_ends, a_device_needs_the_clients_version, a_user_code_is_entered_once,
+        wrong_guesses_are_counted_by_challenge, a_device_is_decided_once, two_decisions_on_one_device_in_a_batch,
+        an_ended_device_is_not_decided;
+    outbox: claims_at_once_share_the_outbox, a_flow_is_kept_for_its_time;
+    races: one_of_many_redeems_a_code, one_of_many_uses_a_refresh_token, batches_of_the_same_exchanges_end,
+        a_revoked_refresh_token_has_no_living_successor, a_revoked_family_has_no_living_token,
+        a_revoked_consent_has_no_living_token, a_logout_leaves_no_living_token, one_of_many_grants_a_consent,
+        no_grant_outlives_its_client, guesses_at_once_are_counted_one_by_one, one_of_many_flows_gets_a_device,
+        one_of_many_asks_with_a_user_code, a_session_begins_once_and_ends_once, replays_at_once_are_counted_one_by_one;
     keys: keys_come_back_newest_first, changes_are_applied_in_order, eight_openers_make_one_key, a_decision_for_nothing_writes_nothing;
     upkeep: the_schema_is_there, sweeping_takes_what_is_over, changes_are_told, an_end_is_an_end;
+}
+
+in_time! {
+    devices: one_who_polls_too_fast_must_wait_longer;
+    outbox: a_delivery_is_claimed_by_one_and_settled;
+    sweep: what_is_over_goes_batch_by_batch, a_consent_goes_when_nothing_stands_on_it,
+        a_remembered_consent_stays_while_it_is_remembered, a_revoked_family_keeps_its_id_for_an_hour,
+        a_revoked_consent_goes_with_its_family, a_consent_whose_token_never_ends_stays,
+        rows_under_way_hold_their_consent;
 }

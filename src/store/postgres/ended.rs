@@ -1,0 +1,134 @@
+//! What ends with a client or with its tokens in PostgreSQL: families at once, rows in bounded batches.
+//!
+//! Invariant: families are held in the order of their ids; a deletion of rows waits for nobody.
+
+use super::faults::Fault;
+use super::{PostgresStore, run};
+use crate::store::StoreError;
+use deadpool_postgres::GenericClient;
+use uuid::Uuid;
+
+/// How many families one statement revokes, or rows it deletes.
+const BATCH: i64 = 1000;
+
+const END_FAMILIES: &str = "
+    WITH h AS MATERIALIZED (
+        SELECT id FROM token_family WHERE nid = $1 AND client_id = $2 AND revoked_at IS NULL ORDER BY id FOR UPDATE)
+    UPDATE token_family t SET revoked_at = clock_timestamp(), version = t.version + 1 FROM h WHERE t.id = h.id";
+
+/// Revokes every family of a client: from the commit on none of its tokens is valid.
+pub(super) async fn end_families(db: &impl GenericClient, nid: Uuid, client: &str) -> Result<(), Fault> {
+    let statement = db.prepare_cached(END_FAMILIES).await?;
+    db.execute(&statement, &[&nid, &client]).await?;
+    Ok(())
+}
+
+/// Leaves the family that a client has for itself, which must not end before the client knows its new one.
+const END_SOME: &str = "
+    WITH live AS MATERIALIZED (
+        SELECT id FROM token_family WHERE nid = $1 AND client_id = $2 AND revoked_at IS NULL AND NOT shared
+        LIMIT $3::bigint + 1),
+    h AS MATERIALIZED (
+        SELECT id FROM token_family
+        WHERE id IN (SELECT id FROM live) AND revoked_at IS NULL AND (SELECT count(*) FROM live) > $3
+        ORDER BY id FOR UPDATE)
+    UPDATE token_family t SET revoked_at = clock_timestamp(), version = t.version + 1 FROM h WHERE t.id = h.id";
+
+/// Revokes a batch of a client's families if one statement is not to revoke all that there are; whether it did.
+async fn end_some(db: &impl GenericClient, nid: Uuid, client: &str) -> Result<bool, Fault> {
+    let statement = db.prepare_cached(END_SOME).await?;
+    Ok(db.execute(&statement, &[&nid, &client, &BATCH]).await? > 0)
+}
+
+/// Rows of a client's revoked families, from one family on.
+macro_rules! dead {
+    ($table:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE signature IN (
+                SELECT t.signature FROM ",
+            $table,
+            " t JOIN token_family f ON f.id = t.family_id
+                WHERE t.nid = $1 AND t.client_id = $2 AND t.family_id >= $4 AND f.revoked_at IS NOT NULL
+                ORDER BY t.family_id LIMIT $3 FOR UPDATE OF t SKIP LOCKED)
+            RETURNING family_id"
+        )
+    };
+}
+const DEAD: [&str; 4] = [dead!("access_token"), dead!("refresh_token"), dead!("authorization_code"), dead!("device")];
+
+/// Deletes a batch of dead rows; the family to go on from if there may be more.
+async fn delete_some(
+    db: &impl GenericClient,
+    nid: Uuid,
+    client: &str,
+    sql: &str,
+    from: Uuid,
+) -> Result<Option<Uuid>, Fault> {
+    let statement = db.prepare_cached(sql).await?;
+    let gone = db.query(&statement, &[&nid, &client, &BATCH, &from]).await?;
+    let families = gone.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+    let full = i64::try_from(families.len()).is_ok_and(|n| n >= BATCH);
+    Ok(families.into_iter().max().filter(|_| full))
+}
+
+/// Deletes a batch of each kind of row of the client's revoked families.
+pub(super) async fn delete_dead(db: &impl GenericClient, nid: Uuid, client: &str) -> Result<(), Fault> {
+    for sql in DEAD {
+        delete_some(db, nid, client, sql, Uuid::nil()).await?;
+    }
+    Ok(())
+}
+
+/// What is left of a client that is gone, so that another one of the same id does not find it. One statement sees the
+/// new client or none of what belongs to it.
+const LEFT: [&str; 3] = [
+    "DELETE FROM consent WHERE id IN (
+        SELECT id FROM consent WHERE nid = $1 AND client_id = $2
+            AND NOT EXISTS (SELECT 1 FROM client WHERE nid = $1 AND id = $2)
+        LIMIT $3 FOR UPDATE SKIP LOCKED)",
+    "DELETE FROM device WHERE signature IN (
+        SELECT signature FROM device WHERE nid = $1 AND client_id = $2
+            AND NOT EXISTS (SELECT 1 FROM client WHERE nid = $1 AND id = $2)
+        ORDER BY signature LIMIT $3 FOR UPDATE)",
+    "DELETE FROM forced_subject WHERE nid = $1 AND client_id = $2 AND subject IN (
+        SELECT subject FROM forced_subject WHERE nid = $1 AND client_id = $2
+            AND NOT EXISTS (SELECT 1 FROM client WHERE nid = $1 AND id = $2)
+        ORDER BY subject LIMIT $3 FOR UPDATE)",
+];
+
+/// Deletes a batch of each kind of what a client that is gone has left; whether there may be more.
+pub(super) async fn delete_left(db: &impl GenericClient, nid: Uuid, client: &str) -> Result<bool, Fault> {
+    let mut more = false;
+    for sql in LEFT {
+        let statement = db.prepare_cached(sql).await?;
+        more |= db.execute(&statement, &[&nid, &client, &BATCH]).await? >= BATCH.unsigned_abs();
+    }
+    Ok(more)
+}
+
+impl PostgresStore {
+    /// Revokes a client's families, a batch at a time, until one statement can revoke those that are left.
+    pub(super) async fn end_most_families(&self, nid: Uuid, client: &str) -> Result<(), StoreError> {
+        while run!(self, |conn| end_some(&*conn, nid, client))? {}
+        Ok(())
+    }
+
+    /// Deletes the rows of a client's revoked families, a batch at a time.
+    pub(super) async fn delete_all_dead(&self, nid: Uuid, client: &str) -> Result<(), StoreError> {
+        for sql in DEAD {
+            let mut from = Some(Uuid::nil());
+            while let Some(family) = from {
+                from = run!(self, |conn| delete_some(&*conn, nid, client, sql, family))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes all that a client that is gone has left, a batch at a time.
+    pub(super) async fn delete_all_left(&self, nid: Uuid, client: &str) -> Result<(), StoreError> {
+        while run!(self, |conn| delete_left(&*conn, nid, client))? {}
+        Ok(())
+    }
+}
