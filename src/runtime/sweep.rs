@@ -13,32 +13,36 @@ const STATEMENT: Duration = Duration::from_secs(60);
 const BREATH: Duration = Duration::from_millis(200);
 const PATIENCE: u32 = 150;
 
-/// How many rows of each kind were deleted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept(SweepCounts);
+/// How many rows of each kind were deleted, by the name of their table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swept([(&'static str, u64); 11]);
 
 impl Swept {
-    /// Every kind by its name, and its rows.
-    pub const fn kinds(&self) -> [(&'static str, u64); 3] {
-        // All of them by name, so that a kind that is added to the port is not forgotten here.
-        let SweepCounts { access_tokens, jtis, families } = self.0;
-        [("access tokens", access_tokens), ("assertion ids", jtis), ("revoked token families", families)]
+    /// Every table and its rows.
+    pub const fn kinds(&self) -> &[(&'static str, u64)] {
+        &self.0
     }
 
     /// The rows of all kinds together.
     pub fn total(&self) -> u64 {
-        self.kinds().iter().map(|(_, rows)| rows).sum()
+        self.0.iter().map(|(_, rows)| rows).sum()
     }
 
     /// Whether so many rows of some kind were deleted.
     pub fn reached(&self, rows: u32) -> bool {
-        self.kinds().iter().any(|(_, swept)| *swept >= u64::from(rows))
+        self.0.iter().any(|(_, swept)| *swept >= u64::from(rows))
     }
 
-    const fn add(&mut self, more: SweepCounts) {
-        self.0.access_tokens += more.access_tokens;
-        self.0.jtis += more.jtis;
-        self.0.families += more.families;
+    fn add(&mut self, more: &Self) {
+        for ((_, sum), (_, rows)) in self.0.iter_mut().zip(more.0) {
+            *sum += rows;
+        }
+    }
+}
+
+impl Default for Swept {
+    fn default() -> Self {
+        Self(SweepCounts::default().by_table())
     }
 }
 
@@ -71,10 +75,10 @@ async fn all(
     let (mut swept, mut left) = (Swept::default(), limit);
     while left > 0 {
         let rows = batch.min(left);
-        let now = leased(store, rows).await?;
-        swept.add(now);
+        let now = Swept(leased(store, rows).await?.by_table());
+        swept.add(&now);
         tell(&swept);
-        if !Swept(now).reached(rows) {
+        if !now.reached(rows) {
             break;
         }
         left -= rows;

@@ -121,6 +121,9 @@ impl FlowStore for Gated {
         away()
     }
 
+    async fn subject_of_session(&self, _: Uuid) -> Result<Option<String>, StoreError> {
+        away()
+    }
     async fn end_sessions_of_subject(&self, _: &str) -> Result<u64, StoreError> {
         away()
     }
