@@ -3,6 +3,18 @@
 //! PostgreSQL needs `SIGNET_TEST_POSTGRES`, the DSN of a superuser; each test has a database of its own there.
 //! `SIGNET_TEST_SQLITE_ONLY=1` leaves PostgreSQL out.
 
+/// Asks again while the store had no connection for it: then nothing has begun.
+macro_rules! patiently {
+    ($asked:expr) => {
+        loop {
+            match $asked {
+                Err(signet::store::StoreError::Unavailable(why)) if why.contains("busy") => {}
+                answer => break answer,
+            }
+        }
+    };
+}
+
 mod clients;
 mod consents;
 mod devices;
