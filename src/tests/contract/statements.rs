@@ -211,7 +211,7 @@ async fn every_verb(store: &Arc<dyn Store>) {
 /// Many rows in every table that grows.
 const FILL: &str = "
     INSERT INTO token_family (id, nid, client_id, subject, shared, revoked_at, version)
-    SELECT gen_random_uuid(), n.id, 'c' || i % 100, 's', false, CASE WHEN i % 50 = 0 THEN now() END, 1
+    SELECT gen_random_uuid(), n.id, 'c' || i % 5000, 's', false, CASE WHEN i % 50 = 0 THEN now() END, 1
     FROM network n, generate_series(1, 20000) i;
     INSERT INTO access_token
     SELECT sha256(f.id::text::bytea), f.nid, f.id, f.client_id, 's', '[]', '[]', now(), now() + interval '1 day', ''
@@ -266,18 +266,19 @@ async fn plan(client: &tokio_postgres::Client, sql: &str) -> String {
     let mode = if sql.contains("LIMIT $") { "force_custom_plan" } else { "force_generic_plan" };
     let prepare = format!("SET plan_cache_mode = {mode}; DEALLOCATE ALL; PREPARE it AS {sql}");
     client.batch_execute(&prepare).await.unwrap_or_else(|fault| panic!("{fault:?}: {sql}"));
+    let nid: String = client.query_one("SELECT id::text FROM network", &[]).await.unwrap().get(0);
     let taken = "SELECT unnest(parameter_types)::text FROM pg_prepared_statements WHERE name = 'it'";
-    let values: Vec<&str> = client
+    let values: Vec<String> = client
         .query(taken, &[])
         .await
         .unwrap()
         .iter()
         .map(|row| match row.get(0) {
-            "bigint" | "integer" => "10",
-            "uuid" => "'00000000-0000-4000-8000-000000000000'",
-            "uuid[]" => "'{00000000-0000-4000-8000-000000000000}'",
-            "text" => "'c7'",
-            _ => "NULL",
+            "bigint" | "integer" => "10".to_owned(),
+            "uuid" => format!("'{nid}'"),
+            "uuid[]" => format!("'{{{nid}}}'"),
+            "text" => "'c7'".to_owned(),
+            _ => "NULL".to_owned(),
         })
         .collect();
     let values = if values.is_empty() { String::new() } else { format!("({})", values.join(", ")) };
