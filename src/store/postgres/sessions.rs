@@ -127,6 +127,9 @@ const HOLD: &str = "SELECT id FROM login_session WHERE id = ANY($2) AND nid = $1
 
 /// Holds sessions until the transaction ends.
 pub(super) async fn hold(db: &impl GenericClient, nid: Uuid, ids: &[Uuid]) -> Result<(), Fault> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     let statement = db.prepare_cached(HOLD).await?;
     db.query(&statement, &[&nid, &ids]).await?;
     Ok(())

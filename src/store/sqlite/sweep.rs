@@ -10,6 +10,9 @@ use uuid::Uuid;
 /// At most ?2 rows whose time was over at ?1.
 macro_rules! over {
     ($table:literal, $key:literal, $over:literal) => {
+        over!($table, $key, $over, "")
+    };
+    ($table:literal, $key:literal, $over:literal, $and:literal) => {
         concat!(
             "DELETE FROM ",
             $table,
@@ -22,7 +25,9 @@ macro_rules! over {
             $table,
             " WHERE ",
             $over,
-            " <= ?1 ORDER BY ",
+            " <= ?1",
+            $and,
+            " ORDER BY ",
             $over,
             " LIMIT ?2)"
         )
@@ -49,7 +54,12 @@ pub(super) fn sweep(db: &Connection, nid: &[u8], limit: usize, now: Timestamp) -
         guesses: delete(db, over!("device_guess", "challenge", "expires_at"), now, limit)?,
         login_sessions: delete(db, over!("login_session", "id", "expires_at"), decided, limit)?,
         flow_bodies: delete(db, over!("flow_body", "handle", "expires_at"), now, limit)?,
-        deliveries: delete(db, over!("logout_delivery", "id", "dead = 1 AND created_at"), now.minus(DEAD_KEPT), limit)?,
+        deliveries: delete(
+            db,
+            over!("logout_delivery", "id", "created_at", " AND dead = 1"),
+            now.minus(DEAD_KEPT),
+            limit,
+        )?,
         consents: consents(db, nid, limit, now)?,
         families: 0,
     };
