@@ -16,7 +16,7 @@ pub use proxy::Proxy;
 pub use server::{SECRET, Server, free_port, run, signal};
 pub(crate) use table::cases;
 pub use table::{Case, World, play};
-pub use user::{Browser, CALLBACK, Web, accept, enter_user_code, grant_device, param, refuse_device, sign_in};
+pub use user::{Browser, CALLBACK, Web, enter_user_code, grant_device, param, refuse_device, sign_in};
 pub use wire::{Answer, Peer, basic, raw};
 
 /// What a client-credentials client of these tests looks like.
