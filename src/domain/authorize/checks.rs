@@ -82,11 +82,13 @@ pub fn redirect_uri(asked: &Asked<'_>) -> Result<String, OAuthError> {
         return Err(bad("The parameters 'client_id' and 'redirect_uri' must not come more than once."));
     }
     let registered = &asked.client.redirect_uris;
+    let openid = parse_scope(asked.p.text("scope")).iter().any(|s| s == "openid");
     match (asked.p.get("redirect_uri"), registered.as_slice()) {
         (Some(uri), _) if redirect_uri::is_registered(registered, uri) => Ok(uri.to_owned()),
-        (None, [only]) if !parse_scope(asked.p.text("scope")).iter().any(|s| s == "openid") => Ok(only.clone()),
+        (None, [only]) if !openid => Ok(only.clone()),
+        (None, _) if openid => Err(bad("The 'redirect_uri' parameter is required when using OpenID Connect 1.0.")),
         (None, _) => Err(bad(
-            "The 'redirect_uri' parameter is required when using OpenID Connect 1.0, or when the OAuth 2.0 Client has more than one registered.",
+            "The 'redirect_uri' parameter is required when the OAuth 2.0 Client has not exactly one registered.",
         )),
         (Some(_), _) => Err(bad(
             "The 'redirect_uri' parameter does not match any of the OAuth 2.0 Client's pre-registered redirect urls.",

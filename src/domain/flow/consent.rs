@@ -41,13 +41,14 @@ const fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-/// The body of `PUT …/consent/accept`. Null counts as absent.
+/// The body of `PUT …/consent/accept`. Null counts as absent, in a list too: Hydra's reference app sends `[null]` for a
+/// user who ticked nothing.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "each is named after its member on the wire")]
 pub struct ConsentAcceptance {
-    pub grant_scope: Option<Vec<String>>,
-    pub grant_access_token_audience: Option<Vec<String>>,
+    pub grant_scope: Option<Vec<Option<String>>>,
+    pub grant_access_token_audience: Option<Vec<Option<String>>>,
     pub remember: Option<bool>,
     pub remember_for: Option<i64>,
     pub session: Option<ConsentSession>,
@@ -91,9 +92,9 @@ pub fn accept(scope: &[String], audience: &[String], body: ConsentAcceptance) ->
     })
 }
 
-fn unique(items: Vec<String>) -> Vec<String> {
+fn unique(items: Vec<Option<String>>) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
-    items.into_iter().filter(|i| seen.insert(i.clone())).collect()
+    items.into_iter().flatten().filter(|i| seen.insert(i.clone())).collect()
 }
 
 /// Whether an earlier consent to `granted` spares the user the question. A client without a secret might be anybody:

@@ -137,6 +137,7 @@ fn f17_nothing_is_granted_that_was_not_asked_for() {
         judge(json!({"grant_scope": ["mail", "mail"], "session": {"id_token": {"a": 1}, "access_token": null}}))
             .unwrap();
     assert_eq!((granted.scope, granted.audience, granted.id_claims.len()), (vec!["mail".to_owned()], vec![], 1));
+    assert!(judge(json!({"grant_scope": [null]})).unwrap().scope.is_empty());
     for wrong in [
         json!({"grant_scope": ["offline"]}),
         json!({"grant_access_token_audience": ["https://other.example"]}),

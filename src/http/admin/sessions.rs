@@ -141,8 +141,9 @@ pub async fn list_consents(
     }
     let mut response = reply::json(200, &shown);
     let next = found.last().filter(|_| more).map(|last| format!("{}/{}", last.handled_at.micros(), last.id));
-    let link = links(&app, &list, &q, size, next)?;
-    response.headers_mut().insert(LINK, link);
+    if !found.is_empty() {
+        response.headers_mut().insert(LINK, links(&app, &list, &q, size, next)?);
+    }
     Ok(response)
 }
 

@@ -55,7 +55,8 @@ pub async fn back(
     asked: Asked,
     flow: Flow,
 ) -> Result<HttpResponse, Stop> {
-    if flow.is_over(app.clock.now(), app.rules.flow_ttl) {
+    let now = app.clock.now();
+    if flow.is_over(now, app.rules.flow_ttl) || app.finished.is_consent_over(flow.consent_id(), now) {
         return Err(refuse(app, &asked, denied(NOT_GRANTED)));
     }
     let (login, granted) = match (&flow.login, &flow.consent) {
@@ -67,7 +68,7 @@ pub async fn back(
         _ => return Err(refuse(app, &asked, denied(NOT_GRANTED))),
     };
     if let Some(fault) = cookies::csrf_fault(app, browser, Step::Consent, flow.id) {
-        return Err(Stop::Page(OAuthError::new(ErrorCode::RequestForbidden, fault)));
+        return Err(refuse(app, &asked, OAuthError::new(ErrorCode::RequestForbidden, fault)));
     }
     let mut response = issue::answer(app, clients, asked, &flow, &login, &granted).await?;
     app.metrics.consent_request(FlowOutcome::Accepted);

@@ -135,7 +135,7 @@ pub async fn back(app: &App, browser: &HttpRequest, asked: &Asked, flow: Flow) -
         None => return Err(refuse(app, asked, denied())),
     };
     if let Some(fault) = cookies::csrf_fault(app, browser, Step::Login, flow.id) {
-        return Err(Stop::Page(OAuthError::new(ErrorCode::RequestForbidden, fault)));
+        return Err(refuse(app, asked, OAuthError::new(ErrorCode::RequestForbidden, fault)));
     }
     let fits = Expected::read(app, asked)?.fits(app, asked, &decision.subject).await?;
     login::holds(&asked.request, &flow, &decision, |_| fits).map_err(|e| refuse(app, asked, e))?;

@@ -26,8 +26,8 @@ use url::Url;
 /// are refused by proxies on the way.
 const LONGEST: usize = 1536;
 /// A handle's random bytes, and its length as text. A sealed state is always longer.
-const HANDLE: usize = 32;
-const HANDLE_TEXT: usize = 43;
+const HANDLE: usize = 48;
+const HANDLE_TEXT: usize = 64;
 
 /// Why a step of a flow did not go on.
 pub enum Stop {

@@ -166,6 +166,10 @@ async fn verified(app: &App, client: &Client, text: &str) -> Result<Claims, Obje
             .into())
         };
     }
+    if client.jwks_uri.is_empty() && parse_set(&client.jwks).is_empty() {
+        let hint = "OpenID Connect 'request' or 'request_uri' context was given, but the OAuth 2.0 Client does not have any JSON Web Keys registered.";
+        return Err(OAuthError::new(ErrorCode::InvalidRequest, hint).into());
+    }
     let token = Unverified::parse(text).map_err(|e| bad("The request object is not a well-formed JWT.", &e))?;
     let allowed: Vec<Alg> = match registered {
         "" => Alg::ALL.to_vec(),
@@ -173,12 +177,7 @@ async fn verified(app: &App, client: &Client, text: &str) -> Result<Claims, Obje
     };
     let unverified = "Unable to verify the request object's signature with the client's keys.";
     if client.jwks_uri.is_empty() {
-        let keys = parse_set(&client.jwks);
-        if keys.is_empty() {
-            let hint = "OpenID Connect 'request' or 'request_uri' context was given, but the OAuth 2.0 Client does not have any JSON Web Keys registered.";
-            return Err(OAuthError::new(ErrorCode::InvalidRequest, hint).into());
-        }
-        return token.verify(&keys, &allowed).map_err(|e| bad(unverified, &e));
+        return token.verify(&parse_set(&client.jwks), &allowed).map_err(|e| bad(unverified, &e));
     }
     let unreachable = |e: ApiError| match e {
         ApiError::OAuth(e) => bad("The client's keys at its jwks_uri could not be read.", &e),

@@ -21,7 +21,7 @@ pub fn page(query: &str) -> Page {
         }
     }
     if !facts.is_empty() {
-        facts = format!("<dl class=\"facts\" role=\"alert\">\n{facts}</dl>\n");
+        facts = format!("<div role=\"alert\"><dl class=\"facts\">\n{facts}</dl></div>\n");
     }
     let lead = "<p class=\"lead\">Your request could not be completed. Go back to the application you \
                 came from and try again. If it happens once more, tell its makers what is written \

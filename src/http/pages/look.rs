@@ -79,7 +79,7 @@ h1+.alert,h1+.done{margin-top:1rem}
 .state{display:inline-block;padding:0 .6em;border-radius:99px;font-size:.8125rem;font-weight:600;line-height:1.7;vertical-align:.1em}
 .state.on{background:var(--goodwell);color:var(--good)}
 .state.off{background:var(--badwell);color:var(--bad)}
-footer{margin:1.5rem 0 0;color:var(--soft);font-size:.8125rem;text-align:center}
+footer{margin:1.5rem 0 0;color:var(--soft);font-size:.8125rem;text-align:center;text-wrap:balance}
 @media(forced-colors:active){button,.button,main{border-color:currentColor}}
 @media print{body{background:none;padding:0}main{border:0;box-shadow:none}}
 ";

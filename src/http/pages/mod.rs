@@ -169,7 +169,7 @@ fn hash(text: &str) -> String {
 pub fn not_found() -> HttpResponse {
     let body = "<p class=\"lead\">This is an OAuth 2.0 server. Its addresses are listed at \
                 <a href=\"/.well-known/openid-configuration\">/.well-known/openid-configuration</a>.</p>\n";
-    Page::new("There is no page here", body.to_owned()).status(404).response()
+    Page::new("404 - Route not found", body.to_owned()).status(404).response()
 }
 
 #[cfg(test)]
