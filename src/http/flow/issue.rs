@@ -151,7 +151,10 @@ async fn order(app: &App, asked: &Asked, of: Granting<'_>, session: &TokenSessio
         made.order.code = Some(row);
     }
     super::implicit::add(app, asked, session, &mut made).await?;
-    made.fields.push(("scope", session.scope.join(" ")));
+    let asked_for = asked.request.response_type;
+    if asked_for.token || !asked_for.id_token {
+        made.fields.push(("scope", session.scope.join(" ")));
+    }
     Ok(made)
 }
 
