@@ -6,8 +6,8 @@ use super::made::{
 };
 use super::{created, earlier, later};
 use signet::store::{
-    ClientRecord, ConsentFilter, FlowVerdict, FlowWrite, Grant, Redeem, Revoke, Revoked, Rotate, Store, StoreError,
-    UserCodeGuess, Verdict, Write,
+    ClientRecord, ConsentFilter, FlowVerdict, FlowWrite, Grant, Login, Redeem, Revoke, Revoked, Rotate, Store,
+    StoreError, UserCodeGuess, Verdict, Write,
 };
 use std::sync::Arc;
 use tokio::sync::Barrier;
@@ -298,9 +298,19 @@ pub async fn one_of_many_asks_with_a_user_code(store: &Arc<dyn Store>) {
 
 pub async fn a_session_begins_once_and_ends_once(store: &Arc<dyn Store>) {
     for _ in 0..ROUNDS {
-        let one = session("s");
-        let begun = at_once((0..TASKS).map(|_| write_flow(Arc::clone(store), remember(&one)))).await;
+        let (former, one) = (session("s"), session("s"));
+        flows_done(store, &[remember(&former)]).await;
+        let login = FlowWrite::Login(Login { remember: Some(one.clone()), ends: Some(former.id), ..Login::default() });
+        let begun = at_once((0..TASKS).map(|turn| {
+            let (store, login) = (Arc::clone(store), login.clone());
+            // Some come alone, some with another kind.
+            let batch = if turn % 3 == 0 { vec![login, FlowWrite::DenyDevice(Uuid::new_v4())] } else { vec![login] };
+            async move { patiently!(store.write_flows(&batch).await).unwrap()[0] }
+        }))
+        .await;
         assert_eq!(count(&begun, &FlowVerdict::Done), 1);
+        assert_eq!(store.login_session(former.id).await.unwrap(), None);
+        assert!(store.login_session(one.id).await.unwrap().is_some());
         for id in [one.id, Uuid::new_v4()] {
             let out = || FlowWrite::Logout(logout(id, "s"));
             let ended = at_once((0..20).map(|_| write_flow(Arc::clone(store), out()))).await;

@@ -115,7 +115,7 @@ async fn hot_verbs_are_one_statement() {
     let store = &fixture.store;
     let record = created(store, "a").await;
     let writing = async |writes: Vec<Write>| {
-        let spent = cost(&heard, async { super::done(store, &writes).await }).await;
+        let spent = cost(&heard, super::done(store, &writes)).await;
         assert_eq!(spent.len(), 1, "{spent:#?}");
     };
     let flowing = async |writes: Vec<FlowWrite>| {

@@ -174,9 +174,8 @@ async fn a_lock_that_is_never_let_go_is_unavailable() {
     let record = created(store, "a").await;
     let given = grant(&record, "s");
     flows_done(store, &[granting(&given)]).await;
-    let hasty = fixture.dsn.clone();
     let options =
-        signet::store::OpenOptions { statement_timeout: Duration::from_millis(300), ..super::options(&hasty) };
+        signet::store::OpenOptions { statement_timeout: Duration::from_millis(300), ..super::options(&fixture.dsn) };
     let impatient = signet::store::open(options).await;
     let Ok(impatient) = impatient else { panic!("{:?}", impatient.err()) };
     let other = other(&fixture).await;
