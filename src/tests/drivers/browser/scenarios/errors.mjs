@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { authorizeUrl, redeem, walk } from "../flow.mjs";
 import { answerAt, consent, deny, errorPage, logIn } from "../pages.mjs";
-import { call, fresh, refused, register, until, world } from "../world.mjs";
+import { call, fresh, issuer, refused, register, until, world } from "../world.mjs";
 
 const DENIED = "The resource owner denied the request";
 
@@ -13,6 +13,7 @@ const told = (error, over, client = {}) => async ({ page, app }) => {
   const answer = await answerAt(page, app);
   assert.equal(answer.error, error, JSON.stringify(answer));
   assert.equal(answer.state, new URL(url).searchParams.get("state") ?? undefined);
+  assert.equal(answer.iss, issuer); // RFC 9207 section 2, in errors too
   assert.ok(answer.error_description && !answer.code);
 };
 
