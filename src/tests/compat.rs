@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::harness::{Database, Server, World, postgres};
 
 /// Groups of questions that need no user's login.
-const GROUPS: &str = "health meta clients token introspect revoke tokens keys";
+const GROUPS: &str = "health meta clients token introspect revoke tokens keys userinfo";
 /// Public bug reports that need no user's login.
 const BUGS: &str = "B01,B03,B07,B08,B11,B17,B20,B25,B56,B57,B61,B68,B70,B72,B73,B74";
 
