@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::harness::{Database, Server, World, postgres};
 
-/// Groups of questions that need no user's login.
+/// Every group of questions but those on dynamic registration and on trusted issuers.
 const GROUPS: &str = "health meta clients token introspect revoke tokens keys auth code device logout challenge sessions \
                       remembered userinfo reject-consent other-browser2 reject-login reject-login-empty other-browser \
                       flow pkce implicit-id-token implicit-token hybrid form-post";
@@ -39,7 +39,15 @@ fn compare(server: &Server, kind: &str) {
     println!("{kind}: {}", said.trim());
 }
 
-const AS_RECORDED: [(&str, &str); 4] = [
+const AS_RECORDED: [(&str, &str); 12] = [
+    ("URLS_LOGIN", "http://127.0.0.1:9020/login"),
+    ("URLS_CONSENT", "http://127.0.0.1:9020/consent"),
+    ("URLS_LOGOUT", "http://127.0.0.1:9020/logout"),
+    ("URLS_ERROR", "http://127.0.0.1:9020/error"),
+    ("URLS_POST_LOGOUT_REDIRECT", "http://127.0.0.1:9020/post-logout"),
+    ("URLS_DEVICE_VERIFICATION", "http://127.0.0.1:9020/device"),
+    ("URLS_DEVICE_SUCCESS", "http://127.0.0.1:9020/device/done"),
+    ("OIDC_SUBJECT_IDENTIFIERS_PAIRWISE_SALT", "some-salt-of-some-length"),
     // Hydra's default; ours asks clients without a secret for PKCE.
     ("OAUTH2_PKCE_ENFORCED_FOR_PUBLIC_CLIENTS", "false"),
     ("OIDC_DYNAMIC_CLIENT_REGISTRATION_ENABLED", "true"),

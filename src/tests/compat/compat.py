@@ -158,7 +158,7 @@ class Agent:
         return r.status, data, loc, raw
 
 
-NO_USER = {"health", "meta", "clients", "token", "introspect", "revoke", "tokens", "keys"}
+NO_USER = {"health", "meta", "clients", "token", "introspect", "revoke", "tokens", "keys", "userinfo"}
 
 
 def in_groups(id, groups):
