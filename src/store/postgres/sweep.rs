@@ -8,6 +8,8 @@ use deadpool_postgres::{GenericClient, Object};
 use std::time::Duration;
 use uuid::Uuid;
 
+/// These plans do depend on a value: the number of rows.
+const PLANNED_BY_LIMIT: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
 const LEASE: &str = "SELECT pg_try_advisory_xact_lock($1, $2)";
 
 /// At most $1 rows whose time was over $2 microseconds ago.
@@ -52,6 +54,7 @@ pub(super) async fn sweep(conn: &mut Object, limit: i64) -> Result<Sweep, Fault>
     if !tx.query_one(&statement, &[&LOCK_CLASS, &LOCK_SWEEP]).await?.try_get::<_, bool>(0)? {
         return Ok(Sweep::Elsewhere);
     }
+    tx.batch_execute(PLANNED_BY_LIMIT).await?;
     let now = Duration::ZERO;
     let mut counts = SweepCounts {
         access_tokens: delete(&tx, over!("access_token", "signature", "expires_at"), limit, now).await?,
