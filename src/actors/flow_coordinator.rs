@@ -115,14 +115,24 @@ impl Finished {
     }
 }
 
+/// What the actor works with.
+pub struct Parts {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Delivers logout tokens.
+    pub courier: Arc<dyn Courier>,
+    /// Flows that are over.
+    pub finished: Arc<Finished>,
+}
+
 /// The actor.
 pub struct FlowCoordinator {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
+    parts: Parts,
     lanes: Lanes<FlowWrite, FlowVerdict>,
-    courier: Arc<dyn Courier>,
-    finished: Arc<Finished>,
     /// Up to where finished flows were read.
     read_to: Timestamp,
     alive: Alive,
@@ -130,22 +140,17 @@ pub struct FlowCoordinator {
 
 impl FlowCoordinator {
     /// An idle coordinator.
-    pub fn new(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-        courier: Arc<dyn Courier>,
-        finished: Arc<Finished>,
-        alive: Alive,
-    ) -> Self {
-        let read_to = clock.now().minus(IDLE);
-        Self { store, clock, metrics, lanes: Lanes::new(), courier, finished, read_to, alive }
+    pub fn new(parts: Parts, alive: Alive) -> Self {
+        let read_to = parts.clock.now().minus(IDLE);
+        Self { parts, lanes: Lanes::new(), read_to, alive }
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
         while let Some(batch) = self.lanes.take() {
-            self.metrics.actor_batch(labels::Actor::FlowCoordinator, u32::try_from(batch.len()).unwrap_or(u32::MAX));
-            let (store, span) = (Arc::clone(&self.store), shared_span(&lanes::traced(&batch), batch.len()));
+            self.parts
+                .metrics
+                .actor_batch(labels::Actor::FlowCoordinator, u32::try_from(batch.len()).unwrap_or(u32::MAX));
+            let (store, span) = (Arc::clone(&self.parts.store), shared_span(&lanes::traced(&batch), batch.len()));
             let work = async move { lanes::commit(batch, &*store, |store, writes| store.write_flows(writes)).await };
             ctx.spawn(work.instrument(span).into_actor(self).map(|(), this, ctx| {
                 this.lanes.give_back();
@@ -160,9 +165,10 @@ impl FlowCoordinator {
 
     /// One look at the outbox and at other replicas' finished flows, then the next one.
     fn round(&self, ctx: &mut Context<Self>) {
-        let (store, courier, metrics) = (Arc::clone(&self.store), Arc::clone(&self.courier), Arc::clone(&self.metrics));
-        let (finished, since) = (Arc::clone(&self.finished), self.read_to.minus(OVERLAP));
-        let idle = finished.is_idle(self.clock.now());
+        let Parts { store, courier, metrics, finished, clock } = &self.parts;
+        let (store, courier, metrics) = (Arc::clone(store), Arc::clone(courier), Arc::clone(metrics));
+        let (idle, finished) = (finished.is_idle(clock.now()), Arc::clone(finished));
+        let since = self.read_to.minus(OVERLAP);
         let work = async move {
             empty_outbox(&*store, &*courier, &metrics).await;
             if idle { None } else { read_finished(&*store, &finished, since).await }

@@ -98,11 +98,13 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         metrics: Arc::clone(&metrics),
     });
     let flows = FlowCoordinator::new(
-        Arc::clone(&store),
-        Arc::clone(&clock),
-        Arc::clone(&metrics),
-        courier,
-        Arc::clone(&finished),
+        flow_coordinator::Parts {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            courier,
+            finished: Arc::clone(&finished),
+        },
         alive(labels::Actor::FlowCoordinator),
     );
     let flows = Mailbox::new(

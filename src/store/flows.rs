@@ -317,10 +317,12 @@ pub trait FlowStore: Send + Sync + 'static {
     /// The code of that key, spent and expired ones too (one statement).
     async fn authorization_code(&self, signature: &SignatureHash) -> Result<Option<FoundCode>, StoreError>;
 
-    /// Ids of consents granted since `since` by the store's clock, oldest first, with the moment of the last.
+    /// Ids of consents granted at `since` or later by the store's clock, oldest first, each with its moment. Commits may
+    /// come in another order than moments: who goes on from the last one begins a little before it.
     async fn consents_since(&self, since: Timestamp, limit: usize) -> Result<Vec<(Uuid, Timestamp)>, StoreError>;
 
-    /// A page of consents that were asked for (not skipped) and have not ended.
+    /// A page of consents that were asked for (not skipped) and have not ended. One that is not remembered is there
+    /// while anything stands on it, and for an hour at least.
     async fn consents(&self, page: &ConsentPage) -> Result<Vec<Consent>, StoreError>;
 
     /// Deletes consents and revokes all that was issued on them, in one transaction; how many.
@@ -335,7 +337,7 @@ pub trait FlowStore: Send + Sync + 'static {
     /// Ends every login session of a subject; how many. What was issued stays.
     async fn end_sessions_of_subject(&self, subject: &str) -> Result<u64, StoreError>;
 
-    /// Keeps a sealed flow that is too long for a URL.
+    /// Keeps a sealed flow that is too long for a URL; the same handle again replaces it.
     async fn put_flow_body(&self, handle: &[u8; 32], sealed: &[u8], expires_at: Timestamp) -> Result<(), StoreError>;
 
     /// What was kept, unless it is over.
@@ -344,7 +346,8 @@ pub trait FlowStore: Send + Sync + 'static {
     /// Inserts a device's request.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the user code is taken: make another.
+    /// [`StoreError::Conflict`] when the user code is taken: make another. [`StoreError::Unavailable`] when the client is
+    /// gone or was changed since the decision.
     async fn create_device(&self, device: &DeviceRequest, client_version: i64) -> Result<(), StoreError>;
 
     /// Counts the guess on the challenge and, unless there were `most` wrong ones, binds the device of that user code
@@ -362,7 +365,8 @@ pub trait FlowStore: Send + Sync + 'static {
     /// One poll of a device: where it stands, and whether it came too soon; `client_id` is who polls.
     async fn poll_device(&self, signature: &SignatureHash, client_id: &str) -> Result<Option<DevicePoll>, StoreError>;
 
-    /// Takes deliveries that are due, each for this process alone during `lease`.
+    /// Takes deliveries that are due, each for this process alone during `lease`. A claim counts as a try; `attempts`
+    /// says how many there were before it.
     async fn claim_deliveries(&self, limit: usize, lease: Duration) -> Result<Vec<LogoutDelivery>, StoreError>;
 
     /// Says what became of one.

@@ -140,7 +140,8 @@ pub struct Rotate {
     pub jti: Option<JtiUse>,
 }
 
-/// An order to count one more handing out of a used refresh token's successor.
+/// An order to count one more handing out of a used refresh token's successor. Used is the verdict too when it has not
+/// been used yet, or was handed out so often already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
     /// The token presented.

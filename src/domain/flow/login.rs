@@ -79,7 +79,7 @@ pub struct LoginAcceptance {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Accepted {
     /// The browser may go on.
-    Login(LoginDecision),
+    Login(Box<LoginDecision>),
     /// Somebody else than the remembered user: the browser begins again, and the login page asks.
     AskAgain,
 }
@@ -106,7 +106,7 @@ pub fn accept(flow: &Flow, body: LoginAcceptance, now: Timestamp) -> Result<Acce
     if known.is_some_and(|r| r.subject != subject) {
         return Ok(Accepted::AskAgain);
     }
-    Ok(Accepted::Login(LoginDecision {
+    Ok(Accepted::Login(Box::new(LoginDecision {
         subject,
         auth_time: known.map_or(now.secs(), |r| r.auth_time),
         remember: known.is_some() || body.remember.unwrap_or_default(),
@@ -117,7 +117,7 @@ pub fn accept(flow: &Flow, body: LoginAcceptance, now: Timestamp) -> Result<Acce
         context: body.context,
         forced_subject: body.force_subject_identifier.unwrap_or_default(),
         identity_provider_session_id: body.identity_provider_session_id.unwrap_or_default(),
-    }))
+    })))
 }
 
 /// Whether the remembered login will do for this request. `expected` are the subjects that the client would have, by

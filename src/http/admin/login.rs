@@ -122,7 +122,7 @@ pub async fn accept_login(
     let open = opened(&app, &clients, &request, Purpose::LoginChallenge).await?;
     let body: LoginAcceptance = body(&bytes)?;
     match login::accept(&open.flow, body, app.clock.now())? {
-        Accepted::Login(decision) => login_decided(&app, open.flow, Decision::Accepted(decision)).await,
+        Accepted::Login(decision) => login_decided(&app, open.flow, Decision::Accepted(*decision)).await,
         Accepted::AskAgain => {
             let mut again = sent(&open.flow);
             again.set("prompt", "login");

@@ -184,6 +184,6 @@ async fn show(app: &App, clients: &Clients, consent: &Consent) -> Result<Option<
         "remember": granted.remember,
         "remember_for": granted.remember_for,
         "handled_at": consent.handled_at.whole_second().rfc3339(),
-        "context": granted.context,
+        "context": if granted.context.is_null() { &detail.login.context } else { &granted.context },
     })))
 }

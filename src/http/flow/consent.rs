@@ -2,6 +2,7 @@
 
 use super::super::App;
 use super::cookies::{self, Step};
+use super::issue::Granting;
 use super::login::{refuse, rejected};
 use super::request::Asked;
 use super::{Stop, issue, text, to_page, with_query};
@@ -70,7 +71,8 @@ pub async fn back(
     if let Some(fault) = cookies::csrf_fault(app, browser, Step::Consent, flow.id) {
         return Err(refuse(app, &asked, OAuthError::new(ErrorCode::RequestForbidden, fault)));
     }
-    let mut response = issue::answer(app, clients, asked, &flow, &login, &granted).await?;
+    let mut response =
+        issue::answer(app, clients, asked, Granting { flow: &flow, login: &login, granted: &granted }).await?;
     app.metrics.consent_request(FlowOutcome::Accepted);
     app.finished.consent(flow.consent_id());
     cookies::end_step(app, &mut response, Step::Consent, flow.id);

@@ -103,7 +103,8 @@ pub fn csrf_fault(app: &App, request: &HttpRequest, step: Step, flow: Uuid) -> O
 /// Lets this browser finish a step.
 pub fn begin_step(app: &App, response: &mut HttpResponse, step: Step, flow: Uuid) {
     let name = step.cookie(&app.rules.cookies, flow);
-    put(app, response, &name, &tag(app, step, flow), "/", Some(app.rules.flow_ttl));
+    let value = tag(app, step, flow);
+    put(app, response, &Set { name: &name, value: &value, path: "/", max_age: Some(app.rules.flow_ttl) });
 }
 
 /// The step is over.
@@ -132,7 +133,8 @@ pub fn remember(app: &App, response: &mut HttpResponse, id: Uuid, max_age: Optio
     let sealed = app.cookies.seal(&app.entropy.bytes()?, &bound, id.as_bytes());
     let sealed = sealed.map_err(|e| ApiError::Internal(e.to_string()))?;
     let rules = &app.rules.cookies;
-    put(app, response, &rules.session, &URL_SAFE_NO_PAD.encode(sealed), &rules.session_path, max_age);
+    let value = URL_SAFE_NO_PAD.encode(sealed);
+    put(app, response, &Set { name: &rules.session, value: &value, path: &rules.session_path, max_age });
     Ok(())
 }
 
@@ -141,14 +143,23 @@ pub fn forget(app: &App, response: &mut HttpResponse) {
     clear(app, response, &app.rules.cookies.session, &app.rules.cookies.session_path);
 }
 
-fn put(app: &App, response: &mut HttpResponse, name: &str, value: &str, path: &str, max_age: Option<Duration>) {
+/// A cookie to set.
+struct Set<'a> {
+    name: &'a str,
+    value: &'a str,
+    path: &'a str,
+    /// Until the browser closes when `None`.
+    max_age: Option<Duration>,
+}
+
+fn put(app: &App, response: &mut HttpResponse, of: &Set<'_>) {
     let rules = &app.rules.cookies;
     let mut cookie =
-        Cookie::build(name, value).path(path).http_only(true).secure(rules.secure).same_site(rules.same_site);
+        Cookie::build(of.name, of.value).path(of.path).http_only(true).secure(rules.secure).same_site(rules.same_site);
     if let Some(domain) = &rules.domain {
         cookie = cookie.domain(domain);
     }
-    if let Some(age) = max_age {
+    if let Some(age) = of.max_age {
         let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
         // Expires says the same to browsers that know no Max-Age.
         let ends = app.clock.now().plus(age).to_datetime();
@@ -158,14 +169,14 @@ fn put(app: &App, response: &mut HttpResponse, name: &str, value: &str, path: &s
     add(response, &cookie);
     if rules.legacy_workaround && rules.same_site == SameSite::None {
         let mut legacy = cookie;
-        legacy.set_name(format!("{name}_legacy"));
+        legacy.set_name(format!("{}_legacy", of.name));
         legacy.set_same_site(Option::<SameSite>::None);
         add(response, &legacy);
     }
 }
 
 fn clear(app: &App, response: &mut HttpResponse, name: &str, path: &str) {
-    put(app, response, name, "", path, Some(Duration::ZERO));
+    put(app, response, &Set { name, value: "", path, max_age: Some(Duration::ZERO) });
 }
 
 fn add(response: &mut HttpResponse, cookie: &Cookie<'_>) {

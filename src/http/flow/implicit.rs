@@ -4,39 +4,31 @@
 use super::super::App;
 use super::super::public::token::mint::{self, AccessOf, IdTokenOf};
 use super::request::Asked;
-use super::{Stop, issue::Fields};
-use crate::domain::flow::Flow;
+use super::{Stop, issue::Made};
 use crate::domain::grant::Via;
 use crate::domain::token::session::{AccessSession, TokenSession};
-use crate::store::Grant;
 
 /// Adds to the answer, and to what is written, the tokens that the response type has.
 ///
 /// # Errors
 /// `invalid_request` for a token that would be too long; 503 without randomness or keys.
-pub(super) async fn add(
-    app: &App,
-    asked: &Asked,
-    flow: &Flow,
-    session: &TokenSession,
-    order: &mut Grant,
-    fields: &mut Fields,
-) -> Result<(), Stop> {
+pub(super) async fn add(app: &App, asked: &Asked, session: &TokenSession, made: &mut Made) -> Result<(), Stop> {
+    let Made { order, fields } = made;
     let wanted = asked.request.response_type;
     let lifespans = app.rules.lifespans.of(&asked.client.client, Via::Implicit);
     if wanted.token {
         let of = AccessOf {
             client: &asked.client,
-            family_id: flow.consent_id(),
+            family_id: order.consent.id,
             subject: &session.subject,
             scope: &session.scope,
             audience: &session.audience,
             lifespan: lifespans.access,
             session: &AccessSession::of(session, &session.scope),
         };
-        let made = mint::access(app, &of).await?;
-        order.access_token = Some(made.row);
-        fields.push(("access_token", made.token));
+        let access = mint::access(app, &of).await?;
+        order.access_token = Some(access.row);
+        fields.push(("access_token", access.token));
         fields.push(("expires_in", lifespans.access.as_secs().to_string()));
         fields.push(("token_type", "bearer".to_owned()));
     }

@@ -59,6 +59,17 @@ pub struct ConsentDetail {
     pub granted: ConsentDecision,
 }
 
+/// What was decided on the way here.
+#[derive(Clone, Copy)]
+pub(super) struct Granting<'a> {
+    /// The flow.
+    pub flow: &'a Flow,
+    /// The login.
+    pub login: &'a LoginDecision,
+    /// The consent.
+    pub granted: &'a ConsentDecision,
+}
+
 /// Writes the grant and answers.
 ///
 /// # Errors
@@ -67,13 +78,11 @@ pub(super) async fn answer(
     app: &App,
     clients: &Clients,
     mut asked: Asked,
-    flow: &Flow,
-    login: &LoginDecision,
-    granted: &ConsentDecision,
+    of: Granting<'_>,
 ) -> Result<HttpResponse, Stop> {
-    let session = session(app, &asked, flow, login, granted)?;
+    let session = session(app, &asked, of)?;
     for _ in 0..ATTEMPTS {
-        let (order, fields) = order(app, &asked, flow, login, granted, &session).await?;
+        let Made { order, fields } = order(app, &asked, of, &session).await?;
         match app.flows.ask(Commit(FlowWrite::Grant(Box::new(order)))).await?? {
             FlowVerdict::Done => return Ok(done(app, &asked, fields)),
             FlowVerdict::Used => {
@@ -92,13 +101,8 @@ async fn again(clients: &Clients, asked: &Asked) -> Result<Arc<RegisteredClient>
     })
 }
 
-fn session(
-    app: &App,
-    asked: &Asked,
-    flow: &Flow,
-    login: &LoginDecision,
-    granted: &ConsentDecision,
-) -> Result<TokenSession, Stop> {
+fn session(app: &App, asked: &Asked, of: Granting<'_>) -> Result<TokenSession, Stop> {
+    let Granting { flow, login, granted } = of;
     let forced = Some(login.forced_subject.as_str()).filter(|f| !f.is_empty());
     let client_subject = subject_for(&asked.client.client, &login.subject, forced, &app.rules.subjects)
         .map_err(|e| refuse(app, asked, e))?;
@@ -123,35 +127,35 @@ fn session(
     })
 }
 
-/// Parameters of an answer.
-pub(super) type Fields = Vec<(&'static str, String)>;
-
 /// The order to write, and what the client gets of it.
-async fn order(
-    app: &App,
-    asked: &Asked,
-    flow: &Flow,
-    login: &LoginDecision,
-    granted: &ConsentDecision,
-    session: &TokenSession,
-) -> Result<(Grant, Fields), Stop> {
-    let consent = consent_row(app, asked, flow, login, granted)?;
-    let mut order =
-        Grant { client_version: asked.client.version, consent, code: None, access_token: None, device: None };
-    let mut fields = Fields::new();
-    if flow.device.is_some() {
-        let sealed = close_tokens(app, Table::Device, &device_row(flow.consent_id()), session)?;
-        order.device = Some((flow.id, sealed));
-        return Ok((order, fields));
+pub(super) struct Made {
+    /// To write.
+    pub order: Grant,
+    /// Parameters of the answer.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+async fn order(app: &App, asked: &Asked, of: Granting<'_>, session: &TokenSession) -> Result<Made, Stop> {
+    let consent = consent_row(app, asked, of)?;
+    let order = Grant { client_version: asked.client.version, consent, code: None, access_token: None, device: None };
+    let mut made = Made { order, fields: Vec::new() };
+    let family = of.flow.consent_id();
+    if of.flow.device.is_some() {
+        let sealed = close_tokens(app, Table::Device, &device_row(family), session)?;
+        made.order.device = Some((of.flow.id, sealed));
+        return Ok(made);
     }
     if asked.request.response_type.code {
-        let (code, row) = code(app, asked, flow, session)?;
-        fields.push(("code", code));
-        order.code = Some(row);
+        let (code, row) = code(app, asked, family, session)?;
+        made.fields.push(("code", code));
+        made.order.code = Some(row);
     }
-    super::implicit::add(app, asked, flow, session, &mut order, &mut fields).await?;
-    fields.push(("scope", session.scope.join(" ")));
-    Ok((order, fields))
+    super::implicit::add(app, asked, session, &mut made).await?;
+    let asked_for = asked.request.response_type;
+    if asked_for.token || !asked_for.id_token {
+        made.fields.push(("scope", session.scope.join(" ")));
+    }
+    Ok(made)
 }
 
 /// A device's session is sealed to its family: the device code is not known where it is granted.
@@ -159,13 +163,8 @@ pub fn device_row(family_id: Uuid) -> [u8; 32] {
     crate::domain::token::opaque::signature_hash("device", family_id.as_bytes())
 }
 
-fn consent_row(
-    app: &App,
-    asked: &Asked,
-    flow: &Flow,
-    login: &LoginDecision,
-    granted: &ConsentDecision,
-) -> Result<Consent, ApiError> {
+fn consent_row(app: &App, asked: &Asked, of: Granting<'_>) -> Result<Consent, ApiError> {
+    let Granting { flow, login, granted } = of;
     let now = app.clock.now();
     let id = flow.consent_id();
     let detail = ConsentDetail {
@@ -212,13 +211,13 @@ pub fn open_detail(app: &App, consent: &Consent) -> Result<Option<ConsentDetail>
 fn code(
     app: &App,
     asked: &Asked,
-    flow: &Flow,
+    family_id: Uuid,
     session: &TokenSession,
 ) -> Result<(String, AuthorizationCode), ApiError> {
     let minted = app.opaque.mint(TokenKind::Code, &app.entropy.bytes()?);
     let row = AuthorizationCode {
         signature: minted.signature,
-        family_id: flow.consent_id(),
+        family_id,
         client_id: asked.request.client_id.clone(),
         redirect_uri: asked.request.sent_redirect_uri.clone(),
         code_challenge: asked.request.code_challenge.clone(),
@@ -228,7 +227,7 @@ fn code(
     Ok((minted.token, row))
 }
 
-fn done(app: &App, asked: &Asked, fields: Fields) -> HttpResponse {
+fn done(app: &App, asked: &Asked, fields: Vec<(&'static str, String)>) -> HttpResponse {
     match &asked.request.target {
         Some(to) => render(&to.answer(&app.rules.issuer, fields)),
         None => to_page(&with_query(&app.rules.pages.device_success, &[("client_id", &asked.request.client_id)])),

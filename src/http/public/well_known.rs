@@ -114,6 +114,7 @@ pub fn document(issuer: &str, public: &str, of: &Discovery, alg: &str) -> Map<St
         ("request_uri_parameter_supported", json!(true)),
         ("require_request_uri_registration", json!(true)),
         ("claims_parameter_supported", json!(false)),
+        ("authorization_response_iss_parameter_supported", json!(true)),
         ("backchannel_logout_supported", json!(true)),
         ("backchannel_logout_session_supported", json!(true)),
         ("frontchannel_logout_supported", json!(true)),

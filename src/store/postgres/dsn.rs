@@ -187,13 +187,15 @@ impl Dsn {
         plain.then(|| self.options.push(option(name, value)))
     }
 
-    /// Sets the limits that hold for every statement of a serving process; the DSN's own settings win.
+    /// Sets the limits that hold for every statement of a serving process; the DSN's own settings win. Statements are
+    /// planned once: our plans do not depend on the values, and planning costs more than running them does.
     pub(super) fn bound_statements(&mut self, statement: Duration) {
         let millis = |limit: Duration| limit.as_millis().max(1).to_string();
         let ours = [
             option("statement_timeout", &millis(statement)),
             option("lock_timeout", &millis(LOCK_TIMEOUT.min(statement))),
             option("idle_in_transaction_session_timeout", &millis(statement.saturating_mul(2))),
+            option("plan_cache_mode", "force_generic_plan"),
         ];
         self.options.splice(0..0, ours);
         self.set_options();

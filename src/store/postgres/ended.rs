@@ -30,7 +30,7 @@ const END_SOME: &str = "
         LIMIT $3::bigint + 1),
     h AS MATERIALIZED (
         SELECT id FROM token_family
-        WHERE id IN (SELECT id FROM live) AND revoked_at IS NULL AND (SELECT count(*) FROM live) > $3
+        WHERE id = ANY(ARRAY(SELECT id FROM live)) AND revoked_at IS NULL AND (SELECT count(*) FROM live) > $3
         ORDER BY id FOR UPDATE)
     UPDATE token_family t SET revoked_at = clock_timestamp(), version = t.version + 1 FROM h WHERE t.id = h.id";
 
@@ -46,12 +46,12 @@ macro_rules! dead {
         concat!(
             "DELETE FROM ",
             $table,
-            " WHERE signature IN (
+            " WHERE signature = ANY(ARRAY(
                 SELECT t.signature FROM ",
             $table,
             " t JOIN token_family f ON f.id = t.family_id
                 WHERE t.nid = $1 AND t.client_id = $2 AND t.family_id >= $4 AND f.revoked_at IS NOT NULL
-                ORDER BY t.family_id LIMIT $3 FOR UPDATE OF t SKIP LOCKED)
+                ORDER BY t.family_id LIMIT $3 FOR UPDATE OF t SKIP LOCKED))
             RETURNING family_id"
         )
     };
@@ -84,18 +84,18 @@ pub(super) async fn delete_dead(db: &impl GenericClient, nid: Uuid, client: &str
 /// What is left of a client that is gone, so that another one of the same id does not find it. One statement sees the
 /// new client or none of what belongs to it.
 const LEFT: [&str; 3] = [
-    "DELETE FROM consent WHERE id IN (
+    "DELETE FROM consent WHERE id = ANY(ARRAY(
         SELECT id FROM consent WHERE nid = $1 AND client_id = $2
             AND NOT EXISTS (SELECT 1 FROM client WHERE nid = $1 AND id = $2)
-        LIMIT $3 FOR UPDATE SKIP LOCKED)",
-    "DELETE FROM device WHERE signature IN (
+        LIMIT $3 FOR UPDATE SKIP LOCKED))",
+    "DELETE FROM device WHERE signature = ANY(ARRAY(
         SELECT signature FROM device WHERE nid = $1 AND client_id = $2
             AND NOT EXISTS (SELECT 1 FROM client WHERE nid = $1 AND id = $2)
-        ORDER BY signature LIMIT $3 FOR UPDATE)",
-    "DELETE FROM forced_subject WHERE nid = $1 AND client_id = $2 AND subject IN (
+        ORDER BY signature LIMIT $3 FOR UPDATE))",
+    "DELETE FROM forced_subject WHERE nid = $1 AND client_id = $2 AND subject = ANY(ARRAY(
         SELECT subject FROM forced_subject WHERE nid = $1 AND client_id = $2
             AND NOT EXISTS (SELECT 1 FROM client WHERE nid = $1 AND id = $2)
-        ORDER BY subject LIMIT $3 FOR UPDATE)",
+        ORDER BY subject LIMIT $3 FOR UPDATE))",
 ];
 
 /// Deletes a batch of each kind of what a client that is gone has left; whether there may be more.

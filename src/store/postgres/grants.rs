@@ -160,6 +160,9 @@ pub(super) async fn hold_clients<'a>(
     orders: impl Iterator<Item = &'a Grant>,
 ) -> Result<(), Fault> {
     let ids = distinct(orders.map(|o| o.consent.client_id.as_str()));
+    if ids.is_empty() {
+        return Ok(());
+    }
     let statement = db.prepare_cached(CLIENTS).await?;
     db.query(&statement, &[&nid, &ids]).await?;
     Ok(())

@@ -27,6 +27,9 @@ const CLIENTS: &str = "SELECT id, version FROM client WHERE nid = $1 AND id = AN
 /// The versions of the clients, which stay so until the transaction ends.
 async fn clients(db: &impl GenericClient, nid: Uuid, writes: &[Write]) -> Result<HashMap<String, i64>, Fault> {
     let ids = distinct(writes.iter().filter_map(client).map(|(id, _)| id));
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     let statement = db.prepare_cached(CLIENTS).await?;
     let found = db.query(&statement, &[&nid, &ids]).await?;
     found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
@@ -56,6 +59,9 @@ async fn hold_families(db: &impl GenericClient, nid: Uuid, writes: &[Write]) -> 
                 Revoked::Refresh(key) => refresh.push(key),
             },
         }
+    }
+    if families.is_empty() && access.is_empty() && refresh.is_empty() {
+        return Ok(());
     }
     let statement = db.prepare_cached(FAMILIES).await?;
     db.query(&statement, &[&nid, &families, &access, &refresh]).await?;

@@ -36,13 +36,12 @@ pub(super) async fn insert_all(db: &impl GenericClient, nid: Uuid, all: &[&Logou
 
 /// The try is counted when it begins, so that one that ends with its process counts too.
 const CLAIM: &str = "
-    WITH due AS MATERIALIZED (
-        SELECT id, attempts FROM logout_delivery WHERE NOT dead AND next_at <= clock_timestamp() AND nid = $1
-        ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-    UPDATE logout_delivery t
-    SET next_at = clock_timestamp() + $3::bigint * interval '1 microsecond', attempts = t.attempts + 1
-    FROM due WHERE t.id = due.id
-    RETURNING t.id, t.client_id, t.uri, t.subject, t.session_id, due.attempts";
+    UPDATE logout_delivery
+    SET next_at = clock_timestamp() + $3::bigint * interval '1 microsecond', attempts = attempts + 1
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM logout_delivery WHERE NOT dead AND next_at <= clock_timestamp() AND nid = $1
+        ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+    RETURNING id, client_id, uri, subject, session_id, attempts - 1 AS attempts";
 
 /// Takes deliveries that are due.
 pub(super) async fn claim(

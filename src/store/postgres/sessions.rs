@@ -1,6 +1,6 @@
 //! Login sessions in PostgreSQL: remembered, extended, ended.
 //!
-//! Invariant: new sessions are inserted first, then known ones are held, each in the order of their ids.
+//! Invariant: known sessions are held first, then new ones are inserted, each in the order of their ids.
 
 use super::columns::Values;
 use super::faults::Fault;
@@ -18,7 +18,12 @@ const LOGIN: &str = "
             $8::timestamptz[], $9::uuid[], $10::text[], $11::text[], $12::text[]) WITH ORDINALITY
         AS a (id, subject, authenticated_at, expires_at, identity_provider_session_id, extended, until, ended,
             f_client_id, f_subject, forced, n)),
-    o AS MATERIALIZED (SELECT DISTINCT ON (id) a.* FROM a WHERE id IS NOT NULL ORDER BY id, n),
+    h AS MATERIALIZED (
+        SELECT id FROM login_session
+        WHERE id IN (SELECT extended FROM a UNION ALL SELECT ended FROM a) AND nid = $1 AND ended_at IS NULL
+        ORDER BY id FOR UPDATE),
+    o AS MATERIALIZED (
+        SELECT DISTINCT ON (id) a.* FROM a WHERE id IS NOT NULL AND (SELECT count(*) FROM h) >= 0 ORDER BY id, n),
     s AS (
         INSERT INTO login_session (id, nid, subject, authenticated_at, expires_at, identity_provider_session_id)
         SELECT id, $1, subject, authenticated_at, expires_at, identity_provider_session_id FROM o ORDER BY id
@@ -32,9 +37,6 @@ const LOGIN: &str = "
             UNION ALL
             SELECT ended, NULL, true FROM w WHERE ended IS NOT NULL) x
         GROUP BY id),
-    h AS MATERIALIZED (
-        SELECT id FROM login_session WHERE id IN (SELECT id FROM m) AND nid = $1 AND ended_at IS NULL
-        ORDER BY id FOR UPDATE),
     u AS (
         UPDATE login_session t
         SET ended_at = CASE WHEN m.ends THEN clock_timestamp() END,
@@ -127,6 +129,9 @@ const HOLD: &str = "SELECT id FROM login_session WHERE id = ANY($2) AND nid = $1
 
 /// Holds sessions until the transaction ends.
 pub(super) async fn hold(db: &impl GenericClient, nid: Uuid, ids: &[Uuid]) -> Result<(), Fault> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     let statement = db.prepare_cached(HOLD).await?;
     db.query(&statement, &[&nid, &ids]).await?;
     Ok(())

@@ -8,11 +8,16 @@ use deadpool_postgres::{GenericClient, Object};
 use std::time::Duration;
 use uuid::Uuid;
 
+/// These plans do depend on a value: the number of rows.
+const PLANNED_BY_LIMIT: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
 const LEASE: &str = "SELECT pg_try_advisory_xact_lock($1, $2)";
 
 /// At most $1 rows whose time was over $2 microseconds ago.
 macro_rules! over {
     ($table:literal, $key:literal, $over:literal) => {
+        over!($table, $key, $over, "")
+    };
+    ($table:literal, $key:literal, $over:literal, $and:literal) => {
         concat!(
             "DELETE FROM ",
             $table,
@@ -24,8 +29,9 @@ macro_rules! over {
             $table,
             " WHERE ",
             $over,
-            " <= clock_timestamp() - $2::bigint * interval '1 microsecond'
-            ORDER BY ",
+            " <= clock_timestamp() - $2::bigint * interval '1 microsecond'",
+            $and,
+            " ORDER BY ",
             $over,
             " LIMIT $1 FOR UPDATE SKIP LOCKED)"
         )
@@ -48,6 +54,7 @@ pub(super) async fn sweep(conn: &mut Object, limit: i64) -> Result<Sweep, Fault>
     if !tx.query_one(&statement, &[&LOCK_CLASS, &LOCK_SWEEP]).await?.try_get::<_, bool>(0)? {
         return Ok(Sweep::Elsewhere);
     }
+    tx.batch_execute(PLANNED_BY_LIMIT).await?;
     let now = Duration::ZERO;
     let mut counts = SweepCounts {
         access_tokens: delete(&tx, over!("access_token", "signature", "expires_at"), limit, now).await?,
@@ -58,7 +65,7 @@ pub(super) async fn sweep(conn: &mut Object, limit: i64) -> Result<Sweep, Fault>
         guesses: delete(&tx, over!("device_guess", "challenge", "expires_at"), limit, now).await?,
         login_sessions: delete(&tx, over!("login_session", "id", "expires_at"), limit, DECIDED_KEPT).await?,
         flow_bodies: delete(&tx, over!("flow_body", "handle", "expires_at"), limit, now).await?,
-        deliveries: delete(&tx, over!("logout_delivery", "id", "dead AND created_at"), limit, DEAD_KEPT).await?,
+        deliveries: delete(&tx, over!("logout_delivery", "id", "created_at", " AND dead"), limit, DEAD_KEPT).await?,
         consents: delete(&tx, CONSENTS, limit, CONSENT_ROUND).await?,
         families: 0,
     };

@@ -10,6 +10,9 @@ use uuid::Uuid;
 /// At most ?2 rows whose time was over at ?1.
 macro_rules! over {
     ($table:literal, $key:literal, $over:literal) => {
+        over!($table, $key, $over, "")
+    };
+    ($table:literal, $key:literal, $over:literal, $and:literal) => {
         concat!(
             "DELETE FROM ",
             $table,
@@ -22,7 +25,9 @@ macro_rules! over {
             $table,
             " WHERE ",
             $over,
-            " <= ?1 ORDER BY ",
+            " <= ?1",
+            $and,
+            " ORDER BY ",
             $over,
             " LIMIT ?2)"
         )
@@ -38,7 +43,7 @@ fn count(rows: usize) -> u64 {
 }
 
 /// Tokens before families and consents, which go when nothing belongs to them any more.
-pub(super) fn sweep(db: &Connection, nid: &[u8], limit: usize, now: Timestamp) -> rusqlite::Result<SweepCounts> {
+pub(super) fn sweep(db: &Connection, limit: usize, now: Timestamp) -> rusqlite::Result<SweepCounts> {
     let decided = now.minus(DECIDED_KEPT);
     let mut counts = SweepCounts {
         access_tokens: delete(db, over!("access_token", "signature", "expires_at"), now, limit)?,
@@ -49,8 +54,13 @@ pub(super) fn sweep(db: &Connection, nid: &[u8], limit: usize, now: Timestamp) -
         guesses: delete(db, over!("device_guess", "challenge", "expires_at"), now, limit)?,
         login_sessions: delete(db, over!("login_session", "id", "expires_at"), decided, limit)?,
         flow_bodies: delete(db, over!("flow_body", "handle", "expires_at"), now, limit)?,
-        deliveries: delete(db, over!("logout_delivery", "id", "dead = 1 AND created_at"), now.minus(DEAD_KEPT), limit)?,
-        consents: consents(db, nid, limit, now)?,
+        deliveries: delete(
+            db,
+            over!("logout_delivery", "id", "created_at", " AND dead = 1"),
+            now.minus(DEAD_KEPT),
+            limit,
+        )?,
+        consents: consents(db, limit, now)?,
         families: 0,
     };
     families(db, REVOKED_SHARED, limit, (now, now), &mut counts)?;
@@ -59,7 +69,7 @@ pub(super) fn sweep(db: &Connection, nid: &[u8], limit: usize, now: Timestamp) -
 }
 
 const DUE: &str = "
-    SELECT id, client_id FROM consent WHERE nid = ?1 AND sweep_after <= ?2 ORDER BY sweep_after LIMIT ?3";
+    SELECT id, nid, client_id FROM consent WHERE sweep_after <= ?1 ORDER BY sweep_after LIMIT ?2";
 /// When the last row of a family ends; null when it has none.
 const ENDS: &str = "
     SELECT max(at) FROM (
@@ -74,16 +84,24 @@ const LATER: &str = "UPDATE consent SET sweep_after = ?2 WHERE id = ?1";
 const DELETE_CONSENT: &str = "DELETE FROM consent WHERE id = ?1";
 const DELETE_FAMILY: &str = "DELETE FROM token_family WHERE id = ?1";
 
+/// Ids with network and client, of what was due then.
+fn owners(
+    db: &Connection,
+    sql: &str,
+    until: Timestamp,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Uuid, Vec<u8>, String)>> {
+    let owner = |row: &rusqlite::Row<'_>| Ok((rows::uuid(row, "id")?, row.get("nid")?, row.get("client_id")?));
+    db.prepare_cached(sql)?.query_map(params![until.micros(), limit], owner)?.collect()
+}
+
 /// Deletes consents on which nothing stands any more, with their families; the others are looked at again when the
 /// last of what stands on them ends.
-fn consents(db: &Connection, nid: &[u8], limit: usize, now: Timestamp) -> rusqlite::Result<u64> {
-    let due: Vec<(Uuid, String)> = db
-        .prepare_cached(DUE)?
-        .query_map(params![nid, now.micros(), limit], |row| Ok((rows::uuid(row, "id")?, row.get("client_id")?)))?
-        .collect::<rusqlite::Result<_>>()?;
+fn consents(db: &Connection, limit: usize, now: Timestamp) -> rusqlite::Result<u64> {
+    let due = owners(db, DUE, now, limit)?;
     let round = now.plus(CONSENT_ROUND).micros();
     let mut gone = 0;
-    for (id, client) in due {
+    for (id, nid, client) in due {
         let id = id.as_bytes();
         let known = params![nid, client, id, round];
         let ends: Option<i64> = db.prepare_cached(ENDS)?.query_row(known, |row| row.get(0))?;
@@ -131,11 +149,7 @@ fn families(
     (until, now): (Timestamp, Timestamp),
     counts: &mut SweepCounts,
 ) -> rusqlite::Result<()> {
-    let family = |row: &rusqlite::Row<'_>| Ok((rows::uuid(row, "id")?, row.get("nid")?, row.get("client_id")?));
-    let due: Vec<(Uuid, Vec<u8>, String)> = db
-        .prepare_cached(revoked)?
-        .query_map(params![until.micros(), limit], family)?
-        .collect::<rusqlite::Result<_>>()?;
+    let due = owners(db, revoked, until, limit)?;
     let mut left = [limit; 4];
     for (id, nid, client) in &due {
         let id = id.as_bytes();

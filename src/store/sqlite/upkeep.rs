@@ -19,7 +19,7 @@ impl Upkeep for SqliteStore {
 
     async fn sweep(&self, limit: usize) -> Result<Sweep, StoreError> {
         self.write(move |db, world, _| {
-            let swept = sweep::sweep(db, world.nid(db)?, limit, world.now()).map_err(store_error)?;
+            let swept = sweep::sweep(db, limit, world.now()).map_err(store_error)?;
             Ok(Sweep::Swept(swept))
         })
         .await

@@ -3,6 +3,19 @@
 //! PostgreSQL needs `SIGNET_TEST_POSTGRES`, the DSN of a superuser; each test has a database of its own there.
 //! `SIGNET_TEST_SQLITE_ONLY=1` leaves PostgreSQL out.
 
+/// Asks again while the store had no connection, or no lock in time: then nothing was done. It happens on a busy machine.
+macro_rules! patiently {
+    ($asked:expr) => {
+        loop {
+            match $asked {
+                Err(signet::store::StoreError::Unavailable(why))
+                    if ["is busy", "connecting to", "lock timeout"].iter().any(|sign| why.contains(sign)) => {}
+                answer => break answer,
+            }
+        }
+    };
+}
+
 mod clients;
 mod consents;
 mod devices;

@@ -6,8 +6,8 @@ use super::made::{
 };
 use super::{created, earlier, later};
 use signet::store::{
-    ClientRecord, ConsentFilter, FlowVerdict, FlowWrite, Grant, Redeem, Revoke, Revoked, Rotate, Store, UserCodeGuess,
-    Verdict, Write,
+    ClientRecord, ConsentFilter, FlowVerdict, FlowWrite, Grant, Login, Redeem, Revoke, Revoked, Rotate, Store,
+    StoreError, UserCodeGuess, Verdict, Write,
 };
 use std::sync::Arc;
 use tokio::sync::Barrier;
@@ -40,11 +40,11 @@ async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
 }
 
 async fn write(store: Arc<dyn Store>, write: Write) -> Verdict {
-    store.write_tokens(&[write]).await.unwrap()[0]
+    patiently!(store.write_tokens(std::slice::from_ref(&write)).await).unwrap()[0]
 }
 
 async fn write_flow(store: Arc<dyn Store>, write: FlowWrite) -> FlowVerdict {
-    store.write_flows(&[write]).await.unwrap()[0]
+    patiently!(store.write_flows(std::slice::from_ref(&write)).await).unwrap()[0]
 }
 
 fn count<T: PartialEq>(answers: &[T], wanted: &T) -> usize {
@@ -102,7 +102,7 @@ pub async fn batches_of_the_same_exchanges_end(store: &Arc<dyn Store>) {
                 batch.push(Write::RevokeFamily(Uuid::new_v4()));
             }
             let store = Arc::clone(store);
-            async move { store.write_tokens(&batch).await.unwrap()[..8].to_vec() }
+            async move { patiently!(store.write_tokens(&batch).await).unwrap()[..8].to_vec() }
         });
         let verdicts = at_once(batches).await.concat();
         assert_eq!(count(&verdicts, &Verdict::Done), 8);
@@ -151,7 +151,9 @@ impl Ending {
     async fn run(self, store: &Arc<dyn Store>) {
         match self {
             Self::Tokens(order) => assert_eq!(write(Arc::clone(store), order).await, Verdict::Done),
-            Self::Consent(id) => assert_eq!(store.revoke_consents(&ConsentFilter::Id(id)).await, Ok(1)),
+            Self::Consent(id) => {
+                assert_eq!(patiently!(store.revoke_consents(&ConsentFilter::Id(id)).await), Ok(1));
+            }
             Self::Flow(order) => assert_eq!(write_flow(Arc::clone(store), order).await, FlowVerdict::Done),
         }
     }
@@ -218,7 +220,7 @@ pub async fn no_grant_outlives_its_client(store: &Arc<dyn Store>) {
                         let verdict = write_flow(store, granting(&order)).await;
                         assert!(matches!(verdict, FlowVerdict::Done | FlowVerdict::ClientChanged), "{verdict:?}");
                     }
-                    None => assert_eq!(store.delete_client(&id).await, Ok(true)),
+                    None => assert_eq!(patiently!(store.delete_client(&id).await), Ok(true)),
                 }
             }
         }));
@@ -236,11 +238,14 @@ pub async fn no_grant_outlives_its_client(store: &Arc<dyn Store>) {
 pub async fn guesses_at_once_are_counted_one_by_one(store: &Arc<dyn Store>) {
     for _ in 0..ROUNDS {
         let challenge = Uuid::new_v4();
-        let guesses = at_once((0..TASKS).map(|_| {
-            let store = Arc::clone(store);
-            async move { store.guess_user_code(challenge, 5, &key(), Uuid::new_v4(), later(60)).await.unwrap() }
-        }))
-        .await;
+        let guesses =
+            at_once((0..TASKS).map(|_| {
+                let store = Arc::clone(store);
+                async move {
+                    patiently!(store.guess_user_code(challenge, 5, &key(), Uuid::new_v4(), later(60)).await).unwrap()
+                }
+            }))
+            .await;
         let counted = (count(&guesses, &UserCodeGuess::Wrong), count(&guesses, &UserCodeGuess::TooMany));
         assert_eq!(counted, (5, TASKS - 5));
     }
@@ -256,7 +261,7 @@ pub async fn one_of_many_flows_gets_a_device(store: &Arc<dyn Store>) {
         let guesses = at_once(flows.iter().map(|flow| {
             let (store, code, flow) = (Arc::clone(store), asked.user_code, *flow);
             let challenge = if round % 2 == 0 { shared } else { Uuid::new_v4() };
-            async move { store.guess_user_code(challenge, 99, &code, flow, later(60)).await.unwrap() }
+            async move { patiently!(store.guess_user_code(challenge, 99, &code, flow, later(60)).await).unwrap() }
         }))
         .await;
         let accepted: Vec<&UserCodeGuess> = guesses.iter().filter(|g| **g != UserCodeGuess::Wrong).collect();
@@ -283,19 +288,29 @@ pub async fn one_of_many_asks_with_a_user_code(store: &Arc<dyn Store>) {
         let answers = at_once((0..20).map(|_| {
             let (store, mut asked) = (Arc::clone(store), device(&record));
             asked.user_code = over.user_code;
-            async move { store.create_device(&asked, 1).await }
+            async move { patiently!(store.create_device(&asked, 1).await) }
         }))
         .await;
         assert_eq!(count(&answers, &Ok(())), 1);
-        assert_eq!(count(&answers, &Err(signet::store::StoreError::Conflict)), 19);
+        assert_eq!(count(&answers, &Err(StoreError::Conflict)), 19);
     }
 }
 
 pub async fn a_session_begins_once_and_ends_once(store: &Arc<dyn Store>) {
     for _ in 0..ROUNDS {
-        let one = session("s");
-        let begun = at_once((0..TASKS).map(|_| write_flow(Arc::clone(store), remember(&one)))).await;
+        let (former, one) = (session("s"), session("s"));
+        flows_done(store, &[remember(&former)]).await;
+        let login = FlowWrite::Login(Login { remember: Some(one.clone()), ends: Some(former.id), ..Login::default() });
+        let begun = at_once((0..TASKS).map(|turn| {
+            let (store, login) = (Arc::clone(store), login.clone());
+            // Some come alone, some with another kind.
+            let batch = if turn % 3 == 0 { vec![login, FlowWrite::DenyDevice(Uuid::new_v4())] } else { vec![login] };
+            async move { patiently!(store.write_flows(&batch).await).unwrap()[0] }
+        }))
+        .await;
         assert_eq!(count(&begun, &FlowVerdict::Done), 1);
+        assert_eq!(store.login_session(former.id).await.unwrap(), None);
+        assert!(store.login_session(one.id).await.unwrap().is_some());
         for id in [one.id, Uuid::new_v4()] {
             let out = || FlowWrite::Logout(logout(id, "s"));
             let ended = at_once((0..20).map(|_| write_flow(Arc::clone(store), out()))).await;

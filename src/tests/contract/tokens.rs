@@ -85,8 +85,8 @@ pub async fn fifty_at_once_one_jti_one_winner(store: &Arc<dyn Store>) {
         let order = Issue { jti: Some(jti(&record, 1)), ..issue(&record) };
         let store = Arc::clone(store);
         tasks.spawn(async move {
-            let verdicts = store.write_tokens(&[Write::Issue(order.clone())]).await.unwrap();
-            let found = store.access_token(&order.token.signature).await.unwrap();
+            let verdicts = patiently!(store.write_tokens(&[Write::Issue(order.clone())]).await).unwrap();
+            let found = patiently!(store.access_token(&order.token.signature).await).unwrap();
             assert_eq!(found.is_some(), verdicts == [Verdict::Done]);
             verdicts[0]
         });

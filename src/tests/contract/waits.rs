@@ -48,7 +48,7 @@ fn end_family(id: Uuid) -> String {
 }
 
 const CHANGE_CLIENT: &str = "UPDATE client SET version = version + 1 WHERE id = 'a'";
-const SLOW: &str = "SELECT pg_sleep(1.5); COMMIT";
+const SLOW: &str = "SELECT pg_sleep(0.4); COMMIT";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_exchange_that_waited_sees_what_it_waited_for() {
@@ -122,7 +122,7 @@ async fn what_ended_while_one_waited_has_ended() {
     let store = &fixture.store;
     let record = created(store, "a").await;
     let mut given = grant(&record, "s");
-    given.code.as_mut().unwrap().expires_at = super::now().plus(Duration::from_millis(1200));
+    given.code.as_mut().unwrap().expires_at = super::now().plus(Duration::from_millis(300));
     flows_done(store, &[granting(&given)]).await;
     let order = redeem_code(&record, &given);
     let hold = format!("SELECT id FROM token_family WHERE id = '{}' FOR UPDATE", given.consent.id);
@@ -130,7 +130,7 @@ async fn what_ended_while_one_waited_has_ended() {
 
     let (given, first) = exchanged(store, &record, "s").await;
     let presented = first.refresh.as_ref().unwrap().signature;
-    let ends = "UPDATE refresh_token SET expires_at = clock_timestamp() + interval '1.2 seconds'";
+    let ends = "UPDATE refresh_token SET expires_at = clock_timestamp() + interval '0.3 seconds'";
     super::sql_at(&fixture.dsn, ends).await.unwrap();
     let order = rotate(&record, &given.consent, presented);
     assert_eq!(
@@ -174,9 +174,8 @@ async fn a_lock_that_is_never_let_go_is_unavailable() {
     let record = created(store, "a").await;
     let given = grant(&record, "s");
     flows_done(store, &[granting(&given)]).await;
-    let hasty = format!("{}", fixture.dsn);
     let options =
-        signet::store::OpenOptions { statement_timeout: Duration::from_millis(300), ..super::options(&hasty) };
+        signet::store::OpenOptions { statement_timeout: Duration::from_millis(300), ..super::options(&fixture.dsn) };
     let impatient = signet::store::open(options).await;
     let Ok(impatient) = impatient else { panic!("{:?}", impatient.err()) };
     let other = other(&fixture).await;

@@ -8,12 +8,12 @@ wanted=$here/../drivers/package.json
 mkdir -p "$dir/bin"
 
 find_chromium() {
-  command -v chromium || command -v chromium-browser || command -v google-chrome || true
+  command -v chromium-headless-shell || command -v chromium || command -v google-chrome || true
 }
 
 missing=()
 command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
-[[ -n $(find_chromium) ]] || missing+=(chromium)
+[[ -n $(find_chromium) ]] || missing+=(chromium-headless-shell)
 [[ -x /usr/sbin/apache2 && -e /usr/lib/apache2/modules/mod_auth_openidc.so ]] || missing+=(apache2 libapache2-mod-auth-openidc)
 [[ ${#missing[@]} -eq 0 ]] || bash "$here/install.sh" "${missing[@]}"
 ln -sfn "$(find_chromium)" "$dir/bin/chromium"

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { authorizeUrl, redeem, walk } from "../flow.mjs";
 import { answerAt, consent, deny, errorPage, logIn } from "../pages.mjs";
-import { call, fresh, refused, register, until, world } from "../world.mjs";
+import { call, fresh, issuer, refused, register, until, world } from "../world.mjs";
 
 const DENIED = "The resource owner denied the request";
 
@@ -13,6 +13,7 @@ const told = (error, over, client = {}) => async ({ page, app }) => {
   const answer = await answerAt(page, app);
   assert.equal(answer.error, error, JSON.stringify(answer));
   assert.equal(answer.state, new URL(url).searchParams.get("state") ?? undefined);
+  assert.equal(answer.iss, issuer); // RFC 9207 section 2, in errors too
   assert.ok(answer.error_description && !answer.code);
 };
 
@@ -74,7 +75,8 @@ const inAnotherBrowser = (place) => async ({ page, app, profile }) => {
   const link = await intercept(page, place, () => (place === "login" ? logIn(page) : consent(page, ["openid"])));
   const stranger = await (await profile()).newPage();
   await stranger.goto(link);
-  await errorPage(stranger, "request_forbidden");
+  const answer = await answerAt(stranger, app);
+  assert.ok(answer.error === "request_forbidden" && !answer.code, JSON.stringify(answer));
   await page.goto(link);
   if (place === "login") await consent(page, ["openid"]);
   await redeem(client, await answerAt(page, app));
@@ -88,7 +90,8 @@ async function consentLinkTwice({ page, app }) {
   await page.goto(link);
   await redeem(client, await answerAt(page, app));
   await page.goto(link);
-  await errorPage(page, "access_denied", "request_forbidden");
+  const again = await answerAt(page, app);
+  assert.ok(again.error === "access_denied" && !again.code, JSON.stringify(again));
 }
 
 async function madeUpVerifier({ page, app }) {
