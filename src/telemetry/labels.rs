@@ -77,6 +77,13 @@ labels!(
     }
 );
 labels!(
+    /// What came again after its use: a code or a refresh token, which ends its grant, or a refresh token within its
+    /// grace, which gets its answer again.
+    Reuse, else RefreshToken {
+        Code => "authorization_code", RefreshToken => "refresh_token", Graceful => "refresh_token_in_grace",
+    }
+);
+labels!(
     /// What an introspection answered, and for an inactive token why.
     Introspected, else Error {
         Active => "active", Expired => "inactive_expired", Revoked => "revoked", Unknown => "unknown",

@@ -34,7 +34,7 @@ fn deleted(args: &[&str], env: &[(&str, &str)]) -> (u64, Output) {
     let done = run(args, env);
     assert!(done.status.success(), "{args:?}: {}", text(&done.stderr));
     let said = text(&done.stdout);
-    let row = said.lines().find(|line| line.starts_with("access tokens")).unwrap_or_else(|| panic!("{said}"));
+    let row = said.lines().find(|line| line.starts_with("access_token")).unwrap_or_else(|| panic!("{said}"));
     (row.split('\t').next_back().unwrap().parse().unwrap(), done)
 }
 

@@ -15,7 +15,7 @@ const NAMES: &str = "
     http_requests_total http_requests_duration_seconds http_response_time_seconds http_response_size_bytes
     http_requests_size_bytes http_requests_statuses_total
     http_server_request_duration_seconds http_server_active_requests
-    signet_token_requests_total signet_tokens_issued_total
+    signet_token_requests_total signet_tokens_issued_total signet_token_reuse_total
     signet_introspections_total signet_introspection_duration_seconds
     signet_actor_tickets_in_use signet_actor_shed_total signet_actor_wait_seconds signet_actor_batch_size
     signet_actor_stopped_total

@@ -208,3 +208,25 @@ async fn g07_c16_hooks_put_claims_into_every_token_and_into_those_after_it() {
     let answer = world.a.refresh(&web, &fourth.get("refresh_token"), &[]).await;
     assert_eq!(answer.status, 200, "nor a refresh token: {}", answer.brief());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_again_is_counted() {
+    let env = [
+        ("OAUTH2_GRANT_REFRESH_TOKEN_ROTATION_GRACE_PERIOD", "1h"),
+        ("OAUTH2_GRANT_REFRESH_TOKEN_ROTATION_GRACE_REUSE_COUNT", "1"),
+    ];
+    let world = World::sqlite(&env).await;
+    let web = world.web().await;
+    let code = world.code(&web).await;
+    assert_eq!(world.a.exchange(&web, &code, &[]).await.status, 200);
+    assert_eq!(world.a.exchange(&web, &code, &[]).await.status, 400);
+    let token = exchanged(&world, &web, &[], json!({})).await.get("refresh_token");
+    for expected in [200, 200, 400] {
+        assert_eq!(world.a.refresh(&web, &token, &[]).await.status, expected);
+    }
+    let metrics = world.a.admin(reqwest::Method::GET, "/admin/metrics/prometheus", None).await.text;
+    for what in ["authorization_code", "refresh_token", "refresh_token_in_grace"] {
+        let line = format!("signet_token_reuse_total{{what=\"{what}\"}} 1");
+        assert!(metrics.contains(&line), "no {line}");
+    }
+}

@@ -4,12 +4,13 @@ use prometheus::{HistogramVec, IntCounterVec, Opts};
 
 use super::{FAST, Metrics, REQUEST, Table};
 use crate::telemetry::labels::{
-    AuthFailure, AuthMethod, Grant, Hook, HookOutcome, Introspected, Source, TokenResult, TokenType,
+    AuthFailure, AuthMethod, Grant, Hook, HookOutcome, Introspected, Reuse, Source, TokenResult, TokenType,
 };
 
 pub(super) struct OauthTable {
     token_requests: IntCounterVec,
     issued: IntCounterVec,
+    reused: IntCounterVec,
     introspections: IntCounterVec,
     introspection_seconds: HistogramVec,
     auth_failures: IntCounterVec,
@@ -25,6 +26,10 @@ impl OauthTable {
             )?,
             issued: table
                 .counters(Opts::new("signet_tokens_issued_total", "Tokens issued and stored."), &["token_type"])?,
+            reused: table.counters(
+                Opts::new("signet_token_reuse_total", "Codes and refresh tokens that came again after their use."),
+                &["what"],
+            )?,
             introspections: table.counters(
                 Opts::new("signet_introspections_total", "Introspections answered."),
                 &["result", "source"],
@@ -59,6 +64,9 @@ impl OauthTable {
         for kind in TokenType::ALL {
             let _ = self.issued.with_label_values(&[kind.as_str()]);
         }
+        for what in Reuse::ALL {
+            let _ = self.reused.with_label_values(&[what.as_str()]);
+        }
         for result in Introspected::ALL {
             let _ = self.introspection_seconds.with_label_values(&[result.as_str()]);
             for source in Source::ALL {
@@ -87,6 +95,11 @@ impl Metrics {
     /// Counts one token, after its commit.
     pub fn token_issued(&self, kind: TokenType) {
         self.oauth.issued.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// Counts a code or refresh token that came again.
+    pub fn token_reuse(&self, what: Reuse) {
+        self.oauth.reused.with_label_values(&[what.as_str()]).inc();
     }
 
     /// Records one introspection and the seconds its decision took.

@@ -19,6 +19,7 @@ fn every_registered_name_is_there_at_boot() {
         "http_server_active_requests",
         "signet_token_requests_total",
         "signet_tokens_issued_total",
+        "signet_token_reuse_total",
         "signet_introspections_total",
         "signet_introspection_duration_seconds",
         "signet_client_auth_failures_total",

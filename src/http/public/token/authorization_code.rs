@@ -9,6 +9,7 @@ use crate::http::client_auth::Authenticated;
 use crate::http::session::{self, Table};
 use crate::http::{hook, presented};
 use crate::store::{FoundCode, Redeem, Source, Write};
+use crate::telemetry::labels::Reuse;
 
 pub(super) async fn exchange(call: &Call<'_>, who: &Authenticated) -> Settled {
     let (app, client) = (call.app, &who.client);
@@ -21,7 +22,7 @@ pub(super) async fn exchange(call: &Call<'_>, who: &Authenticated) -> Settled {
     let issue = match decide(&client.client, &code(&found), &session, &sent(call), app.rules.lifespans)? {
         Decision::Issue(issue) => issue,
         Decision::Replayed => {
-            call.end_family(who, family_id, "an authorization code").await?;
+            call.end_family(who, family_id, Reuse::Code).await?;
             return Err(replayed().into());
         }
     };

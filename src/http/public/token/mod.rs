@@ -18,7 +18,7 @@ use crate::http::client_auth::{Authenticated, authenticate, credential, tries_ba
 use crate::http::form::Form;
 use crate::http::{ApiError, App, hook, reply};
 use crate::store::{Verdict, Write};
-use crate::telemetry::labels::{AuthFailure, AuthMethod, Grant as GrantLabel, TokenResult, TokenType};
+use crate::telemetry::labels::{AuthFailure, AuthMethod, Grant as GrantLabel, Reuse, TokenResult, TokenType};
 use actix_web::{HttpRequest, HttpResponse, web};
 use mint::Answer;
 pub use refresh_token::known;
@@ -170,11 +170,10 @@ impl Call<'_> {
     }
 
     /// Ends a grant because something of it came twice; committed though the answer is a refusal.
-    async fn end_family(&self, who: &Authenticated, family_id: Uuid, what: &str) -> Result<(), ApiError> {
-        tracing::warn!(
-            client_id = who.client.client.client_id,
-            "{what} came again after it was used: its grant is over"
-        );
+    async fn end_family(&self, who: &Authenticated, family_id: Uuid, what: Reuse) -> Result<(), ApiError> {
+        let client_id = who.client.client.client_id.as_str();
+        tracing::warn!(client_id, what = what.as_str(), "it came again after it was used: its grant is over");
+        self.app.metrics.token_reuse(what);
         self.app.issuer.ask(Commit(Write::RevokeFamily(family_id))).await??;
         Ok(())
     }

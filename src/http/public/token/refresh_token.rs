@@ -16,6 +16,7 @@ use crate::http::client_auth::Authenticated;
 use crate::http::session::{self, Table};
 use crate::http::{ApiError, App, hook, presented, reply};
 use crate::store::{FoundRefresh, Replay, Rotate, Verdict, Write};
+use crate::telemetry::labels::Reuse;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ pub(super) async fn refresh(call: &Call<'_>, who: &Authenticated) -> Settled {
         Decision::Rotate(issue) => rotate(call, who, &token, &found, (session, issue)).await,
         Decision::Replay => replay(call, who, &token, &found).await,
         Decision::Reused => {
-            call.end_family(who, found.token.family_id, "a refresh token").await?;
+            call.end_family(who, found.token.family_id, Reuse::RefreshToken).await?;
             Err(reused().into())
         }
     }
@@ -93,6 +94,7 @@ async fn replay(call: &Call<'_>, who: &Authenticated, token: &Presented, found: 
     let passed = u64::try_from(call.app.clock.now().secs().saturating_sub(kept.at)).unwrap_or_default();
     let Value::Object(mut answer) = kept.answer else { return Err(unreadable("it is no object")) };
     answer.insert("expires_in".to_owned(), json!(kept.expires_in.saturating_sub(passed)));
+    call.app.metrics.token_reuse(Reuse::Graceful);
     reply::oauth(&answer).map(Some)
 }
 
