@@ -99,7 +99,7 @@ def life_of_the_tokens(name, method):
     assert introspected(session, token["access_token"]) == {"active": False}
 
     # the same browser again: remembered, so that both requests are skipped; and prompt=none
-    url, state = session.create_authorization_url(meta["authorization_endpoint"], nonce=nonce, prompt="none")
+    url, state = session.create_authorization_url(meta["authorization_endpoint"], code_verifier=verifier, nonce=nonce, prompt="none")
     landed, _ = browse(browser, url)
     assert parse_qs(urlsplit(landed).query).get("code"), landed
 
