@@ -6,8 +6,9 @@
 use super::batch::{Kinds, in_order, jti};
 use super::columns::distinct;
 use super::faults::Fault;
-use super::rows::{self, Moment};
-use crate::store::{JtiUse, Revoked, SignatureHash, Source, Verdict, Write};
+use super::rows::Moment;
+use super::usable::{Key, key, usable};
+use crate::store::{JtiUse, Revoked, Verdict, Write};
 use deadpool_postgres::{GenericClient, Object};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -68,86 +69,6 @@ async fn hold_families(db: &impl GenericClient, nid: Uuid, writes: &[Write]) -> 
     Ok(())
 }
 
-/// What a write uses up: a code or a refresh token of that client and family, or one replay of a refresh token.
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Code(SignatureHash, String, Uuid),
-    Device(SignatureHash, String, Uuid),
-    Refresh(SignatureHash, String, Uuid),
-    Replay(SignatureHash),
-}
-
-fn key(write: &Write) -> Option<Key> {
-    match write {
-        Write::Redeem(order) => {
-            let (client, family) = (order.access.client_id.clone(), order.access.family_id);
-            Some(match order.source {
-                Source::Code(key) => Key::Code(key, client, family),
-                Source::Device(key) => Key::Device(key, client, family),
-            })
-        }
-        Write::Rotate(order) => {
-            Some(Key::Refresh(order.presented, order.access.client_id.clone(), order.access.family_id))
-        }
-        Write::Replay(order) => Some(Key::Replay(order.presented)),
-        Write::Issue(_) | Write::Revoke(_) | Write::RevokeFamily(_) => None,
-    }
-}
-
-/// What can be used, of codes, devices and refresh tokens, and how often used ones were replayed. Their families are
-/// held, so it stays so.
-const USABLE: &str = "
-    SELECT 0 AS kind, t.signature, t.client_id, t.family_id, 0 AS replayed
-    FROM authorization_code t JOIN token_family f ON f.id = t.family_id
-    WHERE t.signature = ANY($2) AND t.nid = $1 AND t.spent_at IS NULL AND t.expires_at > clock_timestamp()
-          AND f.revoked_at IS NULL
-    UNION ALL
-    SELECT 1, t.signature, t.client_id, t.family_id, 0 FROM device t JOIN token_family f ON f.id = t.family_id
-    WHERE t.signature = ANY($2) AND t.nid = $1 AND t.state = 'granted' AND t.expires_at > clock_timestamp()
-          AND f.revoked_at IS NULL
-    UNION ALL
-    SELECT CASE WHEN t.used_at IS NULL THEN 2 ELSE 3 END, t.signature, t.client_id, t.family_id, t.replayed
-    FROM refresh_token t JOIN token_family f ON f.id = t.family_id
-    WHERE t.signature = ANY($2) AND t.nid = $1 AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
-          AND f.revoked_at IS NULL";
-
-/// How often each thing may still be used.
-async fn usable(db: &impl GenericClient, nid: Uuid, writes: &[Write]) -> Result<HashMap<Key, i64>, Fault> {
-    let asked: HashMap<Key, i64> = writes.iter().filter_map(|w| Some((key(w)?, most(w)))).collect();
-    if asked.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let signatures: Vec<&[u8]> = asked.keys().map(signature).map(<[u8; 32]>::as_slice).collect();
-    let statement = db.prepare_cached(USABLE).await?;
-    let mut usable = HashMap::new();
-    for row in db.query(&statement, &[&nid, &signatures]).await? {
-        let (signature, client, family) =
-            (rows::hash(&row, "signature")?, row.try_get("client_id")?, row.try_get("family_id")?);
-        let key = match row.try_get::<_, i32>("kind")? {
-            0 => Key::Code(signature, client, family),
-            1 => Key::Device(signature, client, family),
-            2 => Key::Refresh(signature, client, family),
-            _ => Key::Replay(signature),
-        };
-        let replayed: i32 = row.try_get("replayed")?;
-        if let Some(most) = asked.get(&key) {
-            usable.insert(key, most - i64::from(replayed));
-        }
-    }
-    Ok(usable)
-}
-
-fn signature(key: &Key) -> &SignatureHash {
-    match key {
-        Key::Code(signature, ..) | Key::Device(signature, ..) | Key::Refresh(signature, ..) => signature,
-        Key::Replay(signature) => signature,
-    }
-}
-
-fn most(write: &Write) -> i64 {
-    if let Write::Replay(order) = write { order.most.into() } else { 1 }
-}
-
 /// In the order of the key, so that two batches never wait for each other.
 const USE_JTIS: &str = "
     INSERT INTO assertion_jti (nid, client_id, jti, expires_at)
@@ -175,15 +96,16 @@ async fn decide<'a>(
     db: &impl GenericClient,
     nid: Uuid,
     mut open: Vec<(usize, &'a Write)>,
-    mut usable: HashMap<Key, i64>,
+    usable: Option<HashMap<Key, i64>>,
     verdicts: &mut Vec<(usize, Verdict)>,
 ) -> Result<Vec<(usize, &'a Write)>, Fault> {
-    let mut accepted = Vec::new();
+    let judged = usable.is_some();
+    let (mut usable, mut accepted) = (usable.unwrap_or_default(), Vec::new());
     while !open.is_empty() {
         let (mut tried, mut later) = (Vec::new(), Vec::new());
         let mut left = usable.clone();
         for (at, write) in open {
-            let Some(key) = key(write) else {
+            let Some(key) = key(write).filter(|_| judged) else {
                 tried.push((at, write));
                 continue;
             };

@@ -28,6 +28,7 @@ mod sweep;
 mod tls;
 mod tokens;
 mod upkeep;
+mod usable;
 
 pub(super) use migrate::{migrate, migration_status};
 

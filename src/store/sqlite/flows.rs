@@ -8,7 +8,7 @@ use crate::store::{
     FoundCode, LoginSession, LogoutDelivery, OutboxDepth, SignatureHash, StoreError, UserCodeGuess,
 };
 use async_trait::async_trait;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -25,6 +25,27 @@ fn write(db: &Connection, nid: &[u8], write: &FlowWrite, now: Timestamp) -> rusq
 
 fn count(rows: usize) -> u64 {
     u64::try_from(rows).unwrap_or(u64::MAX)
+}
+
+const PUT_BODY: &str = "
+    INSERT INTO flow_body (handle, nid, sealed, expires_at) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (handle) DO UPDATE SET sealed = excluded.sealed, expires_at = excluded.expires_at";
+
+/// The same handle again replaces what was kept.
+fn put_body(
+    db: &Connection,
+    nid: &[u8],
+    handle: &[u8; 32],
+    sealed: &[u8],
+    expires_at: Timestamp,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(PUT_BODY)?.execute(params![handle, nid, sealed, expires_at.micros()]).map(drop)
+}
+
+const BODY: &str = "SELECT sealed FROM flow_body WHERE handle = ?1 AND nid = ?2 AND expires_at > ?3";
+
+fn body(db: &Connection, nid: &[u8], handle: &[u8; 32], now: Timestamp) -> rusqlite::Result<Option<Vec<u8>>> {
+    db.prepare_cached(BODY)?.query_row(params![handle, nid, now.micros()], |row| row.get(0)).optional()
 }
 
 #[async_trait]
@@ -98,15 +119,13 @@ impl FlowStore for SqliteStore {
 
     async fn put_flow_body(&self, handle: &[u8; 32], sealed: &[u8], expires_at: Timestamp) -> Result<(), StoreError> {
         let (handle, sealed) = (*handle, sealed.to_vec());
-        self.write(move |db, world, _| {
-            outbox::put_body(db, world.nid(db)?, &handle, &sealed, expires_at).map_err(store_error)
-        })
-        .await
+        self.write(move |db, world, _| put_body(db, world.nid(db)?, &handle, &sealed, expires_at).map_err(store_error))
+            .await
     }
 
     async fn flow_body(&self, handle: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
         let handle = *handle;
-        self.read(move |db, world| outbox::body(db, world.nid(db)?, &handle, world.now()).map_err(store_error)).await
+        self.read(move |db, world| body(db, world.nid(db)?, &handle, world.now()).map_err(store_error)).await
     }
 
     async fn create_device(&self, device: &DeviceRequest, client_version: i64) -> Result<(), StoreError> {

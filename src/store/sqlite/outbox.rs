@@ -1,9 +1,9 @@
-//! Logout tokens to deliver, and flows that are too long for a URL, in SQLite.
+//! Logout tokens to deliver, in SQLite.
 
 use super::rows;
 use crate::domain::world::Timestamp;
 use crate::store::{Delivered, LogoutDelivery, OutboxDepth};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -76,31 +76,4 @@ const DEPTH: &str = "
 pub(super) fn depth(db: &Connection, nid: &[u8]) -> rusqlite::Result<OutboxDepth> {
     let depth = |row: &rusqlite::Row<'_>| Ok(OutboxDepth { waiting: row.get(0)?, dead: row.get(1)? });
     db.prepare_cached(DEPTH)?.query_row([nid], depth)
-}
-
-const PUT_BODY: &str = "
-    INSERT INTO flow_body (handle, nid, sealed, expires_at) VALUES (?1, ?2, ?3, ?4)
-    ON CONFLICT (handle) DO UPDATE SET sealed = excluded.sealed, expires_at = excluded.expires_at";
-
-/// Keeps a flow; the same handle again replaces it.
-pub(super) fn put_body(
-    db: &Connection,
-    nid: &[u8],
-    handle: &[u8; 32],
-    sealed: &[u8],
-    expires_at: Timestamp,
-) -> rusqlite::Result<()> {
-    db.prepare_cached(PUT_BODY)?.execute(params![handle, nid, sealed, expires_at.micros()]).map(drop)
-}
-
-const BODY: &str = "SELECT sealed FROM flow_body WHERE handle = ?1 AND nid = ?2 AND expires_at > ?3";
-
-/// What was kept, unless it is over.
-pub(super) fn body(
-    db: &Connection,
-    nid: &[u8],
-    handle: &[u8; 32],
-    now: Timestamp,
-) -> rusqlite::Result<Option<Vec<u8>>> {
-    db.prepare_cached(BODY)?.query_row(params![handle, nid, now.micros()], |row| row.get(0)).optional()
 }

@@ -26,9 +26,11 @@ mod made;
 mod outbox;
 mod places;
 mod races;
+mod refresh;
 mod schema;
 mod statements;
 mod sweep;
+mod tap;
 mod tokens;
 mod upkeep;
 mod waits;
@@ -274,12 +276,12 @@ contract! {
         deleting_all_tokens_spares_later_ones, deleting_tokens_of_nobody, many_dead_tokens_go_in_batches;
     exchange: a_code_is_redeemed_once, a_code_is_for_one_client_and_family, a_code_ends_by_time_and_with_its_family,
         redeeming_needs_the_version, two_uses_of_one_code_in_a_batch, a_redemption_without_refresh_token,
-        a_refresh_token_is_used_once, a_rotation_spares_or_ends_the_familys_access_tokens,
-        a_refresh_token_is_for_one_client_and_family, a_refresh_token_ends_by_time_or_never,
-        replays_are_counted_up_to_the_most, revoking_a_refresh_token_ends_its_family,
-        revoking_an_access_token_ends_its_family, a_family_is_revoked_but_no_shared_one,
         an_exchange_uses_a_jti_only_if_it_is_done, every_kind_of_write_shares_a_batch, a_device_code_is_redeemed_once,
         a_token_of_a_lost_family_is_not_valid;
+    refresh: a_refresh_token_is_used_once, a_rotation_spares_or_ends_the_familys_access_tokens,
+        a_refresh_token_is_for_one_client_and_family, a_refresh_token_ends_by_time_or_never,
+        replays_are_counted_up_to_the_most, revoking_a_refresh_token_ends_its_family,
+        revoking_an_access_token_ends_its_family, a_family_is_revoked_but_no_shared_one;
     logins: a_login_is_remembered, a_login_comes_once_and_else_writes_nothing, a_login_without_memory_is_always_done,
         a_session_is_extended_and_ended, a_subject_has_the_last_name_it_was_given, a_logout_is_done_once,
         a_logout_ends_what_was_granted_in_its_session, a_logout_may_spare_what_was_granted,
