@@ -278,7 +278,7 @@ contract! {
         redeeming_needs_the_version, two_uses_of_one_code_in_a_batch, a_redemption_without_refresh_token,
         an_exchange_uses_a_jti_only_if_it_is_done, every_kind_of_write_shares_a_batch, a_device_code_is_redeemed_once,
         a_token_of_a_lost_family_is_not_valid;
-    refresh: a_refresh_token_is_used_once, a_rotation_spares_or_ends_the_familys_access_tokens,
+    refresh: a_refresh_token_is_used_once, a_rotation_spares_or_ends_access_tokens_of_its_family,
         a_refresh_token_is_for_one_client_and_family, a_refresh_token_ends_by_time_or_never,
         replays_are_counted_up_to_the_most, revoking_a_refresh_token_ends_its_family,
         revoking_an_access_token_ends_its_family, a_family_is_revoked_but_no_shared_one;

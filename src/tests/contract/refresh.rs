@@ -34,7 +34,7 @@ pub async fn a_refresh_token_is_used_once(store: &Arc<dyn Store>) {
     assert!(valid(store, &last.access.signature).await && !valid(store, &too.access.signature).await);
 }
 
-pub async fn a_rotation_spares_or_ends_the_familys_access_tokens(store: &Arc<dyn Store>) {
+pub async fn a_rotation_spares_or_ends_access_tokens_of_its_family(store: &Arc<dyn Store>) {
     let (record, other) = (created(store, "a").await, created(store, "b").await);
     for strict in [false, true] {
         let mut given = grant(&record, "s");
