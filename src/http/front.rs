@@ -12,7 +12,9 @@ use crate::telemetry::traces;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::header::{CACHE_CONTROL, CONNECTION, HeaderName, HeaderValue, USER_AGENT};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONNECTION, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, USER_AGENT,
+};
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse, ResponseError, web};
@@ -38,6 +40,8 @@ pub struct Front {
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("private, no-cache, no-store, must-revalidate");
+/// RFC 6797: a year of https alone. Not for subdomains, which may be somebody else's.
+const TLS_ALONE: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// Stands for the route of a request that matched none.
 const UNMATCHED: &str = "unmatched";
 /// Longest target of a request, in bytes.
@@ -65,7 +69,7 @@ pub async fn pass(
     let outcome = serve(request, next, &front).instrument(span.clone()).await;
     let told = match outcome {
         Some(mut response) => {
-            finish(response.response_mut(), &seen, &app);
+            finish(response.response_mut(), &seen, &app, &front);
             let route = response.request().match_pattern();
             span.in_scope(|| seen.tell(route, response.response(), &app, &front));
             Ok(response)
@@ -73,7 +77,7 @@ pub async fn pass(
         None => {
             app.metrics.panicked();
             let mut answer = ApiError::Internal("a handler panicked".to_owned()).error_response();
-            finish(&mut answer, &seen, &app);
+            finish(&mut answer, &seen, &app, &front);
             span.in_scope(|| seen.tell(None, &answer, &app, &front));
             Err(InternalError::from_response("a handler panicked", answer).into())
         }
@@ -220,7 +224,7 @@ fn insecure(request: &ServiceRequest, front: &Front) -> Option<HttpResponse> {
 }
 
 /// The headers that every answer has.
-fn finish(response: &mut HttpResponse, seen: &Seen, app: &App) {
+fn finish(response: &mut HttpResponse, seen: &Seen, app: &App, front: &Front) {
     let draining = app.rotation.is_draining();
     if draining {
         response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
@@ -230,6 +234,9 @@ fn finish(response: &mut HttpResponse, seen: &Seen, app: &App) {
         headers.insert(CACHE_CONTROL, NO_CACHE);
     }
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    if front.listener == Listener::Public && app.rules.issuer.starts_with("https:") {
+        headers.insert(STRICT_TRANSPORT_SECURITY, TLS_ALONE);
+    }
     if let Ok(id) = HeaderValue::from_str(&seen.id) {
         headers.insert(REQUEST_ID, id);
     }

@@ -4,6 +4,7 @@
 
 mod callee;
 mod database;
+mod flow;
 mod proxy;
 mod server;
 mod table;
@@ -12,11 +13,12 @@ mod wire;
 
 pub use callee::{Callee, Question};
 pub use database::{Database, postgres};
+pub use flow::{consented, decide, to_client, to_page};
 pub use proxy::Proxy;
 pub use server::{SECRET, Server, free_port, run, signal};
 pub(crate) use table::cases;
 pub use table::{Case, World, play};
-pub use user::{Browser, CALLBACK, Web, enter_user_code, grant_device, param, refuse_device, sign_in};
+pub use user::{Browser, CALLBACK, Web, accept, enter_user_code, grant_device, param, refuse_device, request, sign_in};
 pub use wire::{Answer, Peer, basic, raw};
 
 /// What a client-credentials client of these tests looks like.

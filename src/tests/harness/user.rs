@@ -17,8 +17,8 @@ pub struct Web {
 }
 
 /// A browser with its cookies.
-#[derive(Default)]
-pub struct Browser(Vec<(String, String)>);
+#[derive(Clone, Default)]
+pub struct Browser(pub(super) Vec<(String, String)>);
 
 impl Browser {
     /// Goes to an address and no further.
@@ -106,8 +106,9 @@ impl World {
     }
 }
 
-/// Signs a user in at one replica and grants what is asked.
-pub async fn sign_in(peer: &Peer, web: &Web, more: &[(&str, &str)], consent: Value) -> String {
+/// The parameters of a request for `openid offline`; `more` adds to it or replaces parts of it, an empty text takes one
+/// away.
+pub fn request<'a>(web: &'a Web, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut query = vec![
         ("client_id", web.id.as_str()),
         ("redirect_uri", CALLBACK),
@@ -118,6 +119,12 @@ pub async fn sign_in(peer: &Peer, web: &Web, more: &[(&str, &str)], consent: Val
     ];
     query.retain(|(name, _)| !more.iter().any(|(n, _)| n == name));
     query.extend(more.iter().filter(|(_, value)| !value.is_empty()));
+    query
+}
+
+/// Signs a user in at one replica and grants what is asked.
+pub async fn sign_in(peer: &Peer, web: &Web, more: &[(&str, &str)], consent: Value) -> String {
+    let query = request(web, more);
     let scope = query.iter().find(|(n, _)| *n == "scope").map(|(_, v)| v.split(' ').collect::<Vec<_>>());
     let mut granted = json!({"grant_scope": scope.unwrap_or_default()});
     for (key, value) in consent.as_object().unwrap() {

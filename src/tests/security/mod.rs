@@ -1,16 +1,24 @@
 //! What an attacker tries, as tables: each row carries the id of its case and runs on one replica over SQLite and on
 //! two replicas over one PostgreSQL.
 //!
-//! Families: B codes, C tokens, revocation and introspection, D client authentication, E signed tokens, H the wire, I
-//! secrets and storage, J devices.
+//! Families: A authorization requests, B codes, C tokens, revocation and introspection, D client authentication, E signed tokens, F login,
+//! consent and logout, H the wire, I secrets and storage, J devices.
 
 mod at_rest;
+mod authorize;
+mod authorize_request;
+mod authorize_wire;
+mod browser_flow;
 mod client_authentication;
 mod codes;
 mod configuration;
 mod devices;
+mod flow_app;
 mod jose;
+mod logout;
+mod redirect_uri;
 mod refresh;
+mod sessions;
 mod storage;
 mod tokens;
 mod wire;
