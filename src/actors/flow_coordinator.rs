@@ -1,5 +1,5 @@
 //! FlowCoordinator: every write of an authorization flow (remembered session, granted consent with its code, device
-//! decision, logout), many flows in one commit (see [`super::lanes`]); the delivery of what a logout left in the
+//! decision, logout), many flows in one commit (see `lanes`); the delivery of what a logout left in the
 //! outbox; and the memory of flows that are over, so that their challenges answer 410 without a query.
 //!
 //! Invariant: the outbox is durable and a delivery is claimed before it is tried, so it is tried at least once whatever

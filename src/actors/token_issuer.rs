@@ -1,4 +1,4 @@
-//! TokenIssuer: every write of a token. Many callers, one commit, each its own verdict (see [`super::lanes`]). Called by
+//! TokenIssuer: every write of a token. Many callers, one commit, each its own verdict (see `lanes`). Called by
 //! the handlers of `http/public`.
 
 use super::lanes::{self, Lanes};

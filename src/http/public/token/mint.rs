@@ -170,7 +170,7 @@ pub struct Made {
 /// Makes all that is to be issued on a user's consent.
 ///
 /// # Errors
-/// As [`access`] and [`id_token`].
+/// As [`access()`] and [`id_token()`].
 pub async fn for_user(
     app: &App,
     client: &RegisteredClient,
