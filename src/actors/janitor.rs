@@ -63,11 +63,7 @@ impl Janitor {
                 }
                 #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit a float")]
                 self.metrics.janitor_swept(self.clock.now().secs() as f64, took.as_secs_f64());
-                let full = n
-                    .by_table()
-                    .iter()
-                    .any(|(_, rows)| usize::try_from(*rows).unwrap_or(usize::MAX) >= self.pace.batch);
-                if full { BREATH } else { self.pace.interval }
+                if n.more { BREATH } else { self.pace.interval }
             }
             Ok(Sweep::Elsewhere) => {
                 self.metrics.janitor_leader(false);

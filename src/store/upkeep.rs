@@ -59,6 +59,8 @@ pub struct SweepCounts {
     pub consents: u64,
     /// Revoked families that no token belongs to any more.
     pub families: u64,
+    /// A batch was full, so that more may be left.
+    pub more: bool,
 }
 
 impl SweepCounts {
@@ -83,7 +85,7 @@ impl SweepCounts {
 /// What became of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sweep {
-    /// Swept; more may be left when a count equals the limit.
+    /// Swept.
     Swept(SweepCounts),
     /// Another replica holds the lease.
     Elsewhere,

@@ -38,9 +38,12 @@ macro_rules! over {
     };
 }
 
-async fn delete(db: &impl GenericClient, sql: &str, limit: i64, span: Duration) -> Result<u64, Fault> {
+/// Deletes a batch of what was over so long ago; how many.
+async fn delete(db: &impl GenericClient, sql: &str, limit: i64, span: Duration, more: &mut bool) -> Result<u64, Fault> {
     let statement = db.prepare_cached(sql).await?;
-    Ok(db.execute(&statement, &[&limit, &micros(span)]).await?)
+    let gone = db.execute(&statement, &[&limit, &micros(span)]).await?;
+    *more |= gone >= limit.unsigned_abs();
+    Ok(gone)
 }
 
 fn micros(span: Duration) -> i64 {
@@ -55,19 +58,21 @@ pub(super) async fn sweep(conn: &mut Object, limit: i64) -> Result<Sweep, Fault>
         return Ok(Sweep::Elsewhere);
     }
     tx.batch_execute(PLANNED_BY_LIMIT).await?;
-    let now = Duration::ZERO;
+    let (now, more) = (Duration::ZERO, &mut false);
     let mut counts = SweepCounts {
-        access_tokens: delete(&tx, over!("access_token", "signature", "expires_at"), limit, now).await?,
-        refresh_tokens: delete(&tx, over!("refresh_token", "signature", "expires_at"), limit, now).await?,
-        codes: delete(&tx, over!("authorization_code", "signature", "expires_at"), limit, now).await?,
-        devices: delete(&tx, over!("device", "signature", "expires_at"), limit, now).await?,
-        jtis: delete(&tx, over!("assertion_jti", "nid, client_id, jti", "expires_at"), limit, now).await?,
-        guesses: delete(&tx, over!("device_guess", "challenge", "expires_at"), limit, now).await?,
-        login_sessions: delete(&tx, over!("login_session", "id", "expires_at"), limit, DECIDED_KEPT).await?,
-        flow_bodies: delete(&tx, over!("flow_body", "handle", "expires_at"), limit, now).await?,
-        deliveries: delete(&tx, over!("logout_delivery", "id", "created_at", " AND dead"), limit, DEAD_KEPT).await?,
-        consents: delete(&tx, CONSENTS, limit, CONSENT_ROUND).await?,
+        access_tokens: delete(&tx, over!("access_token", "signature", "expires_at"), limit, now, more).await?,
+        refresh_tokens: delete(&tx, over!("refresh_token", "signature", "expires_at"), limit, now, more).await?,
+        codes: delete(&tx, over!("authorization_code", "signature", "expires_at"), limit, now, more).await?,
+        devices: delete(&tx, over!("device", "signature", "expires_at"), limit, now, more).await?,
+        jtis: delete(&tx, over!("assertion_jti", "nid, client_id, jti", "expires_at"), limit, now, more).await?,
+        guesses: delete(&tx, over!("device_guess", "challenge", "expires_at"), limit, now, more).await?,
+        login_sessions: delete(&tx, over!("login_session", "id", "expires_at"), limit, DECIDED_KEPT, more).await?,
+        flow_bodies: delete(&tx, over!("flow_body", "handle", "expires_at"), limit, now, more).await?,
+        deliveries: delete(&tx, over!("logout_delivery", "id", "created_at", " AND dead"), limit, DEAD_KEPT, more)
+            .await?,
+        consents: consents(&tx, limit, more).await?,
         families: 0,
+        more: *more,
     };
     families(&tx, REVOKED_SHARED, limit, now, &mut counts).await?;
     families(&tx, REVOKED, limit, DECIDED_KEPT, &mut counts).await?;
@@ -99,8 +104,17 @@ const CONSENTS: &str = "
         SET sweep_after = greatest(clock_timestamp(),
                                    least(seen.ends, clock_timestamp() + $2::bigint * interval '1 microsecond'))
         FROM seen WHERE k.id = seen.id AND seen.ends IS NOT NULL),
-    gone AS (DELETE FROM token_family k USING seen WHERE k.id = seen.id AND seen.ends IS NULL)
-    DELETE FROM consent k USING seen WHERE k.id = seen.id AND seen.ends IS NULL";
+    gone AS (DELETE FROM token_family k USING seen WHERE k.id = seen.id AND seen.ends IS NULL),
+    deleted AS (DELETE FROM consent k USING seen WHERE k.id = seen.id AND seen.ends IS NULL RETURNING k.id)
+    SELECT (SELECT count(*) FROM deleted), (SELECT count(*) FROM due)";
+
+async fn consents(db: &impl GenericClient, limit: i64, more: &mut bool) -> Result<u64, Fault> {
+    let statement = db.prepare_cached(CONSENTS).await?;
+    let row = db.query_one(&statement, &[&limit, &micros(CONSENT_ROUND)]).await?;
+    let (deleted, looked_at): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    *more |= looked_at >= limit;
+    Ok(deleted.unsigned_abs())
+}
 
 /// Families that were revoked $2 microseconds ago. One of a consent keeps its id taken for that time, so that the
 /// consent cannot be granted again; one that a client had for itself is needed no longer.
@@ -163,6 +177,7 @@ async fn families(
     if due.is_empty() {
         return Ok(());
     }
+    let mut more = i64::try_from(due.len()).is_ok_and(|n| n >= limit);
     for (sql, count) in [
         (of_families!("access_token"), &mut counts.access_tokens),
         (of_families!("refresh_token"), &mut counts.refresh_tokens),
@@ -170,8 +185,11 @@ async fn families(
         (of_families!("device"), &mut counts.devices),
     ] {
         let statement = db.prepare_cached(sql).await?;
-        *count += db.execute(&statement, &[&due, &limit]).await?;
+        let gone = db.execute(&statement, &[&due, &limit]).await?;
+        *count += gone;
+        more |= gone >= limit.unsigned_abs();
     }
+    counts.more |= more;
     let statement = db.prepare_cached(EMPTY).await?;
     counts.families += db.execute(&statement, &[&due]).await?;
     Ok(())

@@ -34,8 +34,11 @@ macro_rules! over {
     };
 }
 
-fn delete(db: &Connection, sql: &str, until: Timestamp, limit: usize) -> rusqlite::Result<u64> {
-    db.prepare_cached(sql)?.execute(params![until.micros(), limit]).map(count)
+/// Deletes a batch of what was over then; how many.
+fn delete(db: &Connection, sql: &str, until: Timestamp, limit: usize, more: &mut bool) -> rusqlite::Result<u64> {
+    let gone = db.prepare_cached(sql)?.execute(params![until.micros(), limit])?;
+    *more |= gone >= limit;
+    Ok(count(gone))
 }
 
 fn count(rows: usize) -> u64 {
@@ -44,24 +47,26 @@ fn count(rows: usize) -> u64 {
 
 /// Tokens before families and consents, which go when nothing belongs to them any more.
 pub(super) fn sweep(db: &Connection, limit: usize, now: Timestamp) -> rusqlite::Result<SweepCounts> {
-    let decided = now.minus(DECIDED_KEPT);
+    let (decided, more) = (now.minus(DECIDED_KEPT), &mut false);
     let mut counts = SweepCounts {
-        access_tokens: delete(db, over!("access_token", "signature", "expires_at"), now, limit)?,
-        refresh_tokens: delete(db, over!("refresh_token", "signature", "expires_at"), now, limit)?,
-        codes: delete(db, over!("authorization_code", "signature", "expires_at"), now, limit)?,
-        devices: delete(db, over!("device", "signature", "expires_at"), now, limit)?,
-        jtis: delete(db, over!("assertion_jti", "nid, client_id, jti", "expires_at"), now, limit)?,
-        guesses: delete(db, over!("device_guess", "challenge", "expires_at"), now, limit)?,
-        login_sessions: delete(db, over!("login_session", "id", "expires_at"), decided, limit)?,
-        flow_bodies: delete(db, over!("flow_body", "handle", "expires_at"), now, limit)?,
+        access_tokens: delete(db, over!("access_token", "signature", "expires_at"), now, limit, more)?,
+        refresh_tokens: delete(db, over!("refresh_token", "signature", "expires_at"), now, limit, more)?,
+        codes: delete(db, over!("authorization_code", "signature", "expires_at"), now, limit, more)?,
+        devices: delete(db, over!("device", "signature", "expires_at"), now, limit, more)?,
+        jtis: delete(db, over!("assertion_jti", "nid, client_id, jti", "expires_at"), now, limit, more)?,
+        guesses: delete(db, over!("device_guess", "challenge", "expires_at"), now, limit, more)?,
+        login_sessions: delete(db, over!("login_session", "id", "expires_at"), decided, limit, more)?,
+        flow_bodies: delete(db, over!("flow_body", "handle", "expires_at"), now, limit, more)?,
         deliveries: delete(
             db,
             over!("logout_delivery", "id", "created_at", " AND dead = 1"),
             now.minus(DEAD_KEPT),
             limit,
+            more,
         )?,
-        consents: consents(db, limit, now)?,
+        consents: consents(db, limit, now, more)?,
         families: 0,
+        more: *more,
     };
     families(db, REVOKED_SHARED, limit, (now, now), &mut counts)?;
     families(db, REVOKED, limit, (decided, now), &mut counts)?;
@@ -97,8 +102,9 @@ fn owners(
 
 /// Deletes consents on which nothing stands any more, with their families; the others are looked at again when the
 /// last of what stands on them ends.
-fn consents(db: &Connection, limit: usize, now: Timestamp) -> rusqlite::Result<u64> {
+fn consents(db: &Connection, limit: usize, now: Timestamp, more: &mut bool) -> rusqlite::Result<u64> {
     let due = owners(db, DUE, now, limit)?;
+    *more |= due.len() >= limit;
     let round = now.plus(CONSENT_ROUND).micros();
     let mut gone = 0;
     for (id, nid, client) in due {
@@ -171,6 +177,7 @@ fn families(
         db.prepare_cached(DELETE_SPENT_CONSENT)?.execute(params![id, now.micros()])?;
         counts.families += count(db.prepare_cached(DELETE_FAMILY)?.execute([id])?);
     }
+    counts.more |= due.len() >= limit || left.contains(&0);
     let [access_tokens, refresh_tokens, codes, devices] = left.map(|left| count(limit.saturating_sub(left)));
     counts.access_tokens += access_tokens;
     counts.refresh_tokens += refresh_tokens;

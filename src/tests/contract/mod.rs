@@ -309,6 +309,6 @@ in_time! {
     outbox: a_delivery_is_claimed_by_one_and_settled;
     sweep: what_is_over_goes_batch_by_batch, a_consent_goes_when_nothing_stands_on_it,
         a_remembered_consent_stays_while_it_is_remembered, a_revoked_family_keeps_its_id_for_an_hour,
-        a_revoked_consent_goes_with_its_family, a_consent_whose_token_never_ends_stays,
+        a_revoked_consent_goes_with_its_family, looking_at_consents_takes_batches_too, a_consent_whose_token_never_ends_stays,
         rows_under_way_hold_their_consent;
 }

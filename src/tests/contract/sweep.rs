@@ -48,13 +48,13 @@ pub async fn what_is_over_goes_batch_by_batch(fixture: &Fixture) {
     flows_done(store, &[FlowWrite::Logout(waiting)]).await;
     assert_eq!(swept(store, 9).await, nothing());
     fixture.pass(601).await;
-    let some = SweepCounts { devices: 2, flow_bodies: 2, guesses: 2, ..nothing() };
+    let some = SweepCounts { devices: 2, flow_bodies: 2, guesses: 2, more: true, ..nothing() };
     assert_eq!(swept(store, 2).await, some);
     let rest = SweepCounts { devices: 1, flow_bodies: 1, guesses: 1, ..nothing() };
     assert_eq!(swept(store, 2).await, rest);
     // A session's id stays taken for a while after its end.
     fixture.pass(HOUR).await;
-    assert_eq!(swept(store, 4).await, SweepCounts { login_sessions: 4, ..nothing() });
+    assert_eq!(swept(store, 4).await, SweepCounts { login_sessions: 4, more: true, ..nothing() });
     assert_eq!(swept(store, 4).await, SweepCounts { login_sessions: 3, ..nothing() });
     fixture.pass(7 * 24 * HOUR).await;
     assert_eq!(swept(store, 9).await, SweepCounts { deliveries: 3, ..nothing() });
@@ -157,6 +157,21 @@ pub async fn a_revoked_consent_goes_with_its_family(fixture: &Fixture) {
     assert_eq!((sum(|c| c.access_tokens), sum(|c| c.refresh_tokens)), (2, 2));
     assert_eq!(consents(store).await, 0);
     assert_eq!(swept(store, 9).await, nothing());
+}
+
+pub async fn looking_at_consents_takes_batches_too(fixture: &Fixture) {
+    let store = &fixture.store;
+    let record = created(store, "a").await;
+    for _ in 0..5 {
+        exchanged(store, &record, "s").await;
+    }
+    fixture.pass(HOUR + 1).await;
+    // Refresh tokens live on all of them: nothing is deleted, but there is more to look at.
+    let tokens = |access_tokens, codes, more| SweepCounts { access_tokens, codes, more, ..nothing() };
+    assert_eq!(swept(store, 3).await, tokens(3, 3, true));
+    assert_eq!(swept(store, 3).await, tokens(2, 2, false));
+    assert_eq!(swept(store, 2).await, nothing());
+    assert_eq!(consents(store).await, 5);
 }
 
 pub async fn a_consent_whose_token_never_ends_stays(fixture: &Fixture) {
