@@ -140,7 +140,7 @@ fn cookies(of: &Settings) -> CookieRules {
     }
 }
 
-/// With JWT access tokens, which carry the subject, a pairwise one would hide nothing: off, as with Hydra.
+/// Pairwise subjects need their salt. A pairwise client gets its own name for the user in JWT access tokens too.
 fn subjects(of: &Settings) -> SubjectRules {
     let on = of.oidc.subject_types.iter().any(|t| t == "pairwise") && !of.oidc.pairwise_salt.is_empty();
     SubjectRules { pairwise_salt: on.then(|| of.oidc.pairwise_salt.to_string()) }
