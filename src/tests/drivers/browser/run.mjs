@@ -1,8 +1,9 @@
 // node run.mjs GROUP...: plays scenarios/GROUP.mjs on the servers of PUBLIC_URL, ADMIN_URL and CONSENT_URL with the
 // browser of DRIVERS; one line each, "ok NAME" or "not ok NAME: reason". ONLY=TEXT plays those with TEXT in their name.
 import { startApp } from "./app.mjs";
+import { authorizeUrl } from "./flow.mjs";
 import { launch, profile } from "./pages.mjs";
-import { world } from "./world.mjs";
+import { register, until, world } from "./world.mjs";
 
 const LANES = 3; // scenarios under way at once
 const LIMIT = 10 * 60_000; // of the whole run; a driver that hangs must end by itself
@@ -23,6 +24,12 @@ async function play(steps) {
   } finally {
     for (const context of opened) await context.close();
   }
+}
+
+/// All that a flow needs is awake: the first login page of a browser, a template and a server takes its time.
+async function warmUp({ page }) {
+  const url = authorizeUrl(await register(app));
+  await until(() => page.goto(url).then(() => page.locator("#email").isVisible()), "the first login page");
 }
 
 /// The scenarios of these groups; those of a group that must be `alone` last.
@@ -58,6 +65,7 @@ async function lane(queue) {
   for (let next = queue.shift(); next; next = queue.shift()) await run(next);
 }
 
+await play(warmUp);
 const all = await scenarios(process.argv.slice(2));
 const shared = all.filter(({ alone }) => !alone);
 await Promise.all(Array.from({ length: LANES }, () => lane(shared)));
