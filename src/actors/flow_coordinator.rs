@@ -19,7 +19,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tracing::{Instrument, Span, debug_span};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// Write this, with whoever comes along.
@@ -150,7 +150,7 @@ impl FlowCoordinator {
             self.parts
                 .metrics
                 .actor_batch(labels::Actor::FlowCoordinator, u32::try_from(batch.len()).unwrap_or(u32::MAX));
-            let (store, span) = (Arc::clone(&self.parts.store), shared_span(&lanes::traced(&batch), batch.len()));
+            let (store, span) = (Arc::clone(&self.parts.store), lanes::span("actor.flow_coordinator.commit", &batch));
             let work = async move { lanes::commit(batch, &*store, |store, writes| store.write_flows(writes)).await };
             ctx.spawn(work.instrument(span).into_actor(self).map(|(), this, ctx| {
                 this.lanes.give_back();
@@ -209,16 +209,6 @@ async fn read_finished(store: &dyn Store, finished: &Finished, since: Timestamp)
         finished.consent(*id);
     }
     page.last().map(|(_, at)| *at)
-}
-
-/// The span of a commit: a child of the first traced request in it, with a link from it to each of the others.
-fn shared_span(traced: &[Span], batch: usize) -> Span {
-    let Some((first, others)) = traced.split_first() else { return Span::none() };
-    let span = debug_span!(parent: first, "actor.flow_coordinator.commit", batch);
-    for other in others {
-        span.follows_from(other);
-    }
-    span
 }
 
 impl Actor for FlowCoordinator {

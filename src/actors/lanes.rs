@@ -7,7 +7,7 @@ use super::mailbox::Ticket;
 use crate::store::{Store, StoreError};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
-use tracing::Span;
+use tracing::{Span, debug_span};
 
 /// Largest batch: the flat part of the measured curve begins near 100 rows.
 const BATCH: usize = 256;
@@ -81,9 +81,15 @@ impl<W: Clone + Send + 'static, V: Clone + Send + 'static> Lanes<W, V> {
     }
 }
 
-/// The requests of a batch that are traced: the first is the parent of the commit's span, the others are linked to it.
-pub(super) fn traced<W, V>(batch: &[Waiting<W, V>]) -> Vec<Span> {
-    batch.iter().map(|w| w.span.clone()).filter(|span| !span.is_disabled()).collect()
+/// The span of a batch's commit: a child of the first traced request in it, with a link from it to each of the others.
+pub(super) fn span<W, V>(name: &'static str, batch: &[Waiting<W, V>]) -> Span {
+    let mut traced = batch.iter().map(|w| &w.span).filter(|span| !span.is_disabled());
+    let Some(first) = traced.next() else { return Span::none() };
+    let span = debug_span!(parent: first, "actor.commit", otel.name = name, batch = batch.len());
+    for other in traced {
+        span.follows_from(other);
+    }
+    span
 }
 
 /// Commits a batch and answers everyone in it. A batch that the database refuses as a whole, for what one of its

@@ -8,7 +8,7 @@ use crate::telemetry::labels;
 use crate::telemetry::metrics::Metrics;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use std::sync::Arc;
-use tracing::{Instrument, Span, debug_span};
+use tracing::Instrument;
 
 /// Write this, with whoever comes along.
 #[derive(Message)]
@@ -37,7 +37,7 @@ impl TokenIssuer {
     fn flush(&mut self, ctx: &mut Context<Self>) {
         while let Some(batch) = self.lanes.take() {
             self.metrics.actor_batch(labels::Actor::TokenIssuer, u32::try_from(batch.len()).unwrap_or(u32::MAX));
-            let (store, span) = (Arc::clone(&self.store), shared_span(&lanes::traced(&batch), batch.len()));
+            let (store, span) = (Arc::clone(&self.store), lanes::span("actor.token_issuer.commit", &batch));
             let work = async move { lanes::commit(batch, &*store, |store, writes| store.write_tokens(writes)).await };
             ctx.spawn(work.instrument(span).into_actor(self).map(|(), this, ctx| {
                 this.lanes.give_back();
@@ -49,16 +49,6 @@ impl TokenIssuer {
             ctx.stop();
         }
     }
-}
-
-/// The span of a commit: a child of the first traced request in it, with a link from it to each of the others.
-fn shared_span(traced: &[Span], batch: usize) -> Span {
-    let Some((first, others)) = traced.split_first() else { return Span::none() };
-    let span = debug_span!(parent: first, "actor.token_issuer.commit", batch);
-    for other in others {
-        span.follows_from(other);
-    }
-    span
 }
 
 impl Actor for TokenIssuer {

@@ -4,7 +4,7 @@ use super::form::Form;
 use super::{ApiError, App};
 use crate::actors::client_registry::Clients;
 use crate::crypto::jose::Unverified;
-use crate::crypto::jwk::{Alg, parse_set};
+use crate::crypto::jwk::Alg;
 use crate::domain::client::RegisteredClient;
 use crate::domain::client_auth::{Credential, check_assertion, check_method};
 use crate::domain::error::{ErrorCode, OAuthError};
@@ -115,7 +115,7 @@ fn failed(reason: AuthFailure, error: impl Into<ApiError>) -> Failed {
 type Proven = Result<(Arc<RegisteredClient>, Option<JtiUse>), Failed>;
 
 /// A `client_id` with characters that no client can have is asked for nowhere.
-async fn find(clients: &Clients, id: &str, fresh: bool) -> Result<Option<Arc<RegisteredClient>>, ApiError> {
+pub(super) async fn find(clients: &Clients, id: &str, fresh: bool) -> Result<Option<Arc<RegisteredClient>>, ApiError> {
     if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) {
         return Ok(None);
     }
@@ -181,14 +181,8 @@ async fn verified(
         failed(AuthFailure::BadAssertion, error.with_debug(e.to_string()))
     };
     let alg: Alg = client.client.signing_alg().parse().map_err(|_| bad(&"the registered algorithm is unknown"))?;
-    if client.client.jwks_uri.is_empty() {
-        return token.verify(&parse_set(&client.client.jwks), &[alg]).map_err(|e| bad(&e));
+    match app.jwks.verify(&client.client, token, &[alg]).await {
+        Ok(verified) => verified.map_err(|e| bad(&e)),
+        Err(e) => Err(failed(AuthFailure::BadAssertion, e)),
     }
-    let uri = &client.client.jwks_uri;
-    let keys = app.jwks.get(uri, false).await.map_err(|e| failed(AuthFailure::BadAssertion, e))?;
-    if let Ok(claims) = token.verify(&keys, &[alg]) {
-        return Ok(claims);
-    }
-    let keys = app.jwks.get(uri, true).await.map_err(|e| failed(AuthFailure::BadAssertion, e))?;
-    token.verify(&keys, &[alg]).map_err(|e| bad(&e))
 }

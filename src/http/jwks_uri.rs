@@ -3,7 +3,9 @@
 
 use super::ApiError;
 use super::outbound::Outbound;
-use crate::crypto::jwk::{Jwk, parse_set};
+use crate::crypto::jose::{Claims, JoseError, Unverified};
+use crate::crypto::jwk::{Alg, Jwk, parse_set};
+use crate::domain::client::Client;
 use crate::domain::error::{ErrorCode, OAuthError};
 use lru::LruCache;
 use std::num::NonZeroUsize;
@@ -44,11 +46,29 @@ impl JwksCache {
         Self { outbound, sets: Mutex::new(LruCache::new(SETS)) }
     }
 
-    /// The keys at `uri`. `missed` says that the kept ones do not fit.
+    /// Checks a token's signature with a client's keys: its own set, or the one at its `jwks_uri`, which is read again
+    /// when what is kept does not fit. The inner result is the signature's.
     ///
     /// # Errors
     /// `invalid_client`, one text for whatever went wrong: the answer is no port scanner. 429 when many wait for it.
-    pub async fn get(&self, uri: &str, missed: bool) -> Result<Arc<[Jwk]>, ApiError> {
+    pub async fn verify(
+        &self,
+        client: &Client,
+        token: &Unverified,
+        allowed: &[Alg],
+    ) -> Result<Result<Claims, JoseError>, ApiError> {
+        if client.jwks_uri.is_empty() {
+            return Ok(token.verify(&parse_set(&client.jwks), allowed));
+        }
+        let kept = token.verify(&self.get(&client.jwks_uri, false).await?, allowed);
+        if kept.is_ok() {
+            return Ok(kept);
+        }
+        Ok(token.verify(&self.get(&client.jwks_uri, true).await?, allowed))
+    }
+
+    /// The keys at `uri`. `missed` says that the kept ones do not fit.
+    async fn get(&self, uri: &str, missed: bool) -> Result<Arc<[Jwk]>, ApiError> {
         let entry = {
             let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(sets.get_or_insert(uri.to_owned(), Arc::default))

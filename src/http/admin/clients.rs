@@ -5,10 +5,10 @@
 
 use super::client_json::{Wanted, echo, put_into, read_json, read_object, segment, shown, stored, undecodable};
 use super::client_secret::{generate, hash};
+use super::paging::Paging;
 use super::sector;
 use crate::domain::client::{Client, Lifespans};
 use crate::domain::client_patch::{ClientPatch, PatchError};
-use crate::domain::page_token::List;
 use crate::domain::token::opaque::TokenKind;
 use crate::domain::world::{Entropy, NoEntropy};
 use crate::http::form::Json;
@@ -18,8 +18,6 @@ use actix_web::http::header::{HeaderValue, InvalidHeaderValue, LINK, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
-const PAGE: usize = 100;
-const LARGEST_PAGE: usize = 500;
 /// How often a change is decided again when somebody else was faster.
 const ATTEMPTS: usize = 3;
 /// How many earlier secrets go on working.
@@ -244,71 +242,23 @@ pub async fn drop_rotated_secrets(app: web::Data<App>, id: web::Path<String>) ->
     Ok(reply::json(200, &change(&app, &id, decide).await?))
 }
 
-/// What a list request asks for.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Asked {
-    name: Option<String>,
-    owner: Option<String>,
-    size: usize,
-    token: Option<String>,
-}
-
-fn bad_page(why: &dyn std::fmt::Display) -> ApiError {
-    ApiError::BadRequest(format!("Unable to parse pagination parameters: {why}"))
-}
-
-impl Asked {
-    fn read(query: &str) -> Result<Self, ApiError> {
-        let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
-        let one = |name: &str| {
-            pairs.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.to_string())
-        };
-        let size = match one("page_size") {
-            None => PAGE,
-            Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => match text.parse().unwrap_or(LARGEST_PAGE) {
-                0 => PAGE,
-                size => size.min(LARGEST_PAGE),
-            },
-            Some(_) => return Err(bad_page(&"page_size is not a number")),
-        };
-        Ok(Self { name: one("client_name"), owner: one("owner"), size, token: one("page_token") })
-    }
-
-    fn list(&self) -> List {
-        List::new("clients", &[self.name.as_deref(), self.owner.as_deref()])
-    }
-
-    /// `<...>; rel="..."` (RFC 8288) of the page after `after`.
-    fn link(&self, app: &App, after: &str, rel: &str) -> Result<String, ApiError> {
-        let token = self.list().token(&app.page_tokens, &app.entropy.bytes()?, after, app.clock.now());
-        let token = token.map_err(|e| ApiError::Internal(e.to_string()))?;
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (key, value) in [("client_name", &self.name), ("owner", &self.owner)] {
-            query.extend_pairs(value.iter().map(|value| (key, value)));
-        }
-        let query = query.append_pair("page_size", &self.size.to_string()).append_pair("page_token", &token).finish();
-        Ok(format!("</admin/clients?{query}>; rel=\"{rel}\""))
-    }
-}
-
 /// `GET /admin/clients`: by id, never with secrets.
 pub async fn list(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let asked = Asked::read(request.query_string())?;
-    let after = match &asked.token {
-        Some(token) => asked.list().after(&app.page_tokens, token, app.clock.now()).map_err(|e| bad_page(&e))?,
-        None => None,
+    let paging = Paging::read("/admin/clients", "clients", ["client_name", "owner"], request.query_string())?;
+    let filter = |name| paging.filter(name).map(str::to_owned);
+    let page = ClientPage {
+        after: paging.after(&app)?,
+        limit: paging.size + 1,
+        name: filter("client_name"),
+        owner: filter("owner"),
     };
-    let page = ClientPage { after, limit: asked.size + 1, name: asked.name.clone(), owner: asked.owner.clone() };
     let mut records = app.store.clients(&page).await?;
-    let more = records.len() > asked.size;
-    records.truncate(asked.size);
-    let mut links = vec![asked.link(&app, "", "first")?];
-    if let Some(last) = records.last().filter(|_| more) {
-        links.push(asked.link(&app, &last.id, "next")?);
-    }
+    let more = records.len() > paging.size;
+    records.truncate(paging.size);
+    let link = paging.links(&app, records.last().filter(|_| more).map(|last| last.id.as_str()))?;
     let clients = records.iter().map(|record| shown(record, &stored(record)?)).collect::<Result<Vec<_>, _>>()?;
     let mut response = reply::json(200, &clients);
-    response.headers_mut().insert(LINK, header(&links.join(","))?);
+    response.headers_mut().insert(LINK, link);
     Ok(response)
 }
 
@@ -316,25 +266,6 @@ pub async fn list(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespo
 #[expect(clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn h15_pages_have_a_size_between_one_and_the_cap() {
-        for (query, size) in [
-            ("", 100),
-            ("page_size=0", 100),
-            ("page_size=", 100),
-            ("page_size=2", 2),
-            ("page_size=501", 500),
-            ("page_size=99999999999999999999999", 500),
-        ] {
-            assert_eq!(Asked::read(query).unwrap().size, size, "{query}");
-        }
-        for bad in ["page_size=-1", "page_size=x", "page_size=1.5"] {
-            assert!(Asked::read(bad).is_err(), "{bad}");
-        }
-        let asked = Asked::read("client_name=v1+path&owner=%C3%A4").unwrap();
-        assert_eq!((asked.name.as_deref(), asked.owner.as_deref()), (Some("v1 path"), Some("\u{e4}")));
-    }
 
     #[test]
     fn c21_a_client_made_again_is_never_taken_for_the_old_one() {

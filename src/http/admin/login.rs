@@ -6,7 +6,7 @@ use crate::actors::client_registry::Clients;
 use crate::domain::authorize::parameters::Parameters;
 use crate::domain::client::RegisteredClient;
 use crate::domain::error::{ErrorCode, OAuthError};
-use crate::domain::flow::consent::{self, ConsentAcceptance};
+use crate::domain::flow::consent::{self, ConsentAcceptance, ConsentDecision};
 use crate::domain::flow::login::{self, Accepted, LoginAcceptance, LoginDecision};
 use crate::domain::flow::{Decision, Flow, Purpose, Rejection};
 use crate::http::flow::request::rebuilt;
@@ -148,9 +148,7 @@ pub async fn reject_login(
 }
 
 async fn login_decided(app: &App, flow: Flow, decision: Decision<LoginDecision>) -> Result<HttpResponse, ApiError> {
-    let request = sent(&flow);
-    let decided = Flow { login: Some(decision), ..flow };
-    on_the_way(app, Purpose::LoginVerifier, request, decided).await
+    on_the_way(app, Purpose::LoginVerifier, Flow { login: Some(decision), ..flow }).await
 }
 
 /// `GET …/consent`.
@@ -184,9 +182,7 @@ pub async fn accept_consent(
     let body: ConsentAcceptance = body(&bytes)?;
     let asked = rebuilt(&open.flow);
     let decision = consent::accept(&asked.scope, &asked.audience, body)?;
-    let request = sent(&open.flow);
-    let decided = Flow { consent: Some(Decision::Accepted(decision)), ..open.flow };
-    on_the_way(&app, Purpose::ConsentVerifier, request, decided).await
+    consent_decided(&app, open.flow, Decision::Accepted(decision)).await
 }
 
 /// `PUT …/consent/reject`.
@@ -201,9 +197,11 @@ pub async fn reject_consent(
 ) -> Result<HttpResponse, ApiError> {
     let open = opened(&app, &clients, &request, Purpose::ConsentChallenge).await?;
     let no: Rejection = body(&bytes)?;
-    let request = sent(&open.flow);
-    let decided = Flow { consent: Some(Decision::Rejected(no)), ..open.flow };
-    on_the_way(&app, Purpose::ConsentVerifier, request, decided).await
+    consent_decided(&app, open.flow, Decision::Rejected(no)).await
+}
+
+async fn consent_decided(app: &App, flow: Flow, decision: Decision<ConsentDecision>) -> Result<HttpResponse, ApiError> {
+    on_the_way(app, Purpose::ConsentVerifier, Flow { consent: Some(decision), ..flow }).await
 }
 
 fn sent(flow: &Flow) -> Parameters {
@@ -211,12 +209,8 @@ fn sent(flow: &Flow) -> Parameters {
 }
 
 /// Where the browser takes the decision.
-async fn on_the_way(
-    app: &App,
-    purpose: Purpose,
-    mut request: Parameters,
-    decided: Flow,
-) -> Result<HttpResponse, ApiError> {
+async fn on_the_way(app: &App, purpose: Purpose, decided: Flow) -> Result<HttpResponse, ApiError> {
+    let mut request = sent(&decided);
     let (address, ends) = (flow_json::return_address(app, &decided), decided.began().plus(app.rules.flow_ttl));
     let verifier = text(app, purpose, &decided.without_query(), ends).await?;
     request.push(purpose.name(), &verifier);

@@ -9,6 +9,7 @@ pub mod flow_json;
 pub mod keys;
 pub mod login;
 pub mod logout;
+pub mod paging;
 pub mod sector;
 pub mod sessions;
 pub mod tokens;

@@ -1,22 +1,20 @@
 //! `/admin/oauth2/auth/sessions`: consents and logins that an operator lists and ends.
 
 use super::flow_json::{consent_of_list, return_address_of};
+use super::paging::Paging;
 use crate::actors::client_registry::Clients;
 use crate::domain::authorize::parameters::Parameters;
 use crate::domain::error::{ErrorCode, OAuthError};
-use crate::domain::page_token::List;
 use crate::domain::world::Timestamp;
 use crate::http::flow::issue::open_detail;
 use crate::http::session_end;
 use crate::http::{ApiError, App, reply};
 use crate::store::{Consent, ConsentFilter, ConsentPage};
-use actix_web::http::header::{HeaderValue, LINK};
+use actix_web::http::header::LINK;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-const PAGE: usize = 100;
-const LARGEST_PAGE: usize = 500;
 const CONSENTS: &str = "/admin/oauth2/auth/sessions/consent";
 
 /// Mounts the routes.
@@ -109,40 +107,27 @@ pub async fn list_consents(
     clients: web::Data<Clients>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let q = query(&request)?;
-    let subject =
-        q.get("subject").ok_or_else(|| bad("Query parameter 'subject' is not defined but should have been."))?;
-    let session = q.get("login_session_id");
-    let list = List::new("consents", &[Some(subject), session]);
-    let size = q.get("page_size").and_then(|s| s.parse().ok()).filter(|n| *n > 0).unwrap_or(PAGE).min(LARGEST_PAGE);
-    let after = match q.get("page_token") {
-        None => None,
-        Some(token) => list
-            .after(&app.page_tokens, token, app.clock.now())
-            .map_err(|e| ApiError::BadRequest(format!("Unable to parse pagination parameters: {e}")))?,
+    let paging = Paging::read(CONSENTS, "consents", ["subject", "login_session_id"], request.query_string())?;
+    let missing = || bad("Query parameter 'subject' is not defined but should have been.");
+    let subject = paging.filter("subject").ok_or_else(missing)?.to_owned();
+    let before = paging.after(&app)?.as_deref().and_then(place);
+    let session_id = match paging.filter("login_session_id").map(Uuid::parse_str).transpose() {
+        Ok(id) => id,
+        // Nobody's: nothing was granted in it.
+        Err(_) => return Ok(reply::json(200, &json!([]))),
     };
-    let session_id = match session.map(Uuid::parse_str) {
-        Some(Err(_)) => return Ok(reply::json(200, &json!([]))),
-        Some(Ok(id)) => Some(id),
-        None => None,
-    };
-    let page = ConsentPage {
-        subject: subject.to_owned(),
-        session_id,
-        before: after.as_deref().and_then(place),
-        limit: size + 1,
-    };
+    let page = ConsentPage { subject, session_id, before, limit: paging.size + 1 };
     let mut found = app.store.consents(&page).await?;
-    let more = found.len() > size;
-    found.truncate(size);
+    let more = found.len() > paging.size;
+    found.truncate(paging.size);
     let mut shown = Vec::with_capacity(found.len());
     for consent in &found {
         shown.extend(show(&app, &clients, consent).await?);
     }
     let mut response = reply::json(200, &shown);
-    let next = found.last().filter(|_| more).map(|last| format!("{}/{}", last.handled_at.micros(), last.id));
-    if !found.is_empty() {
-        response.headers_mut().insert(LINK, links(&app, &list, &q, size, next)?);
+    if let Some(last) = found.last() {
+        let next = more.then(|| format!("{}/{}", last.handled_at.micros(), last.id));
+        response.headers_mut().insert(LINK, paging.links(&app, next.as_deref())?);
     }
     Ok(response)
 }
@@ -151,22 +136,6 @@ pub async fn list_consents(
 fn place(text: &str) -> Option<(Timestamp, Uuid)> {
     let (micros, id) = text.split_once('/')?;
     Some((Timestamp::from_micros(micros.parse().ok()?), Uuid::parse_str(id).ok()?))
-}
-
-fn links(app: &App, list: &List, q: &Parameters, size: usize, next: Option<String>) -> Result<HeaderValue, ApiError> {
-    let now = app.clock.now();
-    let internal = |e: &dyn std::fmt::Display| ApiError::Internal(e.to_string());
-    let mut out = String::new();
-    for (rel, place) in [("first", Some(String::new())), ("next", next)] {
-        let Some(place) = place else { continue };
-        let token = list.token(&app.page_tokens, &app.entropy.bytes()?, &place, now).map_err(|e| internal(&e))?;
-        let mut query = q.without(&["page_size", "page_token"]);
-        query.push("page_size", &size.to_string());
-        query.push("page_token", &token);
-        let comma = if out.is_empty() { "" } else { "," };
-        out.push_str(&format!("{comma}<{CONSENTS}?{}>; rel=\"{rel}\"", query.to_query()));
-    }
-    HeaderValue::from_str(&out).map_err(|e| internal(&e))
 }
 
 /// A consent as it is listed; `None` when the secret that sealed it was dropped, or its client is gone.

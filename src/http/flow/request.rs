@@ -1,5 +1,6 @@
 //! An authorization request with all that it stands on: the client, its request object, the checks.
 
+use super::super::client_auth::find;
 use super::super::form::Form;
 use super::super::{ApiError, App};
 use super::Stop;
@@ -52,12 +53,7 @@ pub async fn parameters(request: &HttpRequest, payload: web::Payload) -> Result<
 /// # Errors
 /// `invalid_client` for the error page; 503.
 pub async fn client(clients: &Clients, all: &Parameters) -> Result<Arc<RegisteredClient>, Stop> {
-    let id = all.text("client_id");
-    let found = if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) {
-        None
-    } else {
-        clients.get(id).await?
-    };
+    let found = find(clients, all.text("client_id"), false).await?;
     found.ok_or_else(|| {
         Stop::Page(OAuthError::new(ErrorCode::InvalidClient, "The requested OAuth 2.0 Client does not exist."))
     })
@@ -175,18 +171,11 @@ async fn verified(app: &App, client: &Client, text: &str) -> Result<Claims, Obje
         "" => Alg::ALL.to_vec(),
         alg => alg.parse().into_iter().collect(),
     };
-    let unverified = "Unable to verify the request object's signature with the client's keys.";
-    if client.jwks_uri.is_empty() {
-        return token.verify(&parse_set(&client.jwks), &allowed).map_err(|e| bad(unverified, &e));
+    match app.jwks.verify(client, &token, &allowed).await {
+        Ok(verified) => {
+            verified.map_err(|e| bad("Unable to verify the request object's signature with the client's keys.", &e))
+        }
+        Err(ApiError::OAuth(e)) => Err(bad("The client's keys at its jwks_uri could not be read.", &e)),
+        Err(fault) => Err(Object::Fault(fault)),
     }
-    let unreachable = |e: ApiError| match e {
-        ApiError::OAuth(e) => bad("The client's keys at its jwks_uri could not be read.", &e),
-        other => Object::Fault(other),
-    };
-    let keys = app.jwks.get(&client.jwks_uri, false).await.map_err(unreachable)?;
-    if let Ok(claims) = token.verify(&keys, &allowed) {
-        return Ok(claims);
-    }
-    let keys = app.jwks.get(&client.jwks_uri, true).await.map_err(unreachable)?;
-    token.verify(&keys, &allowed).map_err(|e| bad(unverified, &e))
 }
