@@ -135,6 +135,8 @@ pub struct FlowCoordinator {
     lanes: Lanes<FlowWrite, FlowVerdict>,
     /// Up to where finished flows were read.
     read_to: Timestamp,
+    /// Something was in the outbox when it was counted last.
+    outstanding: bool,
     alive: Alive,
 }
 
@@ -142,7 +144,7 @@ impl FlowCoordinator {
     /// An idle coordinator.
     pub fn new(parts: Parts, alive: Alive) -> Self {
         let read_to = parts.clock.now().minus(IDLE);
-        Self { parts, lanes: Lanes::new(), read_to, alive }
+        Self { parts, lanes: Lanes::new(), read_to, outstanding: true, alive }
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
@@ -168,30 +170,30 @@ impl FlowCoordinator {
         let Parts { store, courier, metrics, finished, clock } = &self.parts;
         let (store, courier, metrics) = (Arc::clone(store), Arc::clone(courier), Arc::clone(metrics));
         let (idle, finished) = (finished.is_idle(clock.now()), Arc::clone(finished));
-        let since = self.read_to.minus(OVERLAP);
+        let (since, outstanding) = (self.read_to.minus(OVERLAP), self.outstanding);
         let work = async move {
-            empty_outbox(&*store, &*courier, &metrics).await;
-            if idle { None } else { read_finished(&*store, &finished, since).await }
+            let tried = empty_outbox(&*store, &*courier).await;
+            let left = if tried || outstanding { count_outbox(&*store, &metrics).await } else { false };
+            (left, if idle { None } else { read_finished(&*store, &finished, since).await })
         };
-        ctx.spawn(work.into_actor(self).map(|read_to, this, ctx| {
+        ctx.spawn(work.into_actor(self).map(|(left, read_to), this, ctx| {
+            this.outstanding = left;
             this.read_to = read_to.unwrap_or(this.read_to);
             ctx.run_later(ROUND, |this, ctx| this.round(ctx));
         }));
     }
 }
 
-/// Tries what is due. What cannot be claimed or settled now is due again when its lease ends.
-async fn empty_outbox(store: &dyn Store, courier: &dyn Courier, metrics: &Metrics) {
+/// Tries what is due; whether anything was. What cannot be claimed or settled now is due again when its lease ends.
+async fn empty_outbox(store: &dyn Store, courier: &dyn Courier) -> bool {
     let due = match store.claim_deliveries(DELIVERIES, LEASE).await {
         Ok(due) => due,
         Err(error) => {
             tracing::debug!(%error, "the outbox of logout tokens could not be read");
-            return;
+            return false;
         }
     };
-    if let (false, Ok(depth)) = (due.is_empty(), store.outbox_depth().await) {
-        metrics.logout_outbox(depth.waiting, depth.dead);
-    }
+    let tried = !due.is_empty();
     futures_util::stream::iter(due)
         .for_each_concurrent(DELIVERIES, |delivery| async move {
             let outcome = courier.deliver(&delivery).await;
@@ -200,6 +202,14 @@ async fn empty_outbox(store: &dyn Store, courier: &dyn Courier, metrics: &Metric
             }
         })
         .await;
+    tried
+}
+
+/// Exports how much is in the outbox; whether anything is, or nobody can say.
+async fn count_outbox(store: &dyn Store, metrics: &Metrics) -> bool {
+    let Ok(depth) = store.outbox_depth().await else { return true };
+    metrics.logout_outbox(depth.waiting, depth.dead);
+    depth.waiting + depth.dead > 0
 }
 
 /// Reads what other replicas granted; up to where.

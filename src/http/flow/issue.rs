@@ -20,6 +20,7 @@ use crate::domain::subject::subject_for;
 use crate::domain::token::opaque::TokenKind;
 use crate::domain::token::session::TokenSession;
 use crate::store::{AuthorizationCode, Consent, FlowVerdict, FlowWrite, Grant};
+use crate::telemetry::labels::DeviceOutcome;
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION, PRAGMA};
 use serde::{Deserialize, Serialize};
@@ -230,7 +231,10 @@ fn code(
 fn done(app: &App, asked: &Asked, fields: Vec<(&'static str, String)>) -> HttpResponse {
     match &asked.request.target {
         Some(to) => render(&to.answer(&app.rules.issuer, fields)),
-        None => to_page(&with_query(&app.rules.pages.device_success, &[("client_id", &asked.request.client_id)])),
+        None => {
+            app.metrics.device_code(DeviceOutcome::Granted);
+            to_page(&with_query(&app.rules.pages.device_success, &[("client_id", &asked.request.client_id)]))
+        }
     }
 }
 

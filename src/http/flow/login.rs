@@ -10,7 +10,7 @@ use crate::domain::flow::login::{self, LoginDecision, Remembered};
 use crate::domain::flow::{Decision, DeviceScope, Flow, Purpose, digest};
 use crate::domain::subject::subject_for;
 use crate::store::{FlowVerdict, FlowWrite, ForcedSubject, Login, LoginSession};
-use crate::telemetry::labels::FlowOutcome;
+use crate::telemetry::labels::{DeviceOutcome, FlowOutcome};
 use actix_web::{HttpRequest, HttpResponse};
 use uuid::Uuid;
 
@@ -158,6 +158,7 @@ pub(super) async fn rejected(
 ) -> Result<Stop, ApiError> {
     if flow.device.is_some() {
         app.flows.ask(Commit(FlowWrite::DenyDevice(flow.id))).await??;
+        app.metrics.device_code(DeviceOutcome::Denied);
     }
     Ok(match &asked.request.target {
         Some(to) => Stop::Client(to.refusal_in_words(&app.rules.issuer, no.name(default), no.description())),
