@@ -79,11 +79,12 @@ impl Paging {
     fn link(&self, app: &App, after: &str, rel: &str) -> Result<String, ApiError> {
         let token = self.list.token(&app.page_tokens, &app.entropy.bytes()?, after, app.clock.now());
         let token = token.map_err(|e| ApiError::Internal(e.to_string()))?;
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in &self.filters {
-            query.extend_pairs(value.iter().map(|value| (name, value)));
-        }
-        let query = query.append_pair("page_size", &self.size.to_string()).append_pair("page_token", &token).finish();
+        let size = self.size.to_string();
+        let filters = self.filters.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        let mut query: Vec<_> = filters.chain([("page_size", size.as_str()), ("page_token", token.as_str())]).collect();
+        // As Hydra: by name.
+        query.sort_unstable();
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
         Ok(format!("<{}?{query}>; rel=\"{rel}\"", self.path))
     }
 }
