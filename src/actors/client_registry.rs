@@ -196,6 +196,7 @@ pub fn parse(record: &ClientRecord) -> Result<Arc<RegisteredClient>, StoreError>
         secret_hash: record.secret_hash.clone(),
         rotated_secret_hashes: record.rotated_secret_hashes.clone(),
         family_id: record.family_id,
+        has_remembered_consent: record.has_remembered_consent,
         version: record.version,
         created_at: record.created_at,
         updated_at: record.updated_at,

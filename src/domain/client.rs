@@ -229,6 +229,8 @@ pub struct RegisteredClient {
     pub rotated_secret_hashes: Vec<String>,
     /// The family of everything that it gets for itself.
     pub family_id: Uuid,
+    /// Whether a consent was ever remembered for it; a yes may come a moment late.
+    pub has_remembered_consent: bool,
     /// The version that a decision was taken on.
     pub version: i64,
     /// When the client was made.

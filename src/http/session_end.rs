@@ -74,7 +74,7 @@ pub async fn end(app: &App, clients: &Clients, session_id: Uuid, subject: &str) 
             app.finished.logout(session_id);
             Ok(Ended::Now { frontchannel })
         }
-        FlowVerdict::Used | FlowVerdict::ClientChanged => Ok(Ended::Before),
+        _ => Ok(Ended::Before),
     }
 }
 

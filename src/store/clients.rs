@@ -24,6 +24,8 @@ pub struct ClientRecord {
     pub registration_token_hash: Option<Vec<u8>>,
     /// The token family of everything that this client gets for itself (client_credentials).
     pub family_id: Uuid,
+    /// Whether a consent was ever remembered for it.
+    pub has_remembered_consent: bool,
     /// Counts the changes of this row; an order to issue names the version it was decided on.
     pub version: i64,
     /// When the client was made.
@@ -71,9 +73,12 @@ pub trait ClientStore: Send + Sync + 'static {
     /// A page of clients in the (byte) order of their ids.
     async fn clients(&self, page: &ClientPage) -> Result<Vec<ClientRecord>, StoreError>;
 
-    /// Writes every field of `record` but id and family if the stored version is `expected`, and counts the version
+    /// Writes every field of `record` but id, family and `has_remembered_consent` if the stored version is `expected`, and counts the version
     /// up; tells the change feed.
     async fn replace_client(&self, record: &ClientRecord, expected: i64) -> Result<Replaced, StoreError>;
+
+    /// Notes that a consent for the client is about to be remembered; tells the change feed. Its version stays.
+    async fn note_remembered_consent(&self, id: &str) -> Result<(), StoreError>;
 
     /// Deletes the client, revokes every family of it and deletes its tokens, in one transaction; tells the feed.
     /// Waits for issues under way, so that none survives. `false` when there was none.

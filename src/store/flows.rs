@@ -177,6 +177,8 @@ pub enum FlowVerdict {
     Done,
     /// It happened before, or what it stands on is over. Nothing was written.
     Used,
+    /// The login session that a grant stands on has ended. Nothing was written.
+    SessionEnded,
     /// The client is gone or was changed since the decision: decide again. Nothing was written.
     ClientChanged,
 }

@@ -22,7 +22,7 @@ use tracing::{Instrument, Span, debug_span};
 use uuid::Uuid;
 
 /// Every verb, by the name its series and its span have.
-const VERBS: [&str; 33] = [
+const VERBS: [&str; 34] = [
     "access_token",
     "authorization_code",
     "change_keys",
@@ -43,6 +43,7 @@ const VERBS: [&str; 33] = [
     "keys",
     "login_session",
     "migrations",
+    "note_remembered_consent",
     "outbox_depth",
     "ping",
     "poll_device",
@@ -112,6 +113,10 @@ impl<S: Store> ClientStore for Measured<S> {
 
     async fn replace_client(&self, record: &ClientRecord, expected: i64) -> Result<Replaced, StoreError> {
         watched!(self.replace_client(record, expected))
+    }
+
+    async fn note_remembered_consent(&self, id: &str) -> Result<(), StoreError> {
+        watched!(self.note_remembered_consent(id))
     }
 
     async fn delete_client(&self, id: &str) -> Result<bool, StoreError> {
@@ -348,6 +353,7 @@ mod tests {
             rotated_secret_hashes: Vec::new(),
             registration_token_hash: None,
             family_id: Uuid::nil(),
+            has_remembered_consent: false,
             version: 1,
             created_at: now,
             updated_at: now,
@@ -356,6 +362,7 @@ mod tests {
         store.client("a").await.unwrap();
         store.clients(&ClientPage { limit: 1, ..ClientPage::default() }).await.unwrap();
         store.replace_client(&record, 1).await.unwrap();
+        store.note_remembered_consent("a").await.unwrap();
         store.write_tokens(&[]).await.unwrap();
         store.access_token(&[0; 32]).await.unwrap();
         store.delete_tokens_of_client("a", Uuid::max()).await.unwrap();

@@ -30,6 +30,12 @@ pub(super) const SCRIPTS: &[Script] = &[
         postgres: include_str!("../../migrations/postgres/0002_flows.sql"),
         sqlite: include_str!("../../migrations/sqlite/0002_flows.sql"),
     },
+    Script {
+        version: 3,
+        name: "remembered_consents",
+        postgres: include_str!("../../migrations/postgres/0003_remembered_consents.sql"),
+        sqlite: include_str!("../../migrations/sqlite/0003_remembered_consents.sql"),
+    },
 ];
 
 /// What the database remembers of a migration it has.

@@ -41,6 +41,7 @@ impl ClientStore for Gated {
             rotated_secret_hashes: Vec::new(),
             registration_token_hash: None,
             family_id: Uuid::nil(),
+            has_remembered_consent: false,
             version,
             created_at: Timestamp::default(),
             updated_at: Timestamp::default(),
@@ -56,6 +57,10 @@ impl ClientStore for Gated {
     }
 
     async fn replace_client(&self, _: &ClientRecord, _: i64) -> Result<Replaced, StoreError> {
+        away()
+    }
+
+    async fn note_remembered_consent(&self, _: &str) -> Result<(), StoreError> {
         away()
     }
 

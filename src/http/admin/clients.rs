@@ -90,6 +90,7 @@ fn blank(app: &App, id: String) -> Result<ClientRecord, ApiError> {
         rotated_secret_hashes: Vec::new(),
         registration_token_hash: None,
         family_id: app.entropy.uuid()?,
+        has_remembered_consent: false,
         version: first_version(&*app.entropy)?,
         created_at: now,
         updated_at: now,

@@ -24,7 +24,10 @@ pub(super) async fn start(
     login: &LoginDecision,
 ) -> Result<HttpResponse, Stop> {
     let client = &asked.client.client;
-    let earlier = app.store.previous_consent(&client.client_id, &login.subject).await?;
+    let earlier = match may_be_remembered(asked) {
+        true => app.store.previous_consent(&client.client_id, &login.subject).await?,
+        false => None,
+    };
     flow.skip_consent = earlier.is_some_and(|earlier| {
         consent::may_skip(&asked.request, client, &earlier.scope, app.rules.authorize.scope_strategy)
     });
@@ -36,6 +39,12 @@ pub(super) async fn start(
     let mut response = to_page(&with_query(&app.rules.pages.consent, &[("consent_challenge", &challenge)]));
     cookies::begin_step(app, &mut response, Step::Consent, flow.id);
     Ok(response)
+}
+
+/// Whether an earlier consent has to be looked for. With no page to fall back on it always is: the client's row may be
+/// a moment old.
+fn may_be_remembered(asked: &Asked) -> bool {
+    !asked.request.prompt.consent && (asked.client.has_remembered_consent || asked.request.prompt.none)
 }
 
 fn denied(hint: &str) -> OAuthError {

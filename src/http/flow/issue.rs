@@ -84,11 +84,19 @@ pub(super) async fn answer(
     let session = session(app, &asked, of)?;
     for _ in 0..ATTEMPTS {
         let Made { order, fields } = order(app, &asked, of, &session).await?;
+        // Before it is remembered, so that no login looks past it.
+        if order.consent.remember && !asked.client.has_remembered_consent {
+            app.store.note_remembered_consent(&asked.request.client_id).await?;
+        }
         match app.flows.ask(Commit(FlowWrite::Grant(Box::new(order)))).await?? {
             FlowVerdict::Done => return Ok(done(app, &asked, fields)),
             FlowVerdict::Used => {
                 let hint = "The consent verifier has already been used.";
                 return Err(refuse(app, &asked, OAuthError::new(ErrorCode::AccessDenied, hint)));
+            }
+            FlowVerdict::SessionEnded => {
+                let hint = "The login session has ended since: sign in again.";
+                return Err(refuse(app, &asked, OAuthError::new(ErrorCode::LoginRequired, hint)));
             }
             FlowVerdict::ClientChanged => asked.client = again(clients, &asked).await?,
         }

@@ -192,7 +192,7 @@ async fn write(app: &App, asked: &Asked, flow: &Flow, login: &LoginDecision) -> 
     }
     match app.flows.ask(Commit(FlowWrite::Login(order))).await?? {
         FlowVerdict::Done => Ok(()),
-        FlowVerdict::Used | FlowVerdict::ClientChanged => Err(refuse(app, asked, denied())),
+        _ => Err(refuse(app, asked, denied())),
     }
 }
 

@@ -12,15 +12,15 @@ use uuid::Uuid;
 const INSERT: &str = "
     WITH c AS (
         INSERT INTO client (nid, id, name, owner, document, secret_hash, rotated_secret_hashes,
-                            registration_token_hash, family_id, version, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12))
+                            registration_token_hash, family_id, version, created_at, updated_at, has_remembered_consent)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13))
     INSERT INTO token_family (id, nid, client_id, subject, shared, version) VALUES ($9, $1, $2, $2, true, 1)";
 
 async fn insert(conn: &Object, nid: Uuid, c: &ClientRecord) -> Result<(), Fault> {
     let statement = conn.prepare_cached(INSERT).await?;
     let rotated = rows::list_text(&c.rotated_secret_hashes);
     let (created, updated) = (Moment(c.created_at), Moment(c.updated_at));
-    let values: [&(dyn ToSql + Sync); 12] = [
+    let values: [&(dyn ToSql + Sync); 13] = [
         &nid,
         &c.id,
         &c.name,
@@ -33,6 +33,7 @@ async fn insert(conn: &Object, nid: Uuid, c: &ClientRecord) -> Result<(), Fault>
         &c.version,
         &created,
         &updated,
+        &c.has_remembered_consent,
     ];
     conn.execute(&statement, &values).await?;
     Ok(())
@@ -40,7 +41,7 @@ async fn insert(conn: &Object, nid: Uuid, c: &ClientRecord) -> Result<(), Fault>
 
 const BY_ID: &str = "
     SELECT id, name, owner, document, secret_hash, rotated_secret_hashes, registration_token_hash, family_id, version,
-           created_at, updated_at
+           created_at, updated_at, has_remembered_consent
     FROM client WHERE nid = $1 AND id = $2";
 
 async fn by_id(conn: &Object, nid: Uuid, id: &str) -> Result<Option<ClientRecord>, Fault> {
@@ -50,7 +51,7 @@ async fn by_id(conn: &Object, nid: Uuid, id: &str) -> Result<Option<ClientRecord
 
 const LIST: &str = "
     SELECT id, name, owner, document, secret_hash, rotated_secret_hashes, registration_token_hash, family_id, version,
-           created_at, updated_at
+           created_at, updated_at, has_remembered_consent
     FROM client
     WHERE nid = $1 AND ($2::text IS NULL OR id > $2) AND ($3::text IS NULL OR name = $3)
           AND ($4::text IS NULL OR owner = $4)
@@ -98,6 +99,17 @@ async fn replace(conn: &Object, nid: Uuid, c: &ClientRecord, expected: i64) -> R
         Some(_) => Replaced::Stale,
         None => Replaced::Missing,
     })
+}
+
+const NOTE_REMEMBERED: &str = "
+    WITH c AS (
+        UPDATE client SET has_remembered_consent = true
+        WHERE nid = $1 AND id = $2 AND NOT has_remembered_consent RETURNING id)
+    SELECT pg_notify('signet_change', $3) FROM c";
+
+async fn note_remembered(conn: &Object, nid: Uuid, id: &str) -> Result<bool, Fault> {
+    let statement = conn.prepare_cached(NOTE_REMEMBERED).await?;
+    Ok(!conn.query(&statement, &[&nid, &id, &feed::client_payload(id)]).await?.is_empty())
 }
 
 /// Waits for issues under way, which share the row; whoever comes later finds it gone.
@@ -149,6 +161,14 @@ impl ClientStore for PostgresStore {
             self.tell(Change::Client(record.id.clone()));
         }
         Ok(outcome)
+    }
+
+    async fn note_remembered_consent(&self, id: &str) -> Result<(), StoreError> {
+        let nid = self.nid().await?;
+        if run!(self, |conn| note_remembered(&*conn, nid, id))? {
+            self.tell(Change::Client(id.to_owned()));
+        }
+        Ok(())
     }
 
     async fn delete_client(&self, id: &str) -> Result<bool, StoreError> {

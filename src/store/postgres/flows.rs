@@ -48,7 +48,8 @@ impl<'a> Kinds<'a> {
     async fn hold(&self, db: &impl GenericClient, nid: Uuid) -> Result<(), Fault> {
         grants::hold_clients(db, nid, self.grants.iter().map(|(_, order)| *order)).await?;
         let known = self.logins.iter().flat_map(|(_, o)| [o.extend.map(|(id, _)| id), o.ends]).flatten();
-        let ids: Vec<Uuid> = known.chain(self.logouts.iter().map(|(_, o)| o.session_id)).collect();
+        let granted = self.grants.iter().map(|(_, o)| o.consent.session_id);
+        let ids: Vec<Uuid> = known.chain(self.logouts.iter().map(|(_, o)| o.session_id)).chain(granted).collect();
         sessions::hold(db, nid, &ids).await
     }
 

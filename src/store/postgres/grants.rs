@@ -1,6 +1,6 @@
 //! Consents granted with all that they issue, in PostgreSQL: a batch in one statement.
 //!
-//! Invariant: the client's row is shared before anything is written; the insertion of the family, whose id is the
+//! Invariant: the client's row is shared before anything is written, and the session's, so that no grant follows its end; the insertion of the family, whose id is the
 //! consent's, decides which of two uses of one consent was the first.
 
 use super::columns::{AccessColumns, Values, distinct};
@@ -28,10 +28,13 @@ const GRANT: &str = "
             t_session, n)),
     c AS MATERIALIZED (
         SELECT id, version FROM client WHERE nid = $1 AND id = ANY($2) ORDER BY id FOR SHARE),
+    s AS MATERIALIZED (
+        SELECT id, ended_at FROM login_session
+        WHERE id = ANY($8) AND nid = $1 AND (SELECT count(*) FROM c) >= 0 ORDER BY id FOR KEY SHARE),
     d AS MATERIALIZED (
         SELECT flow_id FROM device
         WHERE flow_id = ANY($21) AND nid = $1 AND state = 'pending' AND expires_at > clock_timestamp()
-              AND (SELECT count(*) FROM c) >= 0
+              AND (SELECT count(*) FROM s) >= 0
         ORDER BY signature FOR UPDATE),
     o AS MATERIALIZED (
         SELECT DISTINCT ON (a.id) a.*
@@ -39,6 +42,7 @@ const GRANT: &str = "
         WHERE (a.flow_id IS NULL OR d.flow_id IS NOT NULL)
               AND NOT EXISTS (SELECT 1 FROM a b WHERE b.flow_id = a.flow_id AND b.n < a.n)
               AND NOT EXISTS (SELECT 1 FROM consent k WHERE k.id = a.id)
+              AND a.session_id NOT IN (SELECT id FROM s WHERE ended_at IS NOT NULL)
         ORDER BY a.id, a.n),
     f AS (
         INSERT INTO token_family (id, nid, client_id, subject, shared, version)
@@ -67,7 +71,9 @@ const GRANT: &str = "
     g AS (
         UPDATE device SET state = 'granted', family_id = w.id, session = w.device_session FROM w
         WHERE device.flow_id = w.flow_id AND device.nid = $1)
-    SELECT c.id IS NOT NULL, w.n IS NOT NULL
+    SELECT c.id IS NOT NULL, w.n IS NOT NULL,
+           a.session_id IN (SELECT id FROM s WHERE ended_at IS NOT NULL)
+               AND NOT EXISTS (SELECT 1 FROM consent k WHERE k.id = a.id)
     FROM a LEFT JOIN c ON c.id = a.client_id AND c.version = a.version LEFT JOIN w ON w.n = a.n
     ORDER BY a.n";
 
@@ -192,10 +198,11 @@ pub(super) async fn grant_all(
     values.extend([&flows as &(dyn ToSql + Sync), &sessions]);
     values.extend(tokens.values());
     let verdict = |row: &tokio_postgres::Row| {
-        Ok(match (row.try_get(0)?, row.try_get(1)?) {
-            (false, _) => FlowVerdict::ClientChanged,
-            (true, false) => FlowVerdict::Used,
-            (true, true) => FlowVerdict::Done,
+        Ok(match (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?) {
+            (false, ..) => FlowVerdict::ClientChanged,
+            (true, true, _) => FlowVerdict::Done,
+            (true, false, true) => FlowVerdict::SessionEnded,
+            (true, false, false) => FlowVerdict::Used,
         })
     };
     db.query(&statement, &values).await?.iter().map(verdict).collect()

@@ -90,6 +90,7 @@ pub(super) fn client(row: &Row) -> Result<ClientRecord, Fault> {
         rotated_secret_hashes: list(row, "rotated_secret_hashes")?,
         registration_token_hash: row.try_get("registration_token_hash")?,
         family_id: row.try_get("family_id")?,
+        has_remembered_consent: row.try_get("has_remembered_consent")?,
         version: row.try_get("version")?,
         created_at: moment(row, "created_at")?,
         updated_at: moment(row, "updated_at")?,

@@ -11,8 +11,8 @@ pub(super) const INSERT_FAMILY: &str = "
 
 const INSERT: &str = "
     INSERT INTO client (nid, id, name, owner, document, secret_hash, rotated_secret_hashes, registration_token_hash,
-                        family_id, version, created_at, updated_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                        family_id, version, created_at, updated_at, has_remembered_consent)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 fn insert(db: &Connection, nid: &[u8], c: &ClientRecord) -> rusqlite::Result<()> {
     let family = c.family_id.as_bytes();
@@ -29,6 +29,7 @@ fn insert(db: &Connection, nid: &[u8], c: &ClientRecord) -> rusqlite::Result<()>
         c.version,
         c.created_at.micros(),
         c.updated_at.micros(),
+        c.has_remembered_consent,
     ])?;
     db.prepare_cached(INSERT_FAMILY)?.execute(params![family, nid, c.id])?;
     Ok(())
@@ -90,6 +91,9 @@ pub(super) fn version(db: &Connection, nid: &[u8], id: &str) -> rusqlite::Result
     db.prepare_cached(VERSION)?.query_row(params![nid, id], |row| row.get(0)).optional()
 }
 
+const NOTE_REMEMBERED: &str = "
+    UPDATE client SET has_remembered_consent = 1 WHERE nid = ?1 AND id = ?2 AND NOT has_remembered_consent";
+
 const DELETE: &str = "DELETE FROM client WHERE nid = ?1 AND id = ?2";
 
 fn delete(db: &Connection, world: &World, id: &str) -> Result<bool, StoreError> {
@@ -130,6 +134,18 @@ impl ClientStore for SqliteStore {
                 changes.push(Change::Client(record.id));
             }
             Ok(outcome)
+        })
+        .await
+    }
+
+    async fn note_remembered_consent(&self, id: &str) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.write(move |db, world, changes| {
+            let mut note = db.prepare_cached(NOTE_REMEMBERED).map_err(store_error)?;
+            if note.execute(params![world.nid(db)?, id]).map_err(store_error)? > 0 {
+                changes.push(Change::Client(id));
+            }
+            Ok(())
         })
         .await
     }

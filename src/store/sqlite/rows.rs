@@ -47,6 +47,7 @@ pub(super) fn client(row: &Row<'_>) -> rusqlite::Result<ClientRecord> {
         rotated_secret_hashes: list(row, "rotated_secret_hashes")?,
         registration_token_hash: row.get("registration_token_hash")?,
         family_id: uuid(row, "family_id")?,
+        has_remembered_consent: row.get("has_remembered_consent")?,
         version: row.get("version")?,
         created_at: moment(row, "created_at")?,
         updated_at: moment(row, "updated_at")?,

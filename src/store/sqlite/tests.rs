@@ -32,6 +32,7 @@ fn client(id: &str, document: String) -> ClientRecord {
         rotated_secret_hashes: Vec::new(),
         registration_token_hash: None,
         family_id: uuid::Uuid::new_v4(),
+        has_remembered_consent: false,
         version: 1,
         created_at: Still.now(),
         updated_at: Still.now(),

@@ -1,13 +1,14 @@
 //! Consents: granted with what they issue, found again, listed, revoked, and gone with their client.
 
 use super::made::{
-    access, code, consent, device, exchanged, flows_done, grant, granting, redeem_code, redeeming, rotate, rotating,
-    told, valid, wrote,
+    access, code, consent, device, exchanged, flows_done, grant, granting, logout, redeem_code, redeeming, rotate,
+    rotating, told, valid, wrote,
 };
 use super::{client, created, earlier, later};
-use signet::store::FlowVerdict::{ClientChanged, Done, Used};
+use signet::store::FlowVerdict::{ClientChanged, Done, SessionEnded, Used};
 use signet::store::{
-    Consent, ConsentFilter, ConsentPage, FlowWrite, ForcedSubject, Grant, Login, Store, StoreError, Verdict,
+    Change, ClientRecord, Consent, ConsentFilter, ConsentPage, FlowWrite, ForcedSubject, Grant, Login, Store,
+    StoreError, Verdict,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -82,6 +83,31 @@ pub async fn a_grant_needs_the_version(store: &Arc<dyn Store>) {
     // It was not used up.
     let decided_again = Grant { client_version: 2, ..old };
     assert_eq!(wrote(store, &[granting(&decided_again)]).await, [Done]);
+}
+
+pub async fn a_grant_needs_a_session_that_has_not_ended(store: &Arc<dyn Store>) {
+    let record = created(store, "a").await;
+    let (first, mut late, other) = (grant(&record, "s"), grant(&record, "s"), grant(&record, "s"));
+    late.consent.session_id = first.consent.session_id;
+    assert_eq!(wrote(store, &[granting(&first)]).await, [Done]);
+    assert_eq!(wrote(store, &[FlowWrite::Logout(logout(first.consent.session_id, "s"))]).await, [Done]);
+    let batch = [granting(&late), granting(&other), granting(&first)];
+    assert_eq!(wrote(store, &batch).await, [SessionEnded, Done, Used]);
+    assert_eq!(store.authorization_code(&late.code.unwrap().signature).await.unwrap(), None);
+}
+
+pub async fn a_client_knows_of_remembered_consents(store: &Arc<dyn Store>) {
+    let (record, mut changes) = (created(store, "a").await, store.changes());
+    store.note_remembered_consent("a").await.unwrap();
+    assert_eq!(changes.recv().await.unwrap(), Change::Client("a".to_owned()));
+    let noted = ClientRecord { has_remembered_consent: true, ..record };
+    assert_eq!(store.client("a").await.unwrap(), Some(noted.clone()));
+    store.note_remembered_consent("a").await.unwrap();
+    store.note_remembered_consent("nobody").await.unwrap();
+    store.replace_client(&ClientRecord { has_remembered_consent: false, ..noted }, 1).await.unwrap();
+    assert!(store.client("a").await.unwrap().unwrap().has_remembered_consent, "a replacement leaves it");
+    store.delete_client("a").await.unwrap();
+    assert!(!created(store, "a").await.has_remembered_consent);
 }
 
 pub async fn a_stale_grant_spoils_no_fresh_one(store: &Arc<dyn Store>) {

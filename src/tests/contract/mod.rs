@@ -181,6 +181,7 @@ fn client(id: &str) -> ClientRecord {
         rotated_secret_hashes: vec!["older".to_owned(), "o\"ld".to_owned()],
         registration_token_hash: Some(vec![0, 1, 255]),
         family_id: Uuid::new_v4(),
+        has_remembered_consent: false,
         version: 1,
         created_at: now(),
         updated_at: now(),
@@ -287,6 +288,7 @@ contract! {
         a_logout_ends_what_was_granted_in_its_session, a_logout_may_spare_what_was_granted,
         sessions_of_a_subject_end_together, kinds_of_flows_share_a_batch;
     consents: a_grant_comes_back_whole, a_grant_is_done_once, a_grant_needs_the_version,
+        a_grant_needs_a_session_that_has_not_ended, a_client_knows_of_remembered_consents,
         a_stale_grant_spoils_no_fresh_one, the_newest_remembered_consent_is_found, consents_are_listed_by_page,
         consents_since_a_moment_come_oldest_first, revoking_consents_ends_all_that_stands_on_them,
         clients_of_a_session_come_once, a_client_takes_all_of_it_away, deleting_a_clients_tokens_leaves_its_consents,

@@ -1,11 +1,14 @@
 //! How many SQL statements the hot paths cost, counted by the database itself.
 
-use crate::harness::World;
+use serde_json::{Value, json};
+
+use crate::harness::{Browser, Web, World, accept, param};
 
 /// Tables that only the hot paths touch; statements that name none of them are the upkeep's. Loading a client is left
 /// out: each worker does it once, on whichever connection comes first.
-const COUNTED: &str = "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid \
-     WHERE d.datname = current_database() AND query ~* 'token|client|family|jti|assertion' AND query !~* 'pg_stat|listen|skip locked' \
+const COUNTED: &str = "SELECT coalesce(sum(calls), 0)::bigint, \
+     coalesce(sum(calls) FILTER (WHERE query ~ '(INSERT INTO|UPDATE|DELETE FROM) '), 0)::bigint FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid \
+     WHERE d.datname = current_database() AND query ~* 'token|client|family|jti|assertion|consent|code|session|subject' AND query !~* 'pg_stat|listen|skip locked|handled_at >=' \
      AND query !~ '^[[:space:]]*SELECT id, name, owner'";
 
 struct Counter {
@@ -23,7 +26,13 @@ impl Counter {
     }
 
     async fn now(&self) -> i64 {
-        self.client.query_one(COUNTED, &[]).await.unwrap().get(0)
+        self.all().await.0
+    }
+
+    /// Statements, and how many of them wrote, each in a transaction of its own.
+    async fn all(&self) -> (i64, i64) {
+        let row = self.client.query_one(COUNTED, &[]).await.unwrap();
+        (row.get(0), row.get(1))
     }
 
     /// The texts that were run since the start, for a failure's message.
@@ -110,4 +119,84 @@ async fn callers_at_once_share_a_batch() {
     }
     let spent = count.now().await - before;
     assert!(spent < TIMES, "{spent} statements for {TIMES} tokens: nothing was shared\n{}", count.texts().await);
+}
+
+/// What a step has cost since the last one: statements, and how many of them wrote.
+struct Steps<'a> {
+    count: &'a Counter,
+    before: (i64, i64),
+    all: (i64, i64),
+}
+
+impl Steps<'_> {
+    async fn cost(&mut self, what: &str, statements: i64, writes: i64) {
+        let now = self.count.all().await;
+        let spent = (now.0 - self.before.0, now.1 - self.before.1);
+        assert_eq!(spent, (statements, writes), "{what}\n{}", self.count.texts().await);
+        (self.before, self.all) = (now, (self.all.0 + spent.0, self.all.1 + spent.1));
+    }
+}
+
+/// What a login costs when the browser comes back from it: remembering it, looking for a consent.
+#[derive(Clone, Copy)]
+struct Login {
+    start: i64,
+    statements: i64,
+    writes: i64,
+    grant: i64,
+}
+
+async fn flow(world: &World, count: &Counter, web: &Web, browser: &mut Browser, says: (Value, Value), login: Login) {
+    let peer = &world.a;
+    let before = count.all().await;
+    let mut steps = Steps { count, before, all: (0, 0) };
+    let page = browser.ask(peer, web, &[]).await.location();
+    steps.cost("to the login page", login.start, 0).await;
+    let challenge = param(&page, "login_challenge");
+    peer.admin(reqwest::Method::GET, &format!("/admin/oauth2/auth/requests/login?login_challenge={challenge}"), None)
+        .await;
+    let back = accept(peer, "login", &page, says.0).await;
+    steps.cost("the login API", 0, 0).await;
+    let page = browser.go(peer, &back).await.location();
+    steps.cost("back from login", login.statements, login.writes).await;
+    let challenge = param(&page, "consent_challenge");
+    let path = format!("/admin/oauth2/auth/requests/consent?consent_challenge={challenge}");
+    peer.admin(reqwest::Method::GET, &path, None).await;
+    let back = accept(peer, "consent", &page, says.1).await;
+    steps.cost("the consent API", 0, 0).await;
+    let code = param(&browser.go(peer, &back).await.location(), "code");
+    steps.cost("back from consent", login.grant, login.grant).await;
+    let tokens = peer.exchange(web, &code, &[]).await;
+    steps.cost("code exchange", 2, 1).await;
+    let whole = (3 + login.start + login.statements + login.grant - 1, 1 + login.writes + login.grant);
+    assert_eq!(steps.all, whole, "the whole flow");
+    let tokens = peer.refresh(web, &tokens.get("refresh_token"), &[]).await;
+    steps.cost("refresh", 2, 1).await;
+    assert_eq!(peer.userinfo(&tokens.get("access_token")).await.status, 200);
+    steps.cost("userinfo", 1, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flow_costs_the_statements_it_should() {
+    let Some(world) = World::postgres(&[]).await else { return };
+    let Some(count) = Counter::on(&world).await else { return };
+    let web = world.web().await;
+    // The first flow loads the client, and the news of its creation may take it off the shelf once more.
+    for _ in 0..5 {
+        world.tokens(&web).await;
+    }
+    let login = |remember: bool| json!({"subject": "somebody", "remember": remember});
+    let consent = |remember: bool| json!({"grant_scope": ["openid", "offline"], "remember": remember});
+    let stranger = &mut Browser::default();
+    let plain = Login { start: 0, statements: 0, writes: 0, grant: 1 };
+    flow(&world, &count, &web, stranger, (login(false), consent(false)), plain).await;
+    let known = &mut Browser::default();
+    let remembered = Login { statements: 1, writes: 1, ..plain };
+    flow(&world, &count, &web, known, (login(true), consent(false)), remembered).await;
+    // Who is known is looked up. The first consent that is remembered is noted at the client, once in its life.
+    let noted = Login { start: 1, grant: 2, ..plain };
+    flow(&world, &count, &web, known, (login(false), consent(true)), noted).await;
+    // From now on every login looks whether a consent is remembered.
+    let skipped = Login { start: 1, statements: 1, ..plain };
+    flow(&world, &count, &web, known, (login(false), consent(false)), skipped).await;
 }

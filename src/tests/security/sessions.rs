@@ -10,12 +10,13 @@ use crate::harness::{
     Answer, Browser, Case, Database, Server, World, accept, cases, consented, decide, param, to_client,
 };
 
-const FAMILY: [Case; 5] = cases! {
+const FAMILY: [Case; 6] = cases! {
     "F06" "a cookie that somebody knew before the login is worth nothing after it" => fixation,
     "F07" "a cookie's attributes over plain http" => attributes,
     "F08" "cookies of others under the names of ours" => tossed,
     "F11" "no redirect tells where it came from" => redirects,
     "F20" "a remembered login ends at the server when its time is over" => expiry,
+    "F22" "a session that ends while a flow is under way grants nothing more" => ended_meanwhile,
 };
 super::on_both!(FAMILY);
 
@@ -149,6 +150,21 @@ async fn expiry(world: &World) {
 }
 
 /// F07, F11: where the issuer is https, cookies go over TLS alone and browsers are told to use nothing else.
+async fn ended_meanwhile(world: &World) {
+    let web = world.web().await;
+    let login = json!({"subject": "ends-meanwhile", "remember": true});
+    let mut browser = Browser::default();
+    browser.signed_in(&world.a, &web, &[], login.clone()).await;
+    // Known already, or known from this login on: both wait at the consent page when the session is revoked.
+    let known = browser.signed_in(&world.a, &web, &[], login.clone()).await;
+    let mut other = Browser::default();
+    let new = other.signed_in(&world.a, &web, &[], login).await;
+    let path = "/admin/oauth2/auth/sessions/login?subject=ends-meanwhile";
+    assert_eq!(world.b.admin(Method::DELETE, path, None).await.status, 204);
+    to_client(&consented(&world.b, &mut browser, &known).await, "login_required", "a session from before");
+    to_client(&consented(&world.b, &mut other, &new).await, "login_required", "a session of this login");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f07_f11_over_https() {
     let database = Database::sqlite();
