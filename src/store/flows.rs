@@ -235,6 +235,23 @@ pub struct DeviceRequest {
     pub flow_id: Option<Uuid>,
 }
 
+/// Somebody entered a user code (RFC 8628 §3.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Where it was entered.
+    pub challenge: Uuid,
+    /// When that challenge is over.
+    pub challenge_ends: Timestamp,
+    /// Wrong attempts that a challenge forgives.
+    pub most: u32,
+    /// Wrong attempts that all challenges together forgive, those that are over left out; `None` for any number.
+    pub most_of_all: Option<u32>,
+    /// The keys that the row of the code may have, one for each system secret.
+    pub user_codes: Vec<[u8; 32]>,
+    /// The flow that is to have the device.
+    pub flow_id: Uuid,
+}
+
 /// What became of a guess at a user code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserCodeGuess {
@@ -244,6 +261,8 @@ pub enum UserCodeGuess {
     Wrong,
     /// Too many wrong guesses were made on this challenge: nothing was looked up.
     TooMany,
+    /// Too many wrong guesses were made on all challenges together: nothing was looked up.
+    TooManyOfAll,
 }
 
 /// Where a device's request stands.
@@ -352,17 +371,9 @@ pub trait FlowStore: Send + Sync + 'static {
     /// gone or was changed since the decision.
     async fn create_device(&self, device: &DeviceRequest, client_version: i64) -> Result<(), StoreError>;
 
-    /// Counts the guess on the challenge and, unless there were `most` wrong ones, binds the device of that user code
-    /// to `flow_id`. One transaction: guesses at once are counted one by one, and one flow gets the device.
-    #[expect(clippy::too_many_arguments, reason = "a guess is what it is made of; nothing else has these together")]
-    async fn guess_user_code(
-        &self,
-        challenge: Uuid,
-        most: u32,
-        user_code: &[u8; 32],
-        flow_id: Uuid,
-        challenge_ends: Timestamp,
-    ) -> Result<UserCodeGuess, StoreError>;
+    /// Counts the attempt on its challenge and, unless too many were wrong, binds the device of that user code to the
+    /// flow. One transaction: guesses at once are counted one by one, and one flow gets the device.
+    async fn guess_user_code(&self, attempt: &Attempt) -> Result<UserCodeGuess, StoreError>;
 
     /// One poll of a device: where it stands, and whether it came too soon; `client_id` is who polls.
     async fn poll_device(&self, signature: &SignatureHash, client_id: &str) -> Result<Option<DevicePoll>, StoreError>;

@@ -5,9 +5,9 @@
 //! belongs to no request (readiness, sweeps) opens no span: a trace of one span tells nobody anything.
 
 use super::{
-    AccessToken, Change, ClientPage, ClientRecord, ClientStore, Consent, ConsentFilter, ConsentPage, Delivered,
-    DevicePoll, DeviceRequest, FlowStore, FlowVerdict, FlowWrite, FoundCode, FoundRefresh, KeyDecision, KeyRow,
-    KeyStore, LoginSession, LogoutDelivery, Migration, OutboxDepth, PoolStatus, Replaced, SignatureHash, Store,
+    AccessToken, Attempt, Change, ClientPage, ClientRecord, ClientStore, Consent, ConsentFilter, ConsentPage,
+    Delivered, DevicePoll, DeviceRequest, FlowStore, FlowVerdict, FlowWrite, FoundCode, FoundRefresh, KeyDecision,
+    KeyRow, KeyStore, LoginSession, LogoutDelivery, Migration, OutboxDepth, PoolStatus, Replaced, SignatureHash, Store,
     StoreError, Sweep, TokenStore, Upkeep, UserCodeGuess, Verdict, Write,
 };
 use crate::domain::world::Timestamp;
@@ -201,15 +201,8 @@ impl<S: Store> FlowStore for Measured<S> {
         watched!(self.create_device(device, client_version))
     }
 
-    async fn guess_user_code(
-        &self,
-        challenge: Uuid,
-        most: u32,
-        user_code: &[u8; 32],
-        flow_id: Uuid,
-        challenge_ends: Timestamp,
-    ) -> Result<UserCodeGuess, StoreError> {
-        watched!(self.guess_user_code(challenge, most, user_code, flow_id, challenge_ends))
+    async fn guess_user_code(&self, attempt: &Attempt) -> Result<UserCodeGuess, StoreError> {
+        watched!(self.guess_user_code(attempt))
     }
 
     async fn poll_device(&self, signature: &SignatureHash, client_id: &str) -> Result<Option<DevicePoll>, StoreError> {
@@ -322,7 +315,15 @@ mod tests {
             flow_id: None,
         };
         store.create_device(&device, 1).await.unwrap_err();
-        store.guess_user_code(id, 1, &[0; 32], id, now).await.unwrap();
+        let attempt = Attempt {
+            challenge: id,
+            challenge_ends: now,
+            most: 1,
+            most_of_all: None,
+            user_codes: Vec::new(),
+            flow_id: id,
+        };
+        store.guess_user_code(&attempt).await.unwrap();
         store.poll_device(&[0; 32], "a").await.unwrap();
         store.claim_deliveries(1, Duration::ZERO).await.unwrap();
         store.settle_delivery(id, Delivered::Done).await.unwrap();

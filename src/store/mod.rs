@@ -16,7 +16,7 @@ mod upkeep;
 
 pub use clients::{ClientPage, ClientRecord, ClientStore, Replaced};
 pub use flows::{
-    AuthorizationCode, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, DeviceState,
+    Attempt, AuthorizationCode, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, DeviceState,
     FlowStore, FlowVerdict, FlowWrite, ForcedSubject, FoundCode, Grant, Login, LoginSession, Logout, LogoutDelivery,
     OutboxDepth, UserCodeGuess,
 };

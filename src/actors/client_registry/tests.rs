@@ -3,10 +3,10 @@
 use super::*;
 use crate::domain::world::Timestamp;
 use crate::store::{
-    AccessToken, ClientPage, ClientStore, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest,
-    FlowStore, FlowVerdict, FlowWrite, FoundCode, FoundRefresh, KeyDecision, KeyRow, KeyStore, LoginSession,
-    LogoutDelivery, Migration, OutboxDepth, Replaced, SignatureHash, Sweep, TokenStore, Upkeep, UserCodeGuess, Verdict,
-    Write,
+    AccessToken, Attempt, ClientPage, ClientStore, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll,
+    DeviceRequest, FlowStore, FlowVerdict, FlowWrite, FoundCode, FoundRefresh, KeyDecision, KeyRow, KeyStore,
+    LoginSession, LogoutDelivery, Migration, OutboxDepth, Replaced, SignatureHash, Sweep, TokenStore, Upkeep,
+    UserCodeGuess, Verdict, Write,
 };
 use async_trait::async_trait;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -145,14 +145,7 @@ impl FlowStore for Gated {
         away()
     }
 
-    async fn guess_user_code(
-        &self,
-        _: Uuid,
-        _: u32,
-        _: &[u8; 32],
-        _: Uuid,
-        _: Timestamp,
-    ) -> Result<UserCodeGuess, StoreError> {
+    async fn guess_user_code(&self, _: &Attempt) -> Result<UserCodeGuess, StoreError> {
         away()
     }
 

@@ -8,6 +8,11 @@ use uuid::Uuid;
 /// Wrong user codes that one challenge forgives (RFC 8628 §5.1).
 pub const GUESSES: u32 = 5;
 
+/// Wrong user codes that all challenges under way forgive together before only browsers with a login session may enter
+/// one: with a thousand devices waiting, a code of eight out of twenty letters is then guessed with a chance of 1 in
+/// 100 000.
+pub const GUESSES_OF_ALL: u32 = 250;
+
 /// A browser that may enter a user code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge {
@@ -17,6 +22,9 @@ pub struct Challenge {
     /// When it was given out, in seconds since the epoch.
     #[serde(rename = "t")]
     pub requested_at: i64,
+    /// The browser has a login session.
+    #[serde(rename = "s", default)]
+    pub signed_in: bool,
 }
 
 impl Challenge {

@@ -4,11 +4,11 @@ use super::login::{body, challenge};
 use crate::domain::authorize::parameters::Parameters;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::flow::Purpose;
-use crate::domain::flow::device::{Accepted, Challenge, GUESSES};
+use crate::domain::flow::device::{Accepted, Challenge, GUESSES, GUESSES_OF_ALL};
 use crate::http::flow::{open, text};
 use crate::http::form::Json;
 use crate::http::{ApiError, App, reply};
-use crate::store::{DeviceRequest, UserCodeGuess};
+use crate::store::{Attempt, DeviceRequest, UserCodeGuess};
 use crate::telemetry::labels::DeviceOutcome;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -30,7 +30,8 @@ struct Body {
     user_code: Option<String>,
 }
 
-/// The handler. Each wrong code counts on the challenge; after [`GUESSES`] of them nothing is looked up any more.
+/// The handler. Each wrong code counts on the challenge; after [`GUESSES`] of them nothing is looked up any more. After
+/// [`GUESSES_OF_ALL`] on all challenges, nothing is looked up for browsers without a login session.
 ///
 /// # Errors
 /// 400 for a wrong code, 401 for a challenge that is over, 404 for one that we did not make, 429 after too many.
@@ -47,9 +48,16 @@ pub async fn accept(app: web::Data<App>, request: HttpRequest, bytes: Json) -> R
         .user_code
         .filter(|code| !code.is_empty())
         .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "Field 'user_code' must not be empty."))?;
-    let hash = app.user_codes.hash(&code);
     let flow_id = app.entropy.uuid()?;
-    match app.store.guess_user_code(asked.id, GUESSES, &hash, flow_id, ends).await? {
+    let attempt = Attempt {
+        challenge: asked.id,
+        challenge_ends: ends,
+        most: GUESSES,
+        most_of_all: (!asked.signed_in).then_some(GUESSES_OF_ALL),
+        user_codes: app.user_codes.hashes(&code),
+        flow_id,
+    };
+    match app.store.guess_user_code(&attempt).await? {
         UserCodeGuess::Accepted(device) => {
             app.metrics.device_code(DeviceOutcome::UserCodeAccepted);
             accepted(&app, &asked, flow_id, device).await
@@ -62,6 +70,12 @@ pub async fn accept(app: web::Data<App>, request: HttpRequest, bytes: Json) -> R
         UserCodeGuess::TooMany => {
             app.metrics.device_code(DeviceOutcome::TooManyGuesses);
             Err(ApiError::TooMany("wrong codes; open the device's address again".to_owned()))
+        }
+        UserCodeGuess::TooManyOfAll => {
+            app.metrics.device_code(DeviceOutcome::TooManyGuesses);
+            let why =
+                "wrong codes everywhere; sign in first, with \"remember me\", then open the device's address again";
+            Err(ApiError::TooMany(why.to_owned()))
         }
     }
 }

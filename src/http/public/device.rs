@@ -34,7 +34,7 @@ async fn go_on(app: &App, clients: &Clients, browser: &HttpRequest) -> Result<Ht
     }
     match all.get("device_verifier") {
         Some(verifier) => begin(app, clients, browser, &all, verifier).await,
-        None => ask(app, all.get("user_code")).await,
+        None => ask(app, browser, all.get("user_code")).await,
     }
 }
 
@@ -43,8 +43,12 @@ fn denied(hint: &str) -> Stop {
 }
 
 /// To the page where the user enters the code, or confirms the one in the link.
-async fn ask(app: &App, user_code: Option<&str>) -> Result<HttpResponse, Stop> {
-    let challenge = Challenge { id: app.entropy.uuid()?, requested_at: app.clock.now().secs() };
+async fn ask(app: &App, browser: &HttpRequest, user_code: Option<&str>) -> Result<HttpResponse, Stop> {
+    let signed_in = match cookies::session(app, browser) {
+        Some(id) => app.store.login_session(id).await?.is_some(),
+        None => false,
+    };
+    let challenge = Challenge { id: app.entropy.uuid()?, requested_at: app.clock.now().secs(), signed_in };
     let sealed = text(app, Purpose::DeviceChallenge, &challenge, challenge.ends(app.rules.flow_ttl)).await?;
     let mut more = vec![("device_challenge", sealed.as_str())];
     more.extend(user_code.map(|code| ("user_code", code)));

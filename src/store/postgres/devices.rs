@@ -3,8 +3,7 @@
 use super::faults::Fault;
 use super::rows::{self, Moment, int, list_text};
 use super::sessions::done_or_used;
-use crate::domain::world::Timestamp;
-use crate::store::{DevicePoll, DeviceRequest, DeviceState, FlowVerdict, SignatureHash, UserCodeGuess};
+use crate::store::{Attempt, DevicePoll, DeviceRequest, DeviceState, FlowVerdict, SignatureHash, UserCodeGuess};
 use deadpool_postgres::{GenericClient, Object};
 use std::collections::HashSet;
 use tokio_postgres::Row;
@@ -53,32 +52,32 @@ pub(super) async fn create(
 const GUESSES: &str = "
     INSERT INTO device_guess AS t (challenge, nid, wrong, expires_at) VALUES ($1, $2, 0, $3)
     ON CONFLICT (challenge) DO UPDATE SET wrong = t.wrong RETURNING wrong";
+const WRONG_OF_ALL: &str = "
+    SELECT coalesce(sum(wrong), 0)::bigint FROM device_guess WHERE nid = $1 AND expires_at > clock_timestamp()";
 const WRONG: &str = "UPDATE device_guess SET wrong = wrong + 1 WHERE challenge = $1";
 const BIND: &str = "
     UPDATE device SET flow_id = $3
-    WHERE nid = $1 AND user_code = $2 AND flow_id IS NULL AND state = 'pending' AND expires_at > clock_timestamp()
+    WHERE nid = $1 AND user_code = ANY($2) AND flow_id IS NULL AND state = 'pending' AND expires_at > clock_timestamp()
           AND NOT EXISTS (SELECT 1 FROM device d WHERE d.flow_id = $3)
     RETURNING signature, user_code, client_id, scope, audience, requested_at, expires_at, poll_interval, flow_id";
 
-/// A guess at a user code.
-pub(super) struct Guess {
-    pub(super) challenge: Uuid,
-    pub(super) most: u32,
-    pub(super) user_code: [u8; 32],
-    pub(super) flow_id: Uuid,
-    pub(super) challenge_ends: Timestamp,
-}
-
 /// Counts a guess, and gives the device to the flow if it is right.
-pub(super) async fn guess(conn: &mut Object, nid: Uuid, it: &Guess) -> Result<UserCodeGuess, Fault> {
+pub(super) async fn guess(conn: &mut Object, nid: Uuid, it: &Attempt) -> Result<UserCodeGuess, Fault> {
     let tx = conn.transaction().await?;
     let statement = tx.prepare_cached(GUESSES).await?;
     let counted = tx.query_one(&statement, &[&it.challenge, &nid, &Moment(it.challenge_ends)]).await?;
     if rows::count(&counted, "wrong")? >= it.most {
         return Ok(UserCodeGuess::TooMany);
     }
+    if let Some(most) = it.most_of_all {
+        let statement = tx.prepare_cached(WRONG_OF_ALL).await?;
+        if tx.query_one(&statement, &[&nid]).await?.try_get::<_, i64>(0)? >= i64::from(most) {
+            return Ok(UserCodeGuess::TooManyOfAll);
+        }
+    }
     let statement = tx.prepare_cached(BIND).await?;
-    let bound = tx.query_opt(&statement, &[&nid, &it.user_code.as_slice(), &it.flow_id]).await?;
+    let keys: Vec<&[u8]> = it.user_codes.iter().map(<[u8; 32]>::as_slice).collect();
+    let bound = tx.query_opt(&statement, &[&nid, &keys, &it.flow_id]).await?;
     let outcome = match bound.as_ref().map(rows::device).transpose()? {
         Some(device) => UserCodeGuess::Accepted(device),
         None => {

@@ -1,13 +1,12 @@
 //! The verbs on flows in PostgreSQL.
 
-use super::devices::Guess;
 use super::faults::Fault;
 use super::rows::Moment;
 use super::{PostgresStore, consents, devices, grants, outbox, run, sessions};
 use crate::domain::world::Timestamp;
 use crate::store::{
-    Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, FlowStore, FlowVerdict, FlowWrite,
-    FoundCode, Grant, Login, LoginSession, Logout, LogoutDelivery, OutboxDepth, SignatureHash, StoreError,
+    Attempt, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, FlowStore, FlowVerdict,
+    FlowWrite, FoundCode, Grant, Login, LoginSession, Logout, LogoutDelivery, OutboxDepth, SignatureHash, StoreError,
     UserCodeGuess,
 };
 use async_trait::async_trait;
@@ -207,17 +206,9 @@ impl FlowStore for PostgresStore {
         if made { Ok(()) } else { Err(StoreError::client_changed()) }
     }
 
-    async fn guess_user_code(
-        &self,
-        challenge: Uuid,
-        most: u32,
-        user_code: &[u8; 32],
-        flow_id: Uuid,
-        challenge_ends: Timestamp,
-    ) -> Result<UserCodeGuess, StoreError> {
+    async fn guess_user_code(&self, attempt: &Attempt) -> Result<UserCodeGuess, StoreError> {
         let nid = self.nid().await?;
-        let guess = Guess { challenge, most, user_code: *user_code, flow_id, challenge_ends };
-        run!(self, |conn| devices::guess(conn, nid, &guess))
+        run!(self, |conn| devices::guess(conn, nid, attempt))
     }
 
     async fn poll_device(&self, signature: &SignatureHash, client_id: &str) -> Result<Option<DevicePoll>, StoreError> {

@@ -4,7 +4,7 @@ use super::clients::version;
 use super::faults::store_error;
 use super::rows;
 use crate::domain::world::Timestamp;
-use crate::store::{DevicePoll, DeviceRequest, DeviceState, SignatureHash, StoreError, UserCodeGuess};
+use crate::store::{Attempt, DevicePoll, DeviceRequest, DeviceState, SignatureHash, StoreError, UserCodeGuess};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 use uuid::Uuid;
@@ -51,6 +51,8 @@ pub(super) fn create(
 const GUESSES: &str = "
     INSERT INTO device_guess (challenge, nid, wrong, expires_at) VALUES (?1, ?2, 0, ?3)
     ON CONFLICT (challenge) DO UPDATE SET wrong = wrong RETURNING wrong";
+const WRONG_OF_ALL: &str = "
+    SELECT coalesce(sum(wrong), 0) FROM device_guess WHERE nid = ?1 AND expires_at > ?2";
 const WRONG: &str = "UPDATE device_guess SET wrong = wrong + 1 WHERE challenge = ?1";
 const BIND: &str = "
     UPDATE device SET flow_id = ?3
@@ -58,26 +60,25 @@ const BIND: &str = "
           AND NOT EXISTS (SELECT 1 FROM device WHERE flow_id = ?3)
     RETURNING *";
 
-/// A guess at a user code.
-pub(super) struct Guess {
-    pub(super) challenge: Uuid,
-    pub(super) most: u32,
-    pub(super) user_code: [u8; 32],
-    pub(super) flow_id: Uuid,
-    pub(super) challenge_ends: Timestamp,
-}
-
 /// Counts a guess, and gives the device to the flow if it is right.
-pub(super) fn guess(db: &Connection, nid: &[u8], it: &Guess, now: Timestamp) -> rusqlite::Result<UserCodeGuess> {
+pub(super) fn guess(db: &Connection, nid: &[u8], it: &Attempt, now: Timestamp) -> rusqlite::Result<UserCodeGuess> {
     let challenge = it.challenge.as_bytes();
     let known = params![challenge, nid, it.challenge_ends.micros()];
     let wrong: u32 = db.prepare_cached(GUESSES)?.query_row(known, |row| row.get(0))?;
     if wrong >= it.most {
         return Ok(UserCodeGuess::TooMany);
     }
-    let known = params![nid, it.user_code, it.flow_id.as_bytes(), now.micros()];
-    if let Some(device) = db.prepare_cached(BIND)?.query_row(known, rows::device).optional()? {
-        return Ok(UserCodeGuess::Accepted(device));
+    if let Some(most) = it.most_of_all {
+        let all: i64 = db.prepare_cached(WRONG_OF_ALL)?.query_row(params![nid, now.micros()], |row| row.get(0))?;
+        if all >= i64::from(most) {
+            return Ok(UserCodeGuess::TooManyOfAll);
+        }
+    }
+    for key in &it.user_codes {
+        let known = params![nid, key, it.flow_id.as_bytes(), now.micros()];
+        if let Some(device) = db.prepare_cached(BIND)?.query_row(known, rows::device).optional()? {
+            return Ok(UserCodeGuess::Accepted(device));
+        }
     }
     db.prepare_cached(WRONG)?.execute([challenge])?;
     Ok(UserCodeGuess::Wrong)

@@ -4,8 +4,8 @@ use super::faults::store_error;
 use super::{SqliteStore, consents, devices, outbox, sessions};
 use crate::domain::world::Timestamp;
 use crate::store::{
-    Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, FlowStore, FlowVerdict, FlowWrite,
-    FoundCode, LoginSession, LogoutDelivery, OutboxDepth, SignatureHash, StoreError, UserCodeGuess,
+    Attempt, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, FlowStore, FlowVerdict,
+    FlowWrite, FoundCode, LoginSession, LogoutDelivery, OutboxDepth, SignatureHash, StoreError, UserCodeGuess,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -133,16 +133,9 @@ impl FlowStore for SqliteStore {
         self.write(move |db, world, _| devices::create(db, world.nid(db)?, &device, client_version, world.now())).await
     }
 
-    async fn guess_user_code(
-        &self,
-        challenge: Uuid,
-        most: u32,
-        user_code: &[u8; 32],
-        flow_id: Uuid,
-        challenge_ends: Timestamp,
-    ) -> Result<UserCodeGuess, StoreError> {
-        let guess = devices::Guess { challenge, most, user_code: *user_code, flow_id, challenge_ends };
-        self.write(move |db, world, _| devices::guess(db, world.nid(db)?, &guess, world.now()).map_err(store_error))
+    async fn guess_user_code(&self, attempt: &Attempt) -> Result<UserCodeGuess, StoreError> {
+        let attempt = attempt.clone();
+        self.write(move |db, world, _| devices::guess(db, world.nid(db)?, &attempt, world.now()).map_err(store_error))
             .await
     }
 

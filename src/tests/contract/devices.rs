@@ -1,16 +1,17 @@
 //! Devices (RFC 8628): asked for, guessed, decided, polled.
 
-use super::made::{device, flows_done, grant, granting, key, logout, redeem, redeeming, told, wrote};
+use super::made::{attempt, device, flows_done, grant, granting, key, logout, redeem, redeeming, told, wrote};
 use super::{client, created, earlier, later};
 use signet::store::{
-    DeviceRequest, DeviceState, FlowVerdict, FlowWrite, Grant, Source, Store, StoreError, UserCodeGuess, Verdict,
+    Attempt, DeviceRequest, DeviceState, FlowVerdict, FlowWrite, Grant, Source, Store, StoreError, UserCodeGuess,
+    Verdict,
 };
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// A guess with at most three wrong ones.
 async fn guess(store: &Arc<dyn Store>, challenge: Uuid, user_code: &[u8; 32], flow: Uuid) -> UserCodeGuess {
-    store.guess_user_code(challenge, 3, user_code, flow, later(600)).await.unwrap()
+    store.guess_user_code(&attempt(challenge, user_code, flow)).await.unwrap()
 }
 
 async fn state(store: &Arc<dyn Store>, device: &DeviceRequest) -> DeviceState {
@@ -82,6 +83,24 @@ pub async fn wrong_guesses_are_counted_by_challenge(store: &Arc<dyn Store>) {
     assert_eq!(guess(store, challenge, &asked.user_code, flow).await, UserCodeGuess::TooMany);
     assert_eq!(guess(store, challenge, &key(), flow).await, UserCodeGuess::TooMany);
     assert!(matches!(guess(store, Uuid::new_v4(), &asked.user_code, flow).await, UserCodeGuess::Accepted(_)));
+}
+
+pub async fn wrong_guesses_are_counted_together(store: &Arc<dyn Store>) {
+    let record = created(store, "a").await;
+    let asked = device(&record);
+    store.create_device(&asked, 1).await.unwrap();
+    let flow = Uuid::new_v4();
+    let guess = async |code: &[u8; 32], most_of_all| {
+        let attempt = Attempt { most_of_all, ..attempt(Uuid::new_v4(), code, flow) };
+        store.guess_user_code(&attempt).await.unwrap()
+    };
+    let over = Attempt { challenge_ends: earlier(1), ..attempt(Uuid::new_v4(), &key(), flow) };
+    assert_eq!(store.guess_user_code(&over).await.unwrap(), UserCodeGuess::Wrong);
+    assert_eq!(guess(&key(), Some(2)).await, UserCodeGuess::Wrong, "what is over does not count");
+    assert_eq!(guess(&key(), Some(2)).await, UserCodeGuess::Wrong);
+    assert_eq!(guess(&asked.user_code, Some(2)).await, UserCodeGuess::TooManyOfAll);
+    assert_eq!(guess(&key(), None).await, UserCodeGuess::Wrong, "who is known has no such limit");
+    assert!(matches!(guess(&asked.user_code, Some(4)).await, UserCodeGuess::Accepted(_)));
 }
 
 pub async fn a_device_is_decided_once(store: &Arc<dyn Store>) {

@@ -1,8 +1,8 @@
 //! Codes exchanged, alone and among other writes.
 
 use super::made::{
-    device, exchanged, flows_done, grant, granting, key, redeem, redeem_code, redeeming, replay, rotate, rotating,
-    told, valid,
+    attempt, device, exchanged, flows_done, grant, granting, key, redeem, redeem_code, redeeming, replay, rotate,
+    rotating, told, valid,
 };
 use super::{created, done, earlier, issue, jti, later, token};
 use signet::store::Verdict::{ClientChanged, Done, JtiKnown, Used};
@@ -196,7 +196,7 @@ pub async fn a_device_code_is_redeemed_once(store: &Arc<dyn Store>) {
     let asked = device(&record);
     store.create_device(&asked, 1).await.unwrap();
     let flow = Uuid::new_v4();
-    store.guess_user_code(Uuid::new_v4(), 5, &asked.user_code, flow, later(600)).await.unwrap();
+    store.guess_user_code(&attempt(Uuid::new_v4(), &asked.user_code, flow)).await.unwrap();
     let given = Grant { code: None, device: Some((flow, vec![1])), ..grant(&record, "s") };
     let source = Source::Device(asked.signature);
     assert_eq!(told(store, redeeming(&redeem(&record, &given.consent, source))).await, Used);

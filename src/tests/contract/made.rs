@@ -2,8 +2,9 @@
 
 use super::{later, now, token};
 use signet::store::{
-    AuthorizationCode, ClientRecord, Consent, DeviceRequest, FlowVerdict, FlowWrite, Grant, Login, LoginSession,
-    Logout, LogoutDelivery, Redeem, RefreshToken, Replay, Rotate, SignatureHash, Source, Store, Verdict, Write,
+    Attempt, AuthorizationCode, ClientRecord, Consent, DeviceRequest, FlowVerdict, FlowWrite, Grant, Login,
+    LoginSession, Logout, LogoutDelivery, Redeem, RefreshToken, Replay, Rotate, SignatureHash, Source, Store, Verdict,
+    Write,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -134,6 +135,17 @@ pub fn delivery(client_id: &str) -> LogoutDelivery {
         subject: "s".to_owned(),
         session_id: Uuid::new_v4(),
         attempts: 0,
+    }
+}
+
+pub fn attempt(challenge: Uuid, user_code: &[u8; 32], flow_id: Uuid) -> Attempt {
+    Attempt {
+        challenge,
+        challenge_ends: later(600),
+        most: 3,
+        most_of_all: None,
+        user_codes: vec![key(), *user_code],
+        flow_id,
     }
 }
 

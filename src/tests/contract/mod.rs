@@ -294,7 +294,7 @@ contract! {
         clients_of_a_session_come_once, a_client_takes_all_of_it_away, deleting_a_clients_tokens_leaves_its_consents,
         a_client_with_many_families_is_deleted, a_key_that_is_taken_is_a_conflict;
     devices: a_user_code_is_taken_until_it_ends, a_device_needs_the_clients_version, a_user_code_is_entered_once,
-        wrong_guesses_are_counted_by_challenge, a_device_is_decided_once, two_decisions_on_one_device_in_a_batch,
+        wrong_guesses_are_counted_by_challenge, wrong_guesses_are_counted_together, a_device_is_decided_once, two_decisions_on_one_device_in_a_batch,
         an_ended_device_is_not_decided;
     outbox: claims_at_once_share_the_outbox, a_flow_is_kept_for_its_time;
     races: one_of_many_redeems_a_code, one_of_many_uses_a_refresh_token, batches_of_the_same_exchanges_end,

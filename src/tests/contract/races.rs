@@ -1,12 +1,12 @@
 //! Many at once for what may happen once: tasks behind a barrier, round after round.
 
 use super::made::{
-    device, exchanged, flows_done, grant, granting, key, logout, redeem_code, redeeming, remember, rotate, rotating,
-    session, valid,
+    attempt, device, exchanged, flows_done, grant, granting, key, logout, redeem_code, redeeming, remember, rotate,
+    rotating, session, valid,
 };
-use super::{created, earlier, later};
+use super::{created, earlier};
 use signet::store::{
-    ClientRecord, ConsentFilter, FlowVerdict, FlowWrite, Grant, Login, Redeem, Revoke, Revoked, Rotate, Store,
+    Attempt, ClientRecord, ConsentFilter, FlowVerdict, FlowWrite, Grant, Login, Redeem, Revoke, Revoked, Rotate, Store,
     StoreError, UserCodeGuess, Verdict, Write,
 };
 use std::sync::Arc;
@@ -238,14 +238,14 @@ pub async fn no_grant_outlives_its_client(store: &Arc<dyn Store>) {
 pub async fn guesses_at_once_are_counted_one_by_one(store: &Arc<dyn Store>) {
     for _ in 0..ROUNDS {
         let challenge = Uuid::new_v4();
-        let guesses =
-            at_once((0..TASKS).map(|_| {
-                let store = Arc::clone(store);
-                async move {
-                    patiently!(store.guess_user_code(challenge, 5, &key(), Uuid::new_v4(), later(60)).await).unwrap()
-                }
-            }))
-            .await;
+        let guesses = at_once((0..TASKS).map(|_| {
+            let store = Arc::clone(store);
+            async move {
+                let attempt = Attempt { most: 5, ..attempt(challenge, &key(), Uuid::new_v4()) };
+                patiently!(store.guess_user_code(&attempt).await).unwrap()
+            }
+        }))
+        .await;
         let counted = (count(&guesses, &UserCodeGuess::Wrong), count(&guesses, &UserCodeGuess::TooMany));
         assert_eq!(counted, (5, TASKS - 5));
     }
@@ -261,7 +261,8 @@ pub async fn one_of_many_flows_gets_a_device(store: &Arc<dyn Store>) {
         let guesses = at_once(flows.iter().map(|flow| {
             let (store, code, flow) = (Arc::clone(store), asked.user_code, *flow);
             let challenge = if round % 2 == 0 { shared } else { Uuid::new_v4() };
-            async move { patiently!(store.guess_user_code(challenge, 99, &code, flow, later(60)).await).unwrap() }
+            let attempt = Attempt { most: 99, ..attempt(challenge, &code, flow) };
+            async move { patiently!(store.guess_user_code(&attempt).await).unwrap() }
         }))
         .await;
         let accepted: Vec<&UserCodeGuess> = guesses.iter().filter(|g| **g != UserCodeGuess::Wrong).collect();

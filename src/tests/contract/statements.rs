@@ -1,8 +1,8 @@
 //! PostgreSQL alone: how many statements a verb costs, and that none of them reads a whole table.
 
 use super::made::{
-    device, exchanged, flows_done, grant, granting, key, logout, redeem_code, redeeming, remember, replay, rotate,
-    rotating, session, told,
+    attempt, device, exchanged, flows_done, grant, granting, key, logout, redeem_code, redeeming, remember, replay,
+    rotate, rotating, session, told,
 };
 use super::tap::{Heard, tapped};
 use super::{Fixture, created, earlier, issue, jti, later, new_database, options, sql_at};
@@ -99,8 +99,8 @@ async fn every_verb(store: &Arc<dyn Store>) {
     flows_done(store, &[FlowWrite::Logout(out), granting(&grant(&record, "s"))]).await;
     store.create_device(&asked, 1).await.unwrap();
     let flow = Uuid::new_v4();
-    store.guess_user_code(Uuid::new_v4(), 5, &key(), flow, later(60)).await.unwrap();
-    store.guess_user_code(Uuid::new_v4(), 5, &asked.user_code, flow, later(60)).await.unwrap();
+    store.guess_user_code(&attempt(Uuid::new_v4(), &key(), flow)).await.unwrap();
+    store.guess_user_code(&attempt(Uuid::new_v4(), &asked.user_code, flow)).await.unwrap();
     flows_done(store, &[FlowWrite::DenyDevice(flow)]).await;
     store.poll_device(&asked.signature, "a").await.unwrap();
     store.claim_deliveries(1, Duration::from_secs(1)).await.unwrap();

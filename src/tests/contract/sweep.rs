@@ -1,8 +1,8 @@
 //! Sweeping, with time passing: what is over goes, and what still guards something stays.
 
 use super::made::{
-    access, consent, delivery, device, exchanged, flows_done, grant, granting, key, logout, redeem_code, redeeming,
-    remember, rotate, rotating, session, told, valid, wrote,
+    access, attempt, consent, delivery, device, exchanged, flows_done, grant, granting, key, logout, redeem_code,
+    redeeming, remember, rotate, rotating, session, told, valid, wrote,
 };
 use super::{Fixture, created, later};
 use signet::store::{
@@ -37,7 +37,7 @@ pub async fn what_is_over_goes_batch_by_batch(fixture: &Fixture) {
     for _ in 0..3 {
         store.create_device(&device(&record), 1).await.unwrap();
         store.put_flow_body(&key(), &[1], later(600)).await.unwrap();
-        store.guess_user_code(Uuid::new_v4(), 5, &key(), Uuid::new_v4(), later(600)).await.unwrap();
+        store.guess_user_code(&attempt(Uuid::new_v4(), &key(), Uuid::new_v4())).await.unwrap();
         flows_done(store, &[remember(&LoginSession { expires_at: later(600), ..session("s") })]).await;
         let told = Logout { deliveries: vec![delivery("a")], keep_until: later(600), ..logout(Uuid::new_v4(), "s") };
         let id = told.deliveries[0].id;

@@ -137,38 +137,39 @@ impl Steps<'_> {
     }
 }
 
-/// What a login costs when the browser comes back from it: remembering it, looking for a consent.
-#[derive(Clone, Copy)]
-struct Login {
+/// What the app says to a flow, and the statements that this costs step by step.
+struct Flow {
+    login: Value,
+    consent: Value,
     start: i64,
-    statements: i64,
-    writes: i64,
+    back: i64,
+    back_writes: i64,
     grant: i64,
 }
 
-async fn flow(world: &World, count: &Counter, web: &Web, browser: &mut Browser, says: (Value, Value), login: Login) {
+async fn flow(world: &World, count: &Counter, web: &Web, browser: &mut Browser, flow: Flow) {
     let peer = &world.a;
     let before = count.all().await;
     let mut steps = Steps { count, before, all: (0, 0) };
     let page = browser.ask(peer, web, &[]).await.location();
-    steps.cost("to the login page", login.start, 0).await;
+    steps.cost("to the login page", flow.start, 0).await;
     let challenge = param(&page, "login_challenge");
     peer.admin(reqwest::Method::GET, &format!("/admin/oauth2/auth/requests/login?login_challenge={challenge}"), None)
         .await;
-    let back = accept(peer, "login", &page, says.0).await;
+    let back = accept(peer, "login", &page, flow.login).await;
     steps.cost("the login API", 0, 0).await;
     let page = browser.go(peer, &back).await.location();
-    steps.cost("back from login", login.statements, login.writes).await;
+    steps.cost("back from login", flow.back, flow.back_writes).await;
     let challenge = param(&page, "consent_challenge");
     let path = format!("/admin/oauth2/auth/requests/consent?consent_challenge={challenge}");
     peer.admin(reqwest::Method::GET, &path, None).await;
-    let back = accept(peer, "consent", &page, says.1).await;
+    let back = accept(peer, "consent", &page, flow.consent).await;
     steps.cost("the consent API", 0, 0).await;
     let code = param(&browser.go(peer, &back).await.location(), "code");
-    steps.cost("back from consent", login.grant, login.grant).await;
+    steps.cost("back from consent", flow.grant, flow.grant).await;
     let tokens = peer.exchange(web, &code, &[]).await;
     steps.cost("code exchange", 2, 1).await;
-    let whole = (3 + login.start + login.statements + login.grant - 1, 1 + login.writes + login.grant);
+    let whole = (3 + flow.start + flow.back + flow.grant - 1, 1 + flow.back_writes + flow.grant);
     assert_eq!(steps.all, whole, "the whole flow");
     let tokens = peer.refresh(web, &tokens.get("refresh_token"), &[]).await;
     steps.cost("refresh", 2, 1).await;
@@ -188,15 +189,15 @@ async fn a_flow_costs_the_statements_it_should() {
     let login = |remember: bool| json!({"subject": "somebody", "remember": remember});
     let consent = |remember: bool| json!({"grant_scope": ["openid", "offline"], "remember": remember});
     let stranger = &mut Browser::default();
-    let plain = Login { start: 0, statements: 0, writes: 0, grant: 1 };
-    flow(&world, &count, &web, stranger, (login(false), consent(false)), plain).await;
+    let plain = |remember_login, remember_consent| {
+        let (login, consent) = (login(remember_login), consent(remember_consent));
+        Flow { login, consent, start: 0, back: 0, back_writes: 0, grant: 1 }
+    };
+    flow(&world, &count, &web, stranger, plain(false, false)).await;
     let known = &mut Browser::default();
-    let remembered = Login { statements: 1, writes: 1, ..plain };
-    flow(&world, &count, &web, known, (login(true), consent(false)), remembered).await;
+    flow(&world, &count, &web, known, Flow { back: 1, back_writes: 1, ..plain(true, false) }).await;
     // Who is known is looked up. The first consent that is remembered is noted at the client, once in its life.
-    let noted = Login { start: 1, grant: 2, ..plain };
-    flow(&world, &count, &web, known, (login(false), consent(true)), noted).await;
+    flow(&world, &count, &web, known, Flow { start: 1, grant: 2, ..plain(false, true) }).await;
     // From now on every login looks whether a consent is remembered.
-    let skipped = Login { start: 1, statements: 1, ..plain };
-    flow(&world, &count, &web, known, (login(false), consent(false)), skipped).await;
+    flow(&world, &count, &web, known, Flow { start: 1, back: 1, ..plain(false, false) }).await;
 }

@@ -223,3 +223,29 @@ async fn other_browser(world: &World) {
     assert!(world.a.is_active(&tokens.get("access_token")).await);
     to_client(&Browser::default().ask(&world.a, &web, &[("prompt", "none")]).await, "login_required", "nobody is in");
 }
+
+async fn all_guesses(world: &World) {
+    let mut browser = Browser::default();
+    let wrong = async |browser: &mut Browser| enter_user_code(&world.a, browser, "BCDFGHJK").await.unwrap_err().status;
+    let mut statuses = Vec::new();
+    for _ in 0..260 {
+        statuses.push(wrong(&mut browser).await);
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 250);
+    assert_eq!(statuses.last(), Some(&429));
+    let (_, code) = tv(world).await;
+    let late = enter_user_code(&world.b, &mut browser, &code.get("user_code")).await;
+    assert_eq!(late.unwrap_err().status, 429, "whoever it is");
+    let login = json!({"subject": "a-user", "remember": true});
+    browser.signed_in(&world.a, &world.web().await, &[], login).await;
+    let known = enter_user_code(&world.b, &mut browser, &code.get("user_code")).await;
+    assert!(known.is_ok(), "who has signed in may go on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn j02_all_pages_together_forgive_some_hundred_wrong_codes() {
+    all_guesses(&World::sqlite(&[]).await).await;
+    if let Some(world) = World::postgres(&[]).await {
+        all_guesses(&world).await;
+    }
+}
