@@ -7,6 +7,7 @@ use super::settings::{
     Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, Janitor, JwtGrant, Keys, Log, LogFormat, OAuth2, Oidc,
     Pkce, ScopeClaim, Secret, Strategies, Tracing, Ttl, Webfinger,
 };
+use crate::domain::flow::LONGEST;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -22,12 +23,16 @@ pub(super) fn ttl(from: &mut Gathered) -> Ttl {
     if authentication_session > DAY * 180 {
         from.fault("ttl.authentication_session", "is longer than 180 days", "write at most 4320h");
     }
+    let login_consent_request = from.duration("ttl.login_consent_request");
+    if login_consent_request > LONGEST {
+        from.fault("ttl.login_consent_request", "is longer than one hour", "write at most 1h");
+    }
     Ttl {
         access_token: from.duration("ttl.access_token"),
         id_token: from.duration("ttl.id_token"),
         refresh_token: from.opt_duration("ttl.refresh_token"),
         auth_code: from.duration("ttl.auth_code"),
-        login_consent_request: from.duration("ttl.login_consent_request"),
+        login_consent_request,
         authentication_session,
         device_user_code: from.duration("ttl.device_user_code"),
     }

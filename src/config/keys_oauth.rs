@@ -11,7 +11,7 @@ use super::key::{
 /// The keys of this area, one a line.
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
-    key("ttl.login_consent_request", Duration, "30m", Acts, "How long a login and consent may take."),
+    key("ttl.login_consent_request", Duration, "30m", Acts, "How long a login and consent may take, at most 1 hour."),
     key("ttl.authentication_session", Duration, "720h", Acts, "How long a remembered login lasts, at most 180 days."),
     key("ttl.access_token", Duration, "1h", Acts, "How long an access token lives."),
     key("ttl.id_token", Duration, "1h", Acts, "How long an ID token lives."),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 /// How long what was decided once stays known: longer than any flow takes, so that none of it comes a second time.
-pub(super) const DECIDED_KEPT: Duration = Duration::from_secs(3600);
+pub(super) const DECIDED_KEPT: Duration = crate::domain::flow::LONGEST;
+/// How long a used refresh token that would never end stays known, so that its reuse is noticed.
+pub(super) const USED_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long a delivery that was given up stays for the operator to see.
 pub(super) const DEAD_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A consent whose tokens do not end by themselves is looked at this often.

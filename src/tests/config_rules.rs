@@ -54,6 +54,7 @@ fn each_rule_names_key_source_and_fix() {
         (("TTL_ACCESS_TOKEN", "3600"), "\"3600\" is not a duration"),
         (("TTL_ACCESS_TOKEN", "0s"), "is zero"),
         (("TTL_AUTHENTICATION_SESSION", "4321h"), "longer than 180 days"),
+        (("TTL_LOGIN_CONSENT_REQUEST", "61m"), "longer than one hour"),
         (("LOG_FORMAT", "xml"), "write one of json, json_pretty, text"),
         (("DEV", "yes"), "write true or false"),
         (("SERVE_ADMIN_TLS_ENABLED", "true"), "serve.admin.tls.cert.path"),

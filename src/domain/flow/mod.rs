@@ -22,6 +22,9 @@ use sha2::{Digest, Sha256};
 use std::time::Duration;
 use uuid::Uuid;
 
+/// No flow takes longer, whatever the settings say.
+pub const LONGEST: Duration = Duration::from_secs(3600);
+
 /// What a sealed state is for. One purpose never opens for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is named after its parameter on the wire")]

@@ -100,7 +100,10 @@ const ROTATE: &str = "
         FROM a JOIN c ON c.id = a.client_id AND c.version = a.version JOIN f ON f.id = a.family_id
         ORDER BY a.presented, a.client_id, a.family_id, a.n),
     used AS (
-        UPDATE refresh_token t SET used_at = clock_timestamp(), successor = o.successor FROM o
+        UPDATE refresh_token t
+        SET used_at = clock_timestamp(), successor = o.successor,
+            expires_at = coalesce(t.expires_at, clock_timestamp() + interval '90 days')
+        FROM o
         WHERE t.signature = o.presented AND t.nid = $1 AND t.client_id = o.client_id AND t.family_id = o.family_id
               AND t.used_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
         RETURNING o.n, t.access_token AS former),

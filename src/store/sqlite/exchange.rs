@@ -4,6 +4,7 @@
 use super::clients::version;
 use super::{rows, tokens};
 use crate::domain::world::Timestamp;
+use crate::store::upkeep::USED_KEPT;
 use crate::store::{Redeem, RefreshToken, Replay, Rotate, Source, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
@@ -74,7 +75,8 @@ const REFRESH_LIVES: &str = "
     SELECT t.access_token FROM refresh_token t JOIN token_family f ON f.id = t.family_id
     WHERE t.signature = ?1 AND t.nid = ?2 AND t.client_id = ?3 AND t.family_id = ?4 AND t.used_at IS NULL
           AND (t.expires_at IS NULL OR t.expires_at > ?5) AND f.revoked_at IS NULL";
-const USE_REFRESH: &str = "UPDATE refresh_token SET used_at = ?2, successor = ?3 WHERE signature = ?1";
+const USE_REFRESH: &str = "
+    UPDATE refresh_token SET used_at = ?2, successor = ?3, expires_at = coalesce(expires_at, ?4) WHERE signature = ?1";
 const DELETE_ACCESS: &str = "DELETE FROM access_token WHERE signature = ?1 AND nid = ?2 AND family_id = ?3";
 const DELETE_ALL_ACCESS: &str = "DELETE FROM access_token WHERE nid = ?1 AND client_id = ?2 AND family_id = ?3";
 
@@ -93,7 +95,8 @@ pub(super) fn rotate(db: &Connection, nid: &[u8], order: &Rotate, now: Timestamp
     if !tokens::use_jti(db, nid, order.jti.as_ref())? {
         return Ok(Verdict::JtiKnown);
     }
-    db.prepare_cached(USE_REFRESH)?.execute(params![order.presented, now.micros(), order.successor])?;
+    let kept = now.plus(USED_KEPT).micros();
+    db.prepare_cached(USE_REFRESH)?.execute(params![order.presented, now.micros(), order.successor, kept])?;
     if order.strict {
         db.prepare_cached(DELETE_ALL_ACCESS)?.execute(params![nid, token.client_id, family])?;
     } else {

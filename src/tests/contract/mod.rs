@@ -312,5 +312,6 @@ in_time! {
     sweep: what_is_over_goes_batch_by_batch, a_consent_goes_when_nothing_stands_on_it,
         a_remembered_consent_stays_while_it_is_remembered, a_revoked_family_keeps_its_id_for_an_hour,
         a_revoked_consent_goes_with_its_family, looking_at_consents_takes_batches_too, a_consent_whose_token_never_ends_stays,
+        a_used_token_that_would_never_end_goes_after_a_while,
         rows_under_way_hold_their_consent;
 }

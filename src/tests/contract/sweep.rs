@@ -215,3 +215,23 @@ pub async fn rows_under_way_hold_their_consent(fixture: &Fixture) {
     let all = SweepCounts { access_tokens: 1, codes: 1, devices: 1, consents: 3, ..nothing() };
     assert_eq!(swept(store, 9).await, all);
 }
+
+pub async fn a_used_token_that_would_never_end_goes_after_a_while(fixture: &Fixture) {
+    let store = &fixture.store;
+    let record = created(store, "a").await;
+    let grant = super::exchange::granted(store, &record).await;
+    let mut order = redeem_code(&record, &grant);
+    order.refresh.as_mut().unwrap().expires_at = None;
+    let used = order.refresh.as_ref().unwrap().signature;
+    assert_eq!(told(store, redeeming(&order)).await, Verdict::Done);
+    let mut order = rotate(&record, &grant.consent, used);
+    order.refresh.expires_at = None;
+    assert_eq!(told(store, rotating(&order)).await, Verdict::Done);
+    fixture.pass(89 * 24 * HOUR).await;
+    assert_eq!(swept(store, 9).await.refresh_tokens, 0);
+    assert!(store.refresh_token(&used).await.unwrap().unwrap().used_at.is_some(), "its reuse is still noticed");
+    fixture.pass(2 * 24 * HOUR).await;
+    assert_eq!(swept(store, 9).await.refresh_tokens, 1);
+    assert!(store.refresh_token(&used).await.unwrap().is_none());
+    assert!(!store.refresh_token(&order.refresh.signature).await.unwrap().unwrap().expired, "its successor lives on");
+}
