@@ -1,8 +1,12 @@
 //! Turns gathered values into [`Settings`]. Rules that span several keys are in [`super::rules`].
 
+use std::time::Duration;
+
 use super::gather::{Gathered, Mode};
 use super::rules;
-use super::settings::{Cookies, Cors, Db, IdentityProvider, Listener, Pem, Secret, Serve, Settings, Socket, Tls, Urls};
+use super::settings::{
+    Cookies, Cors, Db, IdentityProvider, Listener, Pem, Redis, Secret, Serve, Settings, Socket, Tls, Urls,
+};
 use super::value::Value;
 use super::{build_protocol, settings_parts::HiddenMap};
 
@@ -37,9 +41,27 @@ pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
         tracing: build_protocol::tracing(from, &mut warnings),
         keys: build_protocol::keys(from),
         janitor: build_protocol::janitor(from),
-        redis_url: from.opt_text("redis.url"),
+        redis: redis(from),
         warnings,
     }
+}
+
+fn redis(from: &mut Gathered) -> Redis {
+    let url = from.opt_text("redis.url");
+    let schemes = ["", "+sentinel", "+cluster"].map(|kind| [format!("redis{kind}://"), format!("rediss{kind}://")]);
+    if url.as_ref().is_some_and(|url| !schemes.iter().flatten().any(|scheme| url.trim().starts_with(scheme))) {
+        from.fault("redis.url", "is of no form that is known", "write redis://[user:password@]host[:port][/db]");
+    }
+    let staleness = from.duration("introspection.staleness");
+    if staleness > Duration::from_secs(60) {
+        from.fault("introspection.staleness", "is longer than a minute", "write at most 60s");
+    }
+    let timeout = from.duration("redis.timeout");
+    if timeout.is_zero() {
+        from.fault("redis.timeout", "is zero", "write a duration such as 20ms");
+    }
+    let prefix = from.text_of("redis.prefix");
+    Redis { url, timeout, prefix, staleness, local_entries: from.int("introspection.local_entries") }
 }
 
 fn serve(from: &mut Gathered, mode: Mode) -> Serve {

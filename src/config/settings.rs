@@ -66,8 +66,8 @@ pub struct Settings {
     pub keys: Keys,
     /// Sweeping.
     pub janitor: Janitor,
-    /// A Redis, when one is given.
-    pub redis_url: Option<String>,
+    /// The introspection cache.
+    pub redis: Redis,
     /// What is allowed but worth a line at start.
     pub warnings: Vec<String>,
 }
@@ -92,9 +92,24 @@ impl fmt::Debug for Settings {
             .field("keys", &self.keys)
             .field("janitor", &self.janitor)
             .field("warnings", &self.warnings)
-            // dsn and redis_url hold passwords.
+            // dsn and redis.url hold passwords.
             .finish_non_exhaustive()
     }
+}
+
+/// The introspection cache: off without a URL.
+#[derive(Clone)]
+pub struct Redis {
+    /// Where Redis is.
+    pub url: Option<String>,
+    /// How long it may take for one answer.
+    pub timeout: Duration,
+    /// What every key and channel begins with.
+    pub prefix: String,
+    /// How old an answer may be; zero for none.
+    pub staleness: Duration,
+    /// Answers kept in this process.
+    pub local_entries: usize,
 }
 
 /// Limits of the database.

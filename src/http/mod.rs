@@ -40,6 +40,7 @@ use crate::domain::token::opaque::Opaque;
 use crate::domain::user_code::UserCodes;
 use crate::domain::world::{Clock, Entropy};
 use crate::store::Store;
+use crate::store::introspection_cache::IntrospectionCache;
 use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -141,6 +142,8 @@ impl Rotation {
 pub struct App {
     /// The truth.
     pub store: Arc<dyn Store>,
+    /// What was said of tokens lately; nothing without Redis.
+    pub introspections: Option<Arc<IntrospectionCache>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.

@@ -2,8 +2,9 @@
 
 use super::{ApiError, pages};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA};
 use actix_web::{HttpResponse, Route, web};
+use bytes::Bytes;
 use serde::Serialize;
 
 /// JSON on the admin API and on metadata routes, with the media type as Hydra writes it.
@@ -22,11 +23,16 @@ pub fn json(status: u16, body: &impl Serialize) -> HttpResponse {
 /// [`ApiError::Internal`] when `body` has no JSON form.
 pub fn oauth(body: &impl Serialize) -> Result<HttpResponse, ApiError> {
     let bytes = serde_json::to_vec(body).map_err(|e| ApiError::Internal(e.to_string()))?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "application/json;charset=UTF-8"))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((PRAGMA, "no-cache"))
-        .body(bytes))
+    Ok(oauth_bytes(bytes.into()))
+}
+
+/// The same of JSON that is written already.
+pub fn oauth_bytes(body: Bytes) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8")))
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .insert_header((PRAGMA, HeaderValue::from_static("no-cache")))
+        .body(body)
 }
 
 /// The page for a route that is not there, on the public listener.

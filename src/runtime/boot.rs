@@ -18,6 +18,7 @@ use crate::http::logout_courier::LogoutCourier;
 use crate::http::outbound::Outbound;
 use crate::http::secret_check::SecretCheck;
 use crate::http::{App, Rotation};
+use crate::store::introspection_cache::{CacheOptions, IntrospectionCache};
 use crate::store::{self, OpenOptions, Store};
 use crate::telemetry::labels;
 use crate::telemetry::metrics::Metrics;
@@ -49,6 +50,9 @@ impl Up {
         let _ = self.app.issuer.ask(Drain).await;
         let _ = self.app.flows.ask(flow_coordinator::Drain).await;
         self.app.store.close().await;
+        if let Some(cache) = &self.app.introspections {
+            cache.close();
+        }
     }
 }
 
@@ -60,15 +64,17 @@ impl Up {
 pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(OsEntropy));
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+    let secrets = Secrets::new(&settings.secrets.system).context("secrets.system")?;
+    let introspections = cache(settings, &secrets, &*entropy, &clock, &metrics)?;
     let store = store::open(OpenOptions {
         dsn: settings.dsn.clone(),
         max_conns: settings.db.max_conns,
         statement_timeout: settings.db.statement_timeout,
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
+        cache: introspections.clone(),
     })
     .await?;
-    let secrets = Secrets::new(&settings.secrets.system).context("secrets.system")?;
     let cookie_secrets = Secrets::new(&settings.secrets.cookie).context("secrets.cookie")?;
     let rotation = Arc::new(Rotation::default());
     let alive = |actor| Alive::new(rotation.dead.clone(), actor, Arc::clone(&metrics));
@@ -144,6 +150,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         rules: rules::rules(settings),
         rotation,
         store,
+        introspections,
         clock,
         entropy,
         metrics,
@@ -153,6 +160,30 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         tracing::warn!(check = check.as_str(), why, "not ready yet");
     }
     Ok(Up { app: Arc::new(app), janitor })
+}
+
+/// The introspection cache, if there is a Redis.
+fn cache(
+    settings: &Settings,
+    secrets: &Secrets,
+    entropy: &dyn Entropy,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Option<Arc<IntrospectionCache>>> {
+    let redis = &settings.redis;
+    let Some(url) = &redis.url else { return Ok(None) };
+    let cache = IntrospectionCache::open(CacheOptions {
+        url: url.clone(),
+        prefix: redis.prefix.clone(),
+        timeout: redis.timeout,
+        staleness: redis.staleness,
+        local_entries: redis.local_entries,
+        macs: secrets.mac_ring("introspection cache"),
+        id: u64::from_be_bytes(entropy.bytes()?).max(1),
+        clock: Arc::clone(clock),
+        metrics: Arc::clone(metrics),
+    })?;
+    Ok(Some(cache))
 }
 
 /// The demo of a server whose public and admin listeners answer at these URLs.

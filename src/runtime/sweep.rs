@@ -59,6 +59,7 @@ pub(super) async fn sweep(
         statement_timeout: STATEMENT,
         clock: Arc::new(SystemClock),
         metrics: Metrics::new(env!("CARGO_PKG_VERSION"))?,
+        cache: None,
     };
     let store = store::open(options).await?;
     let swept = all(&*store, batch, limit, tell).await;

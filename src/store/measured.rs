@@ -1,9 +1,10 @@
-//! A store that is watched: it times every verb, and opens a span for it inside a traced request. `open` puts it
-//! around every store, so that nobody can forget it.
+//! A store that is watched: it times every verb, opens a span for it inside a traced request, and tells the introspection
+//! cache what ended. `open` puts it around every store, so that nobody can forget it.
 //!
 //! Invariant: names and fields are constants; no id, no SQL text and no value reaches a metric or a span. Work that
 //! belongs to no request (readiness, sweeps) opens no span: a trace of one span tells nobody anything.
 
+use super::introspection_cache::{Ended, IntrospectionCache, ended_by_flows, ended_by_tokens};
 use super::{
     AccessToken, Attempt, Change, ClientPage, ClientRecord, ClientStore, Consent, ConsentFilter, ConsentPage,
     Delivered, DevicePoll, DeviceRequest, FlowStore, FlowVerdict, FlowWrite, FoundCode, FoundRefresh, KeyDecision,
@@ -64,13 +65,26 @@ pub(super) struct Measured<S> {
     inner: S,
     system: &'static str,
     metrics: Arc<Metrics>,
+    cache: Option<Arc<IntrospectionCache>>,
 }
 
 impl<S: Store> Measured<S> {
     /// Watches `inner`, whose database is `system` (OpenTelemetry's `db.system.name`).
-    pub(super) fn new(inner: S, system: &'static str, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        inner: S,
+        system: &'static str,
+        metrics: Arc<Metrics>,
+        cache: Option<Arc<IntrospectionCache>>,
+    ) -> Self {
         metrics.register_db_operations(&VERBS);
-        Self { inner, system, metrics }
+        Self { inner, system, metrics, cache }
+    }
+
+    /// Before anybody is answered.
+    async fn ended(&self, all: impl FnOnce() -> Vec<Ended>) {
+        if let Some(cache) = &self.cache {
+            cache.ended(all()).await;
+        }
     }
 }
 
@@ -120,14 +134,18 @@ impl<S: Store> ClientStore for Measured<S> {
     }
 
     async fn delete_client(&self, id: &str) -> Result<bool, StoreError> {
-        watched!(self.delete_client(id))
+        let answer = watched!(self.delete_client(id));
+        self.ended(|| vec![Ended::Client(id.to_owned())]).await;
+        answer
     }
 }
 
 #[async_trait]
 impl<S: Store> TokenStore for Measured<S> {
     async fn write_tokens(&self, batch: &[Write]) -> Result<Vec<Verdict>, StoreError> {
-        watched!(self.write_tokens(batch))
+        let answer = watched!(self.write_tokens(batch));
+        self.ended(|| ended_by_tokens(batch, answer.as_deref().ok())).await;
+        answer
     }
 
     async fn access_token(&self, signature: &SignatureHash) -> Result<Option<AccessToken>, StoreError> {
@@ -139,14 +157,18 @@ impl<S: Store> TokenStore for Measured<S> {
     }
 
     async fn delete_tokens_of_client(&self, client_id: &str, new_family: Uuid) -> Result<bool, StoreError> {
-        watched!(self.delete_tokens_of_client(client_id, new_family))
+        let answer = watched!(self.delete_tokens_of_client(client_id, new_family));
+        self.ended(|| vec![Ended::Client(client_id.to_owned())]).await;
+        answer
     }
 }
 
 #[async_trait]
 impl<S: Store> FlowStore for Measured<S> {
     async fn write_flows(&self, batch: &[FlowWrite]) -> Result<Vec<FlowVerdict>, StoreError> {
-        watched!(self.write_flows(batch))
+        let answer = watched!(self.write_flows(batch));
+        self.ended(|| ended_by_flows(batch, answer.as_deref().ok())).await;
+        answer
     }
 
     async fn login_session(&self, id: Uuid) -> Result<Option<LoginSession>, StoreError> {
@@ -174,7 +196,9 @@ impl<S: Store> FlowStore for Measured<S> {
     }
 
     async fn revoke_consents(&self, filter: &ConsentFilter) -> Result<u64, StoreError> {
-        watched!(self.revoke_consents(filter))
+        let answer = watched!(self.revoke_consents(filter));
+        self.ended(|| vec![Ended::of_consents(filter)]).await;
+        answer
     }
 
     async fn clients_of_session(&self, session_id: Uuid, subject: &str) -> Result<Vec<String>, StoreError> {
@@ -339,6 +363,7 @@ mod tests {
             statement_timeout: Duration::from_secs(5),
             clock: Arc::new(Still),
             metrics: Arc::clone(&metrics),
+            cache: None,
         };
         let store = open(options).await.unwrap();
         let with = |count: u64| VERBS.iter().map(|verb| ((*verb).to_owned(), count)).collect::<BTreeSet<_>>();

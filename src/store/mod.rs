@@ -5,6 +5,8 @@
 
 mod clients;
 mod flows;
+pub mod introspection_cache;
+mod io;
 mod keys;
 mod measured;
 mod migrate;

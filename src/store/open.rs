@@ -3,6 +3,7 @@
 //!
 //! Invariant: no message from here holds a password.
 
+use super::introspection_cache::IntrospectionCache;
 use super::measured::Measured;
 use super::migrate::Ask;
 use super::{Migration, Store, postgres, sqlite};
@@ -24,6 +25,8 @@ pub struct OpenOptions {
     pub clock: Arc<dyn Clock>,
     /// Where every verb is timed and every retry counted.
     pub metrics: Arc<Metrics>,
+    /// Is told of every token that ends.
+    pub cache: Option<Arc<IntrospectionCache>>,
 }
 
 /// Why a database could not be opened or migrated: what is wrong, and what to do about it.
@@ -67,15 +70,15 @@ fn kind(dsn: &str) -> Result<Kind, OpenError> {
 /// # Errors
 /// [`OpenError`] when the DSN makes no sense, or an SQLite file cannot be used.
 pub async fn open(options: OpenOptions) -> Result<Arc<dyn Store>, OpenError> {
-    let metrics = Arc::clone(&options.metrics);
+    let (metrics, cache) = (Arc::clone(&options.metrics), options.cache.clone());
     match kind(&options.dsn)? {
         Kind::Postgres => {
             let store = postgres::PostgresStore::open(&options)?;
-            Ok(Arc::new(Measured::new(store, "postgresql", metrics)))
+            Ok(Arc::new(Measured::new(store, "postgresql", metrics, cache)))
         }
         Kind::Sqlite(place) => {
             let store = sqlite::SqliteStore::open(place, &options).await?;
-            Ok(Arc::new(Measured::new(store, "sqlite", metrics)))
+            Ok(Arc::new(Measured::new(store, "sqlite", metrics, cache)))
         }
     }
 }

@@ -192,8 +192,10 @@ pub enum Write {
 /// What became of one caller's share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Issued, or revoked, or there was nothing to revoke.
+    /// Written, or there was nothing to end.
     Done,
+    /// What was to be revoked is, or there was nothing to revoke; with this family, if it ended too.
+    Revoked(Option<Uuid>),
     /// The client is gone or was changed since the decision: decide again. Nothing was written, no `jti` used.
     ClientChanged,
     /// The `jti` was used before. Nothing was written.

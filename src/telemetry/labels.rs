@@ -92,7 +92,23 @@ labels!(
 );
 labels!(
     /// Where an introspection found its answer; `none` means that no store was asked (a forged or malformed token).
-    Source, else None { None => "none", Cache => "cache", Db => "db" }
+    Source, else None { None => "none", Local => "local", Redis => "redis", Db => "db" }
+);
+labels!(
+    /// What a lookup in the introspection cache brought. `bypassed`: the news of what ended are not heard; `old`: too
+    /// old, or of a token that ended since.
+    CacheAnswer, else Miss {
+        Local => "local", Redis => "redis", Miss => "miss", Old => "old", Tombstone => "tombstone", Forged => "forged",
+        Fault => "fault", Bypassed => "bypassed",
+    }
+);
+labels!(
+    /// Why Redis brought nothing: too late, no connection, an error, or spared by the breaker.
+    CacheFault, else Refused { Late => "late", Away => "away", Refused => "refused", Open => "breaker_open" }
+);
+labels!(
+    /// The way of a canary: back to its sender, or to a peer and back.
+    NewsPath, else Own { Own => "own", Peer => "peer" }
 );
 labels!(
     /// The actors of this release.

@@ -4,16 +4,17 @@ use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::scope::parse_scope;
 use crate::domain::token::introspection::{Active, TokenUse, Valid};
 use crate::domain::token::session::AccessSession;
-use crate::domain::world::Timestamp;
 use crate::http::form::Form;
 use crate::http::presented::{self, Row};
 use crate::http::public::token::known;
 use crate::http::session::{self, Table};
 use crate::http::{ApiError, App, reply};
 use crate::store::SignatureHash;
+use crate::store::introspection_cache::{Answer, IntrospectionCache};
 use crate::telemetry::labels::{Introspected, Source};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
+use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Mounts the routes.
@@ -50,61 +51,89 @@ async fn answer(
     let token = form
         .get("token")
         .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "The form parameter 'token' is missing."))?;
-    let inactive = |why, source| Ok((why, source, reply::oauth(&json!({"active": false}))?));
-    let found = match presented::any(app, token)? {
-        None => return inactive(Introspected::Malformed, Source::None),
+    let (source, found) = match presented::any(app, token)? {
+        None => (Source::None, Err(Introspected::Malformed)),
         Some(Row::Access(key)) => access_token(app, &key).await?,
-        Some(Row::Refresh(key)) => refresh_token(app, &key).await?,
-    };
-    let (row, session) = match found {
-        Ok(found) => found,
-        Err(why) => return inactive(why, Source::Db),
+        Some(Row::Refresh(key)) => (Source::Db, refresh_token(app, &key).await?),
     };
     // Asked after the lookup, never a part of its key: a scope that is missing says nothing about the token.
     let wanted = parse_scope(form.get("scope").unwrap_or_default());
-    if !wanted.iter().all(|s| app.rules.scope_strategy.covers(row.scope.iter().map(String::as_str), s)) {
-        return inactive(Introspected::Scope, Source::Db);
+    let covers = |scope: &[String], s: &str| app.rules.scope_strategy.covers(scope.iter().map(String::as_str), s);
+    let (result, body) = match found {
+        Ok(said) if wanted.iter().all(|s| covers(said.scope(), s)) => (Introspected::Active, said.body()),
+        Ok(_) => (Introspected::Scope, INACTIVE),
+        Err(why) => (why, INACTIVE),
+    };
+    Ok((result, source, reply::oauth_bytes(body)))
+}
+
+const INACTIVE: Bytes = Bytes::from_static(b"{\"active\":false}");
+
+/// What is said of a live token, and its scope.
+enum Said {
+    Kept(Arc<Answer>),
+    Fresh { scope: Vec<String>, body: Bytes },
+}
+
+impl Said {
+    fn scope(&self) -> &[String] {
+        match self {
+            Self::Kept(answer) => &answer.scope,
+            Self::Fresh { scope, .. } => scope,
+        }
     }
+
+    fn body(&self) -> Bytes {
+        match self {
+            Self::Kept(answer) => answer.body.clone(),
+            Self::Fresh { body, .. } => body.clone(),
+        }
+    }
+}
+
+/// What is said of a live token, or why there is none.
+type Lookup = Result<Said, Introspected>;
+
+fn written(app: &App, valid: &Valid<'_>, session: AccessSession) -> Result<Bytes, ApiError> {
+    let body = serde_json::to_vec(&Active::token(valid, &app.rules.issuer, session));
+    body.map(Bytes::from).map_err(|e| ApiError::Internal(e.to_string()))
+}
+
+async fn access_token(app: &App, key: &SignatureHash) -> Result<(Source, Lookup), ApiError> {
+    let Some(cache) = &app.introspections else { return Ok((Source::Db, read(app, key, None).await?)) };
+    match cache.get(key).await {
+        Some((answer, true)) => Ok((Source::Local, Ok(Said::Kept(answer)))),
+        Some((answer, false)) => Ok((Source::Redis, Ok(Said::Kept(answer)))),
+        None => Ok((Source::Db, read(app, key, Some(cache)).await?)),
+    }
+}
+
+async fn read(app: &App, key: &SignatureHash, cache: Option<&Arc<IntrospectionCache>>) -> Result<Lookup, ApiError> {
+    let read_at = app.clock.now();
+    let Some(row) = app.store.access_token(key).await? else { return Ok(Err(Introspected::Unknown)) };
+    let Some(session) = session::open_access(app, &row)? else { return Ok(Err(Introspected::Unknown)) };
     let valid = Valid {
-        token_use: row.token_use,
+        token_use: TokenUse::Access,
         client_id: &row.client_id,
         subject: &row.subject,
         scope: &row.scope,
         audience: &row.audience,
         requested_at: row.requested_at,
-        expires_at: row.expires_at,
+        expires_at: Some(row.expires_at),
     };
-    let answer = reply::oauth(&Active::token(&valid, &app.rules.issuer, session))?;
-    Ok((Introspected::Active, Source::Db, answer))
-}
-
-/// What the rows of both kinds tell.
-struct Found {
-    token_use: TokenUse,
-    client_id: String,
-    subject: String,
-    scope: Vec<String>,
-    audience: Vec<String>,
-    requested_at: Timestamp,
-    expires_at: Option<Timestamp>,
-}
-
-/// A valid token with what its row keeps, or why there is none.
-type Lookup = Result<(Found, AccessSession), Introspected>;
-
-async fn access_token(app: &App, key: &SignatureHash) -> Result<Lookup, ApiError> {
-    let Some(row) = app.store.access_token(key).await? else { return Ok(Err(Introspected::Unknown)) };
-    let Some(session) = session::open_access(app, &row)? else { return Ok(Err(Introspected::Unknown)) };
-    let found = Found {
-        token_use: TokenUse::Access,
+    let body = written(app, &valid, session)?;
+    let Some(cache) = cache else { return Ok(Ok(Said::Fresh { scope: row.scope, body })) };
+    let answer = Arc::new(Answer {
+        read_at,
+        expires_at: row.expires_at,
+        family_id: row.family_id,
         client_id: row.client_id,
         subject: row.subject,
         scope: row.scope,
-        audience: row.audience,
-        requested_at: row.requested_at,
-        expires_at: Some(row.expires_at),
-    };
-    Ok(Ok((found, session)))
+        body,
+    });
+    cache.fill(key, Arc::clone(&answer));
+    Ok(Ok(Said::Kept(answer)))
 }
 
 /// A used refresh token counts as long as it would still give tokens.
@@ -117,17 +146,17 @@ async fn refresh_token(app: &App, key: &SignatureHash) -> Result<Lookup, ApiErro
     let Some(session) = session::open_tokens(app, Table::Refresh, key, &row.session)? else {
         return Ok(Err(Introspected::Unknown));
     };
-    let session = AccessSession::of(&session, &[]);
-    let found = Found {
+    let valid = Valid {
         token_use: TokenUse::Refresh,
-        client_id: row.client_id,
-        subject: row.subject,
-        scope: row.scope,
-        audience: row.audience,
+        client_id: &row.client_id,
+        subject: &row.subject,
+        scope: &row.scope,
+        audience: &row.audience,
         requested_at: row.requested_at,
         expires_at: row.expires_at,
     };
-    Ok(Ok((found, session)))
+    let body = written(app, &valid, AccessSession::of(&session, &[]))?;
+    Ok(Ok(Said::Fresh { scope: row.scope, body }))
 }
 
 /// `DELETE /admin/oauth2/tokens?client_id=`.

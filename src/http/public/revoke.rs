@@ -51,7 +51,7 @@ async fn done(app: &App, clients: &Clients, request: &HttpRequest, payload: web:
     let order = Revoke { token, client_id: who.client.client.client_id.clone(), jti: who.jti };
     match app.issuer.ask(Commit(Write::Revoke(order))).await?? {
         // What is used or over already needs no end.
-        Verdict::Done | Verdict::Used => Ok(()),
+        Verdict::Done | Verdict::Revoked(_) | Verdict::Used => Ok(()),
         Verdict::JtiKnown => Err(OAuthError::plain(ErrorCode::JtiKnown).into()),
         Verdict::ClientChanged => Err(OAuthError::plain(ErrorCode::InvalidClient).into()),
     }

@@ -62,8 +62,8 @@ impl<'a> Kinds<'a> {
         end_all(db, nid, &families).await?;
         verdicts.extend(at.into_iter().map(|at| (at, Verdict::Done)));
         let (at, orders): (Vec<usize>, Vec<&Revoke>) = self.revokes.iter().copied().unzip();
-        revoke_all(db, nid, &orders).await?;
-        verdicts.extend(at.into_iter().map(|at| (at, Verdict::Done)));
+        let ended = revoke_all(db, nid, &orders).await?;
+        verdicts.extend(at.into_iter().zip(ended.into_iter().map(Verdict::Revoked)));
         let (at, orders): (Vec<usize>, Vec<&Replay>) = self.replays.iter().copied().unzip();
         verdicts.extend(at.into_iter().zip(replay_all(db, nid, &orders).await?));
         let (at, orders): (Vec<usize>, Vec<&Redeem>) = self.redeems.iter().copied().unzip();

@@ -32,9 +32,10 @@ mod usable;
 
 pub(super) use migrate::{migrate, migration_status};
 
+use super::io::IoRuntime;
 use super::{Change, OpenError, OpenOptions, StoreError};
 use crate::telemetry::metrics::Metrics;
-use connect::{ConnectOn, IoRuntime};
+use connect::ConnectOn;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use dsn::Dsn;
 use faults::Fault;
@@ -44,6 +45,8 @@ use tokio::sync::broadcast;
 use tokio::time::error::Elapsed;
 use uuid::Uuid;
 
+/// How many threads drive the sockets.
+const IO_THREADS: usize = 2;
 /// How many changes a slow listener may fall behind before it has lost some.
 const FEED_LENGTH: usize = 1024;
 /// What a verb may take beyond the statement's own time.
@@ -98,7 +101,7 @@ impl PostgresStore {
     pub(super) fn open(options: &OpenOptions) -> Result<Self, OpenError> {
         let mut dsn = Dsn::parse(&options.dsn)?;
         dsn.bound_statements(options.statement_timeout);
-        let io = IoRuntime::start()?;
+        let io = IoRuntime::start("store-io", IO_THREADS)?;
         let connect = ConnectOn { io: io.handle(), tls: tls::connector(&dsn.tls)? };
         let (feed, _) = broadcast::channel(FEED_LENGTH);
         io.keep(feed::listen(dsn.config.clone(), connect.tls.clone(), feed.clone()));

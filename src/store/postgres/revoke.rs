@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 const REVOKE: &str = "
     WITH a AS MATERIALIZED (
-        SELECT * FROM unnest($2::bytea[], $3::bytea[], $4::text[]) AS a (access, refresh, client_id)),
+        SELECT * FROM unnest($2::bytea[], $3::bytea[], $4::text[]) WITH ORDINALITY AS a (access, refresh, client_id, n)),
     found AS MATERIALIZED (
-        SELECT t.family_id, t.signature FROM a
+        SELECT a.n, t.family_id, t.signature FROM a
         JOIN access_token t ON t.signature = a.access AND t.client_id = a.client_id WHERE t.nid = $1
         UNION ALL
-        SELECT t.family_id, NULL FROM a
+        SELECT a.n, t.family_id, NULL FROM a
         JOIN refresh_token t ON t.signature = a.refresh AND t.client_id = a.client_id WHERE t.nid = $1),
     f AS MATERIALIZED (
         SELECT id FROM token_family WHERE id IN (SELECT family_id FROM found) AND NOT shared ORDER BY id FOR UPDATE),
@@ -24,13 +24,18 @@ const REVOKE: &str = "
     held AS MATERIALIZED (
         SELECT signature FROM access_token
         WHERE signature IN (SELECT signature FROM found) AND (SELECT count(*) FROM ended) >= 0
-        ORDER BY signature FOR UPDATE)
-    DELETE FROM access_token WHERE signature IN (SELECT signature FROM held)";
+        ORDER BY signature FOR UPDATE),
+    gone AS (DELETE FROM access_token WHERE signature IN (SELECT signature FROM held))
+    SELECT f.id FROM a LEFT JOIN found ON found.n = a.n LEFT JOIN f ON f.id = found.family_id ORDER BY a.n";
 
-/// Deletes the access tokens, and revokes the families but for those a client has for itself.
-pub(super) async fn revoke_all(db: &impl GenericClient, nid: Uuid, orders: &[&Revoke]) -> Result<(), Fault> {
+/// Deletes the access tokens, and revokes the families but for those a client has for itself: these.
+pub(super) async fn revoke_all(
+    db: &impl GenericClient,
+    nid: Uuid,
+    orders: &[&Revoke],
+) -> Result<Vec<Option<Uuid>>, Fault> {
     if orders.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let statement = db.prepare_cached(REVOKE).await?;
     let access = |o: &&Revoke| if let Revoked::Access(key) = o.token { Some(key.to_vec()) } else { None };
@@ -38,8 +43,8 @@ pub(super) async fn revoke_all(db: &impl GenericClient, nid: Uuid, orders: &[&Re
     let access: Vec<Option<Vec<u8>>> = orders.iter().map(access).collect();
     let refresh: Vec<Option<Vec<u8>>> = orders.iter().map(refresh).collect();
     let clients: Vec<&str> = orders.iter().map(|o| o.client_id.as_str()).collect();
-    db.execute(&statement, &[&nid, &access, &refresh, &clients]).await?;
-    Ok(())
+    let ended = db.query(&statement, &[&nid, &access, &refresh, &clients]).await?;
+    ended.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 const END: &str = "

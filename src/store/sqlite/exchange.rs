@@ -130,7 +130,7 @@ const END_FAMILY: &str = "
     UPDATE token_family SET revoked_at = coalesce(revoked_at, ?3), version = version + 1
     WHERE id = ?1 AND nid = ?2 AND shared = 0";
 
-/// Revokes a family that is not a client's shared one.
-pub(super) fn end_family(db: &Connection, nid: &[u8], family: &Uuid, now: Timestamp) -> rusqlite::Result<()> {
-    db.prepare_cached(END_FAMILY)?.execute(params![family.as_bytes(), nid, now.micros()]).map(drop)
+/// Revokes a family that is not a client's shared one; whether it was such a one.
+pub(super) fn end_family(db: &Connection, nid: &[u8], family: &Uuid, now: Timestamp) -> rusqlite::Result<bool> {
+    Ok(db.prepare_cached(END_FAMILY)?.execute(params![family.as_bytes(), nid, now.micros()])? > 0)
 }

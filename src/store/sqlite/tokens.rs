@@ -72,10 +72,10 @@ fn revoke(db: &Connection, nid: &[u8], order: &Revoke, now: Timestamp) -> rusqli
     let mut statement = db.prepare_cached(sql)?;
     let family =
         statement.query_row(params![key, nid, order.client_id], |row| rows::uuid(row, "family_id")).optional()?;
-    if let Some(family) = family {
-        exchange::end_family(db, nid, &family, now)?;
-    }
-    Ok(Verdict::Done)
+    Ok(Verdict::Revoked(match family {
+        Some(family) if exchange::end_family(db, nid, &family, now)? => Some(family),
+        _ => None,
+    }))
 }
 
 const VALID: &str = "
@@ -111,7 +111,7 @@ impl TokenStore for SqliteStore {
                 Write::Redeem(order) => exchange::redeem(db, nid, order, now),
                 Write::Rotate(order) => exchange::rotate(db, nid, order, now),
                 Write::Replay(order) => exchange::replay(db, nid, order, now),
-                Write::RevokeFamily(family) => exchange::end_family(db, nid, family, now).map(|()| Verdict::Done),
+                Write::RevokeFamily(family) => exchange::end_family(db, nid, family, now).map(|_| Verdict::Done),
             };
             batch.iter().map(|write| verdict(write).map_err(store_error)).collect()
         })

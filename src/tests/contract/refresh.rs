@@ -6,7 +6,7 @@ use super::made::{
 };
 use super::{created, done, earlier, issue};
 use signet::store::Verdict::{ClientChanged, Done, Used};
-use signet::store::{Revoked, Rotate, Store, Write};
+use signet::store::{Revoked, Rotate, Store, Verdict, Write};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -125,7 +125,9 @@ pub async fn revoking_a_refresh_token_ends_its_family(store: &Arc<dyn Store>) {
         }
         done(store, &[revoke(Revoked::Refresh(presented), "b"), revoke(Revoked::Access(presented), "a")]).await;
         assert!(valid(store, &last).await);
-        done(store, &[revoke(Revoked::Refresh(key()), "a"), revoke(Revoked::Refresh(presented), "a")]).await;
+        let batch = [revoke(Revoked::Refresh(key()), "a"), revoke(Revoked::Refresh(presented), "a")];
+        let ended = [None, Some(grant.consent.id)].map(Verdict::Revoked);
+        assert_eq!(store.write_tokens(&batch).await.unwrap(), ended);
         assert!(!valid(store, &last).await && valid(store, &neighbour.access.signature).await);
         assert!(found(store, &presented).await.revoked);
         done(store, &[revoke(Revoked::Refresh(presented), "a")]).await;
@@ -138,7 +140,11 @@ pub async fn revoking_an_access_token_ends_its_family(store: &Arc<dyn Store>) {
     let (_, first) = exchanged(store, &record, "s").await;
     let own = issue(&record);
     done(store, &[Write::Issue(own.clone())]).await;
-    done(store, &[revoke(Revoked::Access(first.access.signature), "a")]).await;
+    let batch = [own.token.signature, first.access.signature].map(|key| revoke(Revoked::Access(key), "a"));
+    let ended = [None, Some(first.access.family_id)].map(Verdict::Revoked);
+    assert_eq!(store.write_tokens(&batch).await.unwrap(), ended, "no client's shared one");
+    let own = issue(&record);
+    done(store, &[Write::Issue(own.clone())]).await;
     assert!(!valid(store, &first.access.signature).await && valid(store, &own.token.signature).await);
     assert!(found(store, &first.refresh.unwrap().signature).await.revoked);
 }

@@ -51,9 +51,9 @@ pub async fn a_batch_has_a_verdict_each(store: &Arc<dyn Store>) {
         Write::Revoke(Revoke { jti: Some(jti(&a, 2)), ..revoke(&early) }),
         Write::Issue(issue(&b)),
     ];
-    use Verdict::{ClientChanged, Done, JtiKnown};
+    use Verdict::{ClientChanged, Done, JtiKnown, Revoked};
     let verdicts = store.write_tokens(&writes).await.unwrap();
-    assert_eq!(verdicts, [Done, JtiKnown, Done, ClientChanged, Done, JtiKnown, Done]);
+    assert_eq!(verdicts, [Done, JtiKnown, Done, ClientChanged, Revoked(None), JtiKnown, Done]);
     for (write, verdict) in writes.iter().zip(verdicts) {
         if let Write::Issue(order) = write {
             let found = store.access_token(&order.token.signature).await.unwrap();

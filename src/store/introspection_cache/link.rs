@@ -1,0 +1,219 @@
+//! The way to Redis: one connection for all, its own runtime, little patience, and a breaker that spares a dead server.
+//!
+//! Invariant: nobody waits here longer than the timeout, and while the breaker is open nobody waits at all.
+
+use super::address::Address;
+use crate::telemetry::labels::CacheFault;
+use crate::telemetry::metrics::Metrics;
+use arc_swap::ArcSwapOption;
+use redis::aio::MultiplexedConnection;
+use redis::cluster_async::ClusterConnection;
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisResult};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Failures in a row that open the breaker.
+const FAILURES: u32 = 5;
+/// How long an open breaker lets nobody through; then one may try.
+const OPEN: Duration = Duration::from_secs(1);
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(1);
+/// Pauses between attempts to connect.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+enum Connection {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+/// Redis did not answer, or not in time, or nonsense: the database knows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubt;
+
+/// The way to Redis.
+pub(super) struct Link {
+    address: Address,
+    timeout: Duration,
+    current: ArcSwapOption<Connection>,
+    broken: Notify,
+    breaker: Breaker,
+    metrics: Arc<Metrics>,
+}
+
+impl Link {
+    pub(super) fn new(address: Address, timeout: Duration, metrics: Arc<Metrics>) -> Self {
+        let (current, broken) = (ArcSwapOption::empty(), Notify::new());
+        Self { address, timeout, current, broken, breaker: Breaker::new(), metrics }
+    }
+
+    pub(super) const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Keeps a connection for ever.
+    pub(super) async fn keep(&self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match tokio::time::timeout(CONNECT, self.connect()).await {
+                Ok(Ok(connection)) => {
+                    pause = FIRST_PAUSE;
+                    self.current.store(Some(Arc::new(connection)));
+                    self.breaker.close();
+                    self.broken.notified().await;
+                    self.current.store(None);
+                }
+                Ok(Err(fault)) => tracing::debug!(%fault, "no connection to Redis"),
+                Err(_) => tracing::debug!("no connection to Redis in time"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn connect(&self) -> RedisResult<Connection> {
+        if let Some(cluster) = self.address.cluster(CONNECT) {
+            return Ok(Connection::Cluster(cluster?.get_async_connection().await?));
+        }
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None);
+        let client = self.address.client(0).await?;
+        Ok(Connection::One(client.get_multiplexed_async_connection_with_config(&config).await?))
+    }
+
+    /// What lies under a key.
+    pub(super) async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Doubt> {
+        let mut get = redis::cmd("GET");
+        get.arg(key);
+        self.patiently(async |connection| match connection {
+            Connection::One(mut one) => get.query_async(&mut one).await,
+            Connection::Cluster(mut all) => get.query_async(&mut all).await,
+        })
+        .await
+    }
+
+    /// Sends commands, in order, and waits until all are done.
+    pub(super) async fn send(&self, commands: Vec<Cmd>) -> Result<(), Doubt> {
+        self.patiently(async |connection| match connection {
+            Connection::One(mut one) => {
+                let mut pipe = Pipeline::with_capacity(commands.len());
+                for command in &commands {
+                    pipe.add_command(command.clone()).ignore();
+                }
+                pipe.query_async(&mut one).await
+            }
+            Connection::Cluster(all) => {
+                let each = commands.iter().map(|command| {
+                    let mut all = all.clone();
+                    async move { command.query_async::<redis::Value>(&mut all).await.map(drop) }
+                });
+                futures_util::future::try_join_all(each).await.map(drop)
+            }
+        })
+        .await
+    }
+
+    async fn patiently<T>(&self, work: impl AsyncFnOnce(Connection) -> RedisResult<T>) -> Result<T, Doubt> {
+        if !self.breaker.lets_through() {
+            return Err(self.fault(CacheFault::Open));
+        }
+        let Some(connection) = self.current.load_full() else {
+            self.breaker.failed();
+            return Err(self.fault(CacheFault::Away));
+        };
+        match tokio::time::timeout(self.timeout, work((*connection).clone())).await {
+            Ok(Ok(answer)) => {
+                self.breaker.close();
+                Ok(answer)
+            }
+            Ok(Err(fault)) => {
+                let lost = fault.is_unrecoverable_error() || fault.is_connection_dropped();
+                self.failed(lost, &connection);
+                tracing::debug!(%fault, "Redis refused");
+                Err(self.fault(CacheFault::Refused))
+            }
+            Err(_) => {
+                self.failed(false, &connection);
+                Err(self.fault(CacheFault::Late))
+            }
+        }
+    }
+
+    /// A connection that failed again and again is replaced: it may be half open.
+    fn failed(&self, lost: bool, connection: &Arc<Connection>) {
+        let opened = self.breaker.failed();
+        let is_current = self.current.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, connection));
+        if (lost || opened) && is_current {
+            self.broken.notify_one();
+        }
+    }
+
+    fn fault(&self, fault: CacheFault) -> Doubt {
+        self.metrics.cache_fault(fault);
+        Doubt
+    }
+}
+
+/// Counts failures in a row; after some it lets one through each second.
+struct Breaker {
+    began: Instant,
+    failures: AtomicU32,
+    /// Milliseconds after `began` when the next one may try.
+    open_until: AtomicU64,
+}
+
+impl Breaker {
+    fn new() -> Self {
+        Self { began: Instant::now(), failures: AtomicU32::new(0), open_until: AtomicU64::new(0) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn lets_through(&self) -> bool {
+        if self.failures.load(Ordering::Relaxed) < FAILURES {
+            return true;
+        }
+        let (now, until) = (self.now(), self.open_until.load(Ordering::Relaxed));
+        let next = now.saturating_add(u64::try_from(OPEN.as_millis()).unwrap_or(u64::MAX));
+        now >= until && self.open_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether it is open now.
+    fn failed(&self) -> bool {
+        let failures = self.failures.load(Ordering::Relaxed).saturating_add(1);
+        self.failures.store(failures, Ordering::Relaxed);
+        if failures == FAILURES {
+            let until = self.now().saturating_add(u64::try_from(OPEN.as_millis()).unwrap_or(u64::MAX));
+            self.open_until.store(until, Ordering::Relaxed);
+        }
+        failures >= FAILURES
+    }
+
+    fn close(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_breaker_opens_after_some_failures_and_lets_one_try() {
+        let breaker = Breaker::new();
+        for n in 1..=FAILURES {
+            assert!(breaker.lets_through(), "before failure {n}");
+            assert_eq!(breaker.failed(), n == FAILURES);
+        }
+        assert!(!breaker.lets_through());
+        breaker.open_until.store(0, Ordering::Relaxed);
+        assert!(breaker.lets_through(), "one may try");
+        assert!(!breaker.lets_through(), "and no other");
+        breaker.close();
+        assert!(breaker.lets_through() && breaker.lets_through());
+    }
+}

@@ -1,0 +1,72 @@
+//! The tier inside the process: a bounded number of answers, in shards so that workers seldom wait for each other.
+
+use super::value::Answer;
+use crate::store::SignatureHash;
+use lru::LruCache;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+const SHARDS: usize = 16;
+
+type Shard = LruCache<SignatureHash, Arc<Answer>>;
+
+/// The answers nearest at hand.
+pub(super) struct Local(Vec<Mutex<Shard>>);
+
+impl Local {
+    /// Room for so many answers; `None` for nought.
+    pub(super) fn of(entries: usize) -> Option<Self> {
+        let each = NonZeroUsize::new(entries.div_ceil(SHARDS))?;
+        Some(Self((0..SHARDS).map(|_| Mutex::new(LruCache::new(each))).collect()))
+    }
+
+    /// A key is a hash: any byte of it spreads evenly.
+    fn shard(&self, key: &SignatureHash) -> Option<MutexGuard<'_, Shard>> {
+        let at = usize::from(key.last().copied().unwrap_or_default()) % SHARDS;
+        Some(self.0.get(at)?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn get(&self, key: &SignatureHash) -> Option<Arc<Answer>> {
+        self.shard(key)?.get(key).map(Arc::clone)
+    }
+
+    pub(super) fn put(&self, key: SignatureHash, answer: Arc<Answer>) {
+        if let Some(mut shard) = self.shard(&key) {
+            shard.put(key, answer);
+        }
+    }
+
+    pub(super) fn remove(&self, key: &SignatureHash) {
+        if let Some(mut shard) = self.shard(key) {
+            shard.pop(key);
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&self) {
+        for shard in &self.0 {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::value::tests::answer;
+    use super::*;
+
+    #[test]
+    fn it_holds_so_many_and_forgets_when_told() {
+        assert!(Local::of(0).is_none());
+        let Some(local) = Local::of(32) else { unreachable!("there is room") };
+        let said = Arc::new(answer(1000));
+        for n in 0..=255 {
+            local.put([n; 32], Arc::clone(&said));
+        }
+        assert_eq!((0..=255).filter(|n| local.get(&[*n; 32]).is_some()).count(), 32);
+        local.remove(&[255; 32]);
+        assert!(local.get(&[255; 32]).is_none() && local.get(&[254; 32]).is_some());
+        local.clear();
+        assert!(local.get(&[254; 32]).is_none());
+    }
+}

@@ -1,0 +1,94 @@
+//! What replicas tell each other through Redis: what ended, and canaries that show how long such news takes.
+
+use super::ended::Ended;
+use super::value;
+use crate::crypto::seal::MacRing;
+
+const KIND: u8 = b'n';
+const ABOUT: &[u8] = b"news";
+
+/// A message on the channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// These ended.
+    Ended(Vec<Ended>),
+    /// A replica is here; `ask` is to answer.
+    Canary {
+        /// Who sends it.
+        from: u64,
+        /// Its number.
+        number: u64,
+        /// Who is to answer; nobody has the number 0.
+        ask: u64,
+    },
+    /// The answer to a canary.
+    Echo {
+        /// Whose canary it was.
+        to: u64,
+        /// Its number.
+        number: u64,
+    },
+}
+
+impl News {
+    /// The message's bytes, with their MAC.
+    pub(super) fn write(&self, macs: &MacRing) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut numbers = |tag: u8, all: &[u64]| {
+            bytes.push(tag);
+            bytes.extend(all.iter().flat_map(|n| n.to_be_bytes()));
+        };
+        match self {
+            Self::Canary { from, number, ask } => numbers(b'c', &[*from, *number, *ask]),
+            Self::Echo { to, number } => numbers(b'e', &[*to, *number]),
+            Self::Ended(all) => {
+                bytes.push(b'x');
+                for ended in all {
+                    ended.write(&mut bytes);
+                }
+            }
+        }
+        value::seal(macs, KIND, ABOUT, &bytes)
+    }
+
+    /// Reads a message; nothing if it is not ours.
+    pub(super) fn read(macs: &MacRing, bytes: &[u8]) -> Option<Self> {
+        let (KIND, mut rest) = value::open(macs, ABOUT, bytes)? else { return None };
+        let number = |rest: &mut &[u8]| value::exact(rest).map(u64::from_be_bytes);
+        let rest = &mut rest;
+        Some(match value::exact(rest)? {
+            [b'c'] => Self::Canary { from: number(rest)?, number: number(rest)?, ask: number(rest)? },
+            [b'e'] => Self::Echo { to: number(rest)?, number: number(rest)? },
+            [b'x'] => {
+                let mut all = Vec::new();
+                while !rest.is_empty() {
+                    all.push(Ended::read(rest)?);
+                }
+                Self::Ended(all)
+            }
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::value::tests::macs;
+    use super::*;
+
+    #[test]
+    fn news_travel_and_strangers_are_not_heard() {
+        let ring = macs(&["one"]);
+        for news in [
+            News::Ended(vec![Ended::Token([1; 32]), Ended::Client("c".to_owned())]),
+            News::Ended(Vec::new()),
+            News::Canary { from: 1, number: 2, ask: 3 },
+            News::Echo { to: 1, number: 2 },
+        ] {
+            let bytes = news.write(&ring);
+            assert_eq!(News::read(&ring, &bytes), Some(news));
+            assert_eq!(News::read(&macs(&["other"]), &bytes), None);
+            assert_eq!(News::read(&ring, &value::active(&ring, &[0; 32], &value::tests::answer(1))), None);
+        }
+    }
+}
