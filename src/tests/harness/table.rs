@@ -44,7 +44,12 @@ impl World {
             let issuer = format!("{}/", servers[0].peer.public);
             servers.push(Server::start(&dsn, Some(&issuer), env).await);
         }
-        let (a, b) = (servers[0].peer.clone(), servers[replicas - 1].peer.clone());
+        Self::of(servers, database)
+    }
+
+    /// These replicas of one database.
+    pub fn of(servers: Vec<Server>, database: Database) -> Self {
+        let (a, b) = (servers[0].peer.clone(), servers[servers.len() - 1].peer.clone());
         Self { a, b, database, _servers: servers }
     }
 

@@ -1,5 +1,6 @@
 //! A server's life: start, load, signals, an outage of its database, a neighbour on the same database.
 
+mod cache;
 mod database_tls;
 mod outage;
 mod replicas;

@@ -1,0 +1,399 @@
+//! The introspection cache: a Redis that is there, and every way in which it may not be. What was revoked on one replica
+//! is inactive on the other within the bound; what was not is active; nobody waits for Redis.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{
+    Answer, Browser, Database, Fault, Peer, Proxy, Redis, Server, Web, World, consented, free_port, fresh, machine,
+    param, postgres,
+};
+
+/// `introspection.staleness` of these tests.
+const BOUND: Duration = Duration::from_secs(2);
+/// Room for a request on a machine that does other things.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// Two replicas on one database, each with its own way to one Redis.
+struct Pair {
+    world: World,
+    ways: [Proxy; 2],
+    redis: Redis,
+    id: String,
+    secret: String,
+}
+
+impl Pair {
+    async fn new(more: &[(&str, &str)]) -> Option<Self> {
+        let (redis, admin) = (Redis::start()?, postgres()?);
+        let database = Database::postgres(&admin).await;
+        Server::migrate(&database.dsn());
+        let ways = [(); 2].map(|()| Proxy::to("127.0.0.1", redis.port));
+        let urls = ways.each_ref().map(|way| format!("redis://127.0.0.1:{}/", way.port));
+        let env = |at: usize| {
+            let mut env = vec![("REDIS_URL", urls[at].as_str()), ("INTROSPECTION_STALENESS", "2s")];
+            env.extend(more);
+            env
+        };
+        let a = Server::start(&database.dsn(), None, &env(0)).await;
+        let issuer = format!("{}/", a.peer.public);
+        let b = Server::start(&database.dsn(), Some(&issuer), &env(1)).await;
+        let world = World::of(vec![a, b], database);
+        let (id, secret) = world.machine().await;
+        let pair = Self { world, ways, redis, id, secret };
+        pair.warm().await;
+        Some(pair)
+    }
+
+    async fn token(&self) -> String {
+        self.world.a.token(&self.id, &self.secret).await
+    }
+
+    async fn revoke(&self, token: &str) {
+        assert_eq!(self.world.a.revoke(token, &self.id, &self.secret).await.status, 200);
+    }
+
+    /// Waits until both replicas answer from the cache.
+    async fn warm(&self) {
+        let until = Instant::now() + Duration::from_secs(30);
+        for peer in [&self.world.a, &self.world.b] {
+            let before = hits(peer).await;
+            let token = self.token().await;
+            while hits(peer).await == before {
+                assert!(peer.is_active(&token).await);
+                assert!(Instant::now() < until, "the cache is never used again");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    /// A token that both replicas have cached.
+    async fn cached(&self) -> String {
+        let token = self.token().await;
+        for peer in [&self.world.a, &self.world.b, &self.world.b] {
+            assert!(peer.is_active(&token).await);
+        }
+        token
+    }
+}
+
+/// How often that was the result of a lookup.
+async fn looked(peer: &Peer, result: &str) -> u64 {
+    series(peer, &format!("signet_introspection_cache_total{{result=\"{result}\"}}")).await
+}
+
+async fn hits(peer: &Peer) -> u64 {
+    looked(peer, "redis").await + looked(peer, "local").await
+}
+
+async fn series(peer: &Peer, name: &str) -> u64 {
+    let text = peer.admin(Method::GET, "/metrics/prometheus", None).await.text;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}"));
+    line.trim().parse().unwrap()
+}
+
+/// Until nobody says that it is active any more; it must not come back to life.
+async fn death(peer: &Peer, token: &str, what: &str) -> Duration {
+    let began = Instant::now();
+    while peer.is_active(token).await {
+        assert!(began.elapsed() < BOUND + SLACK, "{what}: still active after {:?}", began.elapsed());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let took = began.elapsed();
+    for _ in 0..5 {
+        assert!(!peer.is_active(token).await, "{what}: it came back to life");
+    }
+    took
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_is_known_on_the_other_replica_at_once() {
+    let Some(pair) = Pair::new(&[("INTROSPECTION_LOCAL_ENTRIES", "1000")]).await else { return };
+    let before = looked(&pair.world.b, "local").await;
+    let mut lags = Vec::new();
+    for _ in 0..50 {
+        let token = pair.cached().await;
+        pair.revoke(&token).await;
+        lags.push(death(&pair.world.b, &token, "revoked").await);
+    }
+    lags.sort_unstable();
+    println!("revoked on one replica, inactive on the other after {:?}, at most {:?}", lags[25], lags[49]);
+    assert!(looked(&pair.world.b, "local").await >= before + 50, "nothing was cached");
+    let canaries = series(&pair.world.b, "signet_revocation_lag_seconds_count{path=\"own\"}").await;
+    let echoes = series(&pair.world.b, "signet_revocation_lag_seconds_count{path=\"peer\"}").await;
+    assert!(canaries > 0 && echoes > 0, "{canaries} canaries, {echoes} echoes");
+    assert_eq!(series(&pair.world.a, "signet_revocation_news_failed_total").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_ends_a_token_reaches_the_other_replica() {
+    let Some(pair) = Pair::new(&[("OAUTH2_GRANT_REFRESH_TOKEN_ROTATION_GRACE_PERIOD", "0s")]).await else { return };
+    let world = &pair.world;
+    let web = world.web_with(json!({"post_logout_redirect_uris": ["http://127.0.0.1:9010/bye"]})).await;
+    type End = for<'a> fn(&'a World, &'a Web, &'a Answer) -> futures_util::future::BoxFuture<'a, ()>;
+    let ends: [(&str, End); 6] = [
+        ("refresh token revoked", |w, web, got| {
+            Box::pin(async move {
+                let token = got.get("refresh_token");
+                assert_eq!(w.a.revoke(&token, &web.id, &web.secret).await.status, 200);
+            })
+        }),
+        ("refreshed", |w, web, got| {
+            Box::pin(async move {
+                assert_eq!(w.a.refresh(web, &got.get("refresh_token"), &[]).await.status, 200);
+            })
+        }),
+        ("refresh token reused", |w, web, got| {
+            Box::pin(async move {
+                let (first, used) = (w.a.refresh(web, &got.get("refresh_token"), &[]).await, got.get("refresh_token"));
+                assert!(w.b.is_active(&first.get("access_token")).await);
+                assert_eq!(w.a.refresh(web, &used, &[]).await.status, 400);
+                death(&w.b, &first.get("access_token"), "the successor of what was reused").await;
+            })
+        }),
+        ("consent revoked", |w, _, _| {
+            Box::pin(async move {
+                let path = "/admin/oauth2/auth/sessions/consent?subject=a-user&all=true";
+                assert_eq!(w.a.admin(Method::DELETE, path, None).await.status, 204);
+            })
+        }),
+        ("tokens of the client deleted", |w, web, _| {
+            Box::pin(async move {
+                let path = format!("/admin/oauth2/tokens?client_id={}", web.id);
+                assert_eq!(w.a.admin(Method::DELETE, &path, None).await.status, 204);
+            })
+        }),
+        ("client deleted", |w, web, _| {
+            Box::pin(async move {
+                assert_eq!(w.a.admin(Method::DELETE, &format!("/admin/clients/{}", web.id), None).await.status, 204);
+            })
+        }),
+    ];
+    for (what, end) in ends {
+        let got = world.tokens(&web).await;
+        let token = got.get("access_token");
+        for peer in [&world.a, &world.b, &world.b] {
+            assert!(peer.is_active(&token).await, "{what}");
+        }
+        end(world, &web, &got).await;
+        let lag = death(&world.b, &token, what).await;
+        println!("{what}: inactive on the other replica after {lag:?}");
+        death(&world.a, &token, what).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_reaches_the_other_replica() {
+    let Some(pair) = Pair::new(&[]).await else { return };
+    let (world, mut browser) = (&pair.world, Browser::default());
+    let web = world.web().await;
+    let login = json!({"subject": "leaves", "remember": true});
+    let page = browser.signed_in(&world.a, &web, &[], login).await;
+    let code = param(&consented(&world.a, &mut browser, &page).await.location(), "code");
+    let got = world.a.exchange(&web, &code, &[]).await;
+    let token = got.get("access_token");
+    for peer in [&world.a, &world.b, &world.b] {
+        assert!(peer.is_active(&token).await);
+    }
+    let asked = browser.get(&world.a, &format!("{}/oauth2/sessions/logout", world.a.public)).await.location();
+    let path =
+        format!("/admin/oauth2/auth/requests/logout/accept?logout_challenge={}", param(&asked, "logout_challenge"));
+    let next = world.a.admin(Method::PUT, &path, None).await.get("redirect_to");
+    browser.get(&world.a, &next).await;
+    death(&world.b, &token, "logged out").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_fails_in_any_way_makes_nobody_wrong() {
+    let Some(mut pair) = Pair::new(&[]).await else { return };
+    let faults = [Fault::Cut, Fault::Hang, Fault::Delay(Duration::from_millis(500)), Fault::Corrupt];
+    for fault in &faults {
+        for ways in [vec![0, 1], vec![0], vec![1]] {
+            let what = format!("{fault:?} for {ways:?}");
+            let (ends, lives) = (pair.cached().await, pair.cached().await);
+            for way in &ways {
+                pair.ways[*way].play(fault.clone());
+            }
+            judge(&pair, &what, &ends, &lives).await;
+            for way in &ways {
+                pair.ways[*way].mend();
+            }
+            pair.warm().await;
+        }
+    }
+    let (ends, lives) = (pair.cached().await, pair.cached().await);
+    pair.redis.freeze(true);
+    judge(&pair, "frozen", &ends, &lives).await;
+    pair.redis.freeze(false);
+    judge(&pair, "thawed", &ends, &lives).await;
+    pair.warm().await;
+    let (ends, lives) = (pair.cached().await, pair.cached().await);
+    pair.redis.kill();
+    judge(&pair, "killed", &ends, &lives).await;
+    pair.redis.run();
+    judge(&pair, "back, and empty", &ends, &lives).await;
+    pair.warm().await;
+}
+
+/// What is revoked dies in time on both, what is not lives on both, and nobody waits long.
+async fn judge(pair: &Pair, what: &str, ends: &str, lives: &str) {
+    pair.revoke(ends).await;
+    for peer in [&pair.world.b, &pair.world.a] {
+        death(peer, ends, what).await;
+    }
+    for _ in 0..20 {
+        for peer in [&pair.world.a, &pair.world.b] {
+            let began = Instant::now();
+            assert!(peer.is_active(lives).await, "{what}: a living token is not active");
+            assert!(began.elapsed() < SLACK, "{what}: it took {:?}", began.elapsed());
+        }
+    }
+    assert!(pair.world.a.is_active(&pair.token().await).await, "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_write_into_redis_is_believed_by_nobody() {
+    let Some(pair) = Pair::new(&[]).await else { return };
+    let keys = || pair.redis.ask::<Vec<String>>(&["KEYS", "signet:t:*"]);
+    let cached = async || {
+        let before = keys();
+        let token = pair.cached().await;
+        (token, keys().into_iter().find(|key| !before.contains(key)).unwrap())
+    };
+    let (one, key) = cached().await;
+    let kept: Vec<u8> = pair.redis.ask(&["GET", &key]);
+    let (other, theirs) = cached().await;
+    // The value of one token under the key of another, and back to life after its end.
+    let set = |key: &str, value: &[u8]| {
+        let mut connection = redis::Client::open(pair.redis.url()).unwrap().get_connection().unwrap();
+        redis::cmd("SET").arg(key).arg(value).query::<()>(&mut connection).unwrap();
+    };
+    set(&theirs, &kept);
+    let answer = pair.world.b.introspect(&other).await;
+    assert_eq!(answer.json()["active"], true, "{}", answer.brief());
+    assert!(looked(&pair.world.b, "forged").await > 0);
+    for garbage in [&b""[..], b"\x01", b"\x01\x01", &[1; 40], &[255; 4096]] {
+        set(&theirs, garbage);
+        assert!(pair.world.b.is_active(&other).await);
+    }
+    pair.revoke(&one).await;
+    set(&key, &kept);
+    death(&pair.world.b, &one, "an old value was put back").await;
+    tokio::time::sleep(BOUND).await;
+    set(&key, &kept);
+    assert!(!pair.world.b.is_active(&one).await, "an old value was put back late");
+    let _: () = pair.redis.ask(&["FLUSHALL"]);
+    assert!(!pair.world.b.is_active(&one).await && pair.world.b.is_active(&other).await);
+    let _: u64 = pair.redis.ask(&["PUBLISH", "signet:news", "garbage"]);
+    pair.warm().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_database_too_the_answer_is_503() {
+    let (Some(redis), Some(admin)) = (Redis::start(), postgres()) else { return };
+    let database = Database::postgres(&admin).await;
+    Server::migrate(&database.dsn());
+    let (host, port) = database.address();
+    let (proxy, url) = (Proxy::to(&host, port), redis.url());
+    let env = [("REDIS_URL", url.as_str()), ("INTROSPECTION_STALENESS", "2s")];
+    let server = Server::start(&database.dsn_through(proxy.port), None, &env).await;
+    let (id, secret) = (fresh("cached"), fresh("secret"));
+    server.peer.create(machine(&id, &secret)).await;
+    let token = server.peer.token(&id, &secret).await;
+    while looked(&server.peer, "redis").await == 0 {
+        assert!(server.peer.is_active(&token).await);
+    }
+    assert!(server.peer.is_active(&token).await);
+    proxy.cut();
+    let began = Instant::now();
+    while began.elapsed() < BOUND + SLACK {
+        let answer = server.peer.introspect(&token).await;
+        match answer.status {
+            200 => assert_eq!(answer.json()["active"], true, "a lie: {}", answer.brief()),
+            503 => assert!(!answer.header("retry-after").is_empty()),
+            other => panic!("{other}: {}", answer.brief()),
+        }
+    }
+    assert_eq!(server.peer.introspect(&token).await.status, 503, "what is cached is old by now");
+    proxy.mend();
+}
+
+/// A server with that Redis answers from it.
+async fn is_used(env: &[(&str, &str)]) {
+    let database = Database::sqlite();
+    Server::migrate(&database.dsn());
+    let mut all = vec![("INTROSPECTION_STALENESS", "1s")];
+    all.extend(env);
+    let server = Server::start(&database.dsn(), None, &all).await;
+    let (id, secret) = (fresh("cached"), fresh("secret"));
+    server.peer.create(machine(&id, &secret)).await;
+    let token = server.peer.token(&id, &secret).await;
+    let until = Instant::now() + Duration::from_secs(20);
+    while looked(&server.peer, "redis").await == 0 {
+        assert!(server.peer.is_active(&token).await);
+        assert!(Instant::now() < until, "{env:?} is never used: {}", server.said());
+    }
+    assert_eq!(server.peer.revoke(&token, &id, &secret).await.status, 200);
+    assert!(!server.peer.is_active(&token).await);
+    let tombs = looked(&server.peer, "tombstone").await;
+    assert!(tombs > 0, "{env:?}: no tombstone was found");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_of_its_own_needs_few_rights() {
+    let Some(redis) = Redis::start() else { return };
+    let rule =
+        ["ACL", "SETUSER", "signet", "on", ">a-p@ss", "~own:*", "&own:*", "+get", "+set", "+publish", "+subscribe"];
+    let _: () = redis.ask(&rule);
+    let url = format!("redis://signet:a-p%40ss@127.0.0.1:{}/", redis.port);
+    is_used(&[("REDIS_URL", &url), ("REDIS_PREFIX", "own")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_certificate_is_checked() {
+    let (dir, port) = (tempfile::tempdir().unwrap(), free_port().to_string());
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let [cert, key] =
+        [("cert.pem", own.cert.pem()), ("key.pem", own.signing_key.serialize_pem())].map(|(name, pem)| {
+            let file = dir.path().join(name);
+            std::fs::write(&file, pem).unwrap();
+            file.display().to_string()
+        });
+    let tls = ["--tls-port", &port, "--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-auth-clients", "no"];
+    let Some(_redis) = Redis::with(&tls) else { return };
+    let url = format!("rediss://localhost:{port}/");
+    is_used(&[("REDIS_URL", &url), ("SSL_CERT_FILE", &cert)]).await;
+    let database = Database::sqlite();
+    Server::migrate(&database.dsn());
+    let server = Server::start(&database.dsn(), None, &[("REDIS_URL", &url), ("INTROSPECTION_STALENESS", "1s")]).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (id, secret) = (fresh("cached"), fresh("secret"));
+    server.peer.create(machine(&id, &secret)).await;
+    assert!(server.peer.is_active(&server.peer.token(&id, &secret).await).await);
+    assert_eq!(looked(&server.peer, "bypassed").await, 1, "who signed the certificate is not known here");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_lead_to_the_master() {
+    let Some(redis) = Redis::start() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sentinel.conf");
+    std::fs::write(&file, format!("sentinel monitor main 127.0.0.1 {} 1\n", redis.port)).unwrap();
+    let port = free_port();
+    let args = [file.to_str().unwrap(), "--sentinel", "--port", &port.to_string()];
+    let mut sentinel =
+        std::process::Command::new("redis-server").args(args).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let url = format!("redis+sentinel://127.0.0.1:1,127.0.0.1:{port}/main");
+    is_used(&[("REDIS_URL", &url)]).await;
+    sentinel.kill().unwrap();
+    sentinel.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_one_cache() {
+    let Some(redis) = Redis::with(&["--cluster-enabled", "yes"]) else { return };
+    let _: () = redis.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    is_used(&[("REDIS_URL", &format!("redis+cluster://127.0.0.1:{}", redis.port))]).await;
+}
