@@ -21,6 +21,7 @@ mod keys;
 mod migrate;
 mod mixed;
 mod outbox;
+mod reader;
 mod revoke;
 mod rows;
 mod sessions;
@@ -39,6 +40,8 @@ use connect::ConnectOn;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use dsn::Dsn;
 use faults::Fault;
+use reader::Reader;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -64,12 +67,27 @@ const LOCK_SWEEP: i32 = 3;
 
 /// The store on PostgreSQL.
 pub(super) struct PostgresStore {
-    pool: Pool,
+    core: Core,
     io: IoRuntime,
     feed: broadcast::Sender<Change>,
+    reader: Reader,
+}
+
+/// What a verb needs to run.
+#[derive(Clone)]
+pub(super) struct Core {
+    pool: Pool,
     deadline: Duration,
-    nid: OnceLock<Uuid>,
+    nid: Arc<OnceLock<Uuid>>,
     metrics: Arc<Metrics>,
+}
+
+impl Deref for PostgresStore {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
 }
 
 /// What to do after a try.
@@ -116,9 +134,18 @@ impl PostgresStore {
             .build()
             .map_err(|e| OpenError::new(format!("cannot make a pool of connections ({e})"), "check max_conns"))?;
         let deadline = options.statement_timeout.saturating_add(GRACE);
-        Ok(Self { pool, io, feed, deadline, nid: OnceLock::new(), metrics: Arc::clone(&options.metrics) })
+        let core = Core { pool, deadline, nid: Arc::default(), metrics: Arc::clone(&options.metrics) };
+        let reader = Reader::start(&core, &io);
+        Ok(Self { core, io, feed, reader })
     }
 
+    /// Tells listeners in this process at once; the others hear it from the database.
+    fn tell(&self, change: Change) {
+        let _ = self.feed.send(change);
+    }
+}
+
+impl Core {
     async fn connection(&self) -> Result<Object, StoreError> {
         self.pool.get().await.map_err(faults::pool_error)
     }
@@ -156,11 +183,6 @@ impl PostgresStore {
         }
         let found = run!(self, |conn| network(&*conn))?;
         Ok(*self.nid.get_or_init(|| found))
-    }
-
-    /// Tells listeners in this process at once; the others hear it from the database.
-    fn tell(&self, change: Change) {
-        let _ = self.feed.send(change);
     }
 }
 

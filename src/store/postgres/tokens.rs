@@ -8,17 +8,6 @@ use async_trait::async_trait;
 use deadpool_postgres::Object;
 use uuid::Uuid;
 
-const VALID: &str = "
-    SELECT t.signature, t.family_id, t.client_id, t.subject, t.scope, t.audience, t.requested_at, t.expires_at,
-           t.session
-    FROM access_token t JOIN token_family f ON f.id = t.family_id
-    WHERE t.signature = $1 AND t.nid = $2 AND t.expires_at > clock_timestamp() AND f.revoked_at IS NULL";
-
-async fn valid(conn: &Object, nid: Uuid, signature: &SignatureHash) -> Result<Option<AccessToken>, Fault> {
-    let statement = conn.prepare_cached(VALID).await?;
-    conn.query_opt(&statement, &[&signature.as_slice(), &nid]).await?.as_ref().map(rows::access_token).transpose()
-}
-
 const REFRESH: &str = "
     SELECT t.signature, t.family_id, t.client_id, t.subject, t.scope, t.audience, t.requested_at, t.expires_at,
            t.access_token, t.session, t.used_at, t.replayed, t.successor, clock_timestamp() AS now,
@@ -68,8 +57,7 @@ impl TokenStore for PostgresStore {
     }
 
     async fn access_token(&self, signature: &SignatureHash) -> Result<Option<AccessToken>, StoreError> {
-        let nid = self.nid().await?;
-        run!(self, |conn| valid(&*conn, nid, signature))
+        self.reader.access_token(signature).await
     }
 
     async fn refresh_token(&self, signature: &SignatureHash) -> Result<Option<FoundRefresh>, StoreError> {

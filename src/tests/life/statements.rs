@@ -95,30 +95,42 @@ async fn hot_paths_cost_the_statements_they_should() {
     assert_eq!(count.now().await - before, 0, "a wrong HMAC\n{}", count.texts().await);
 }
 
+/// What so many calls of `work`, many at once, cost each.
+async fn at_once<F: Future<Output = ()> + Send + 'static>(count: &Counter, work: impl Fn(usize) -> F) -> (i64, i64) {
+    const TIMES: usize = 400;
+    const AT_ONCE: usize = 40;
+    let before = count.now().await;
+    for round in 0..TIMES / AT_ONCE {
+        let calls: Vec<_> = (0..AT_ONCE).map(|call| tokio::spawn(work(round * AT_ONCE + call))).collect();
+        for call in calls {
+            call.await.unwrap();
+        }
+    }
+    (count.now().await - before, i64::try_from(TIMES).unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_at_once_share_a_batch() {
-    const TIMES: i64 = 400;
-    const AT_ONCE: usize = 40;
     let Some(world) = World::postgres(&[]).await else { return };
     let Some(count) = Counter::on(&world).await else { return };
     let (id, secret) = world.machine().await;
-    world.a.token(&id, &secret).await;
-    let before = count.now().await;
-    let calls: Vec<_> = (0..AT_ONCE)
-        .map(|_| {
-            let (peer, id, secret) = (world.a.clone(), id.clone(), secret.clone());
-            tokio::spawn(async move {
-                for _ in 0..usize::try_from(TIMES).unwrap() / AT_ONCE {
-                    peer.token(&id, &secret).await;
-                }
-            })
-        })
-        .collect();
-    for call in calls {
-        call.await.unwrap();
-    }
-    let spent = count.now().await - before;
-    assert!(spent < TIMES, "{spent} statements for {TIMES} tokens: nothing was shared\n{}", count.texts().await);
+    let token = world.a.token(&id, &secret).await;
+    let issue = |_| {
+        let (peer, id, secret) = (world.a.clone(), id.clone(), secret.clone());
+        async move { drop(peer.token(&id, &secret).await) }
+    };
+    let (spent, times) = at_once(&count, issue).await;
+    assert!(spent < times, "{spent} statements for {times} tokens: nothing was shared\n{}", count.texts().await);
+    let introspect = |_| {
+        let (peer, token) = (world.a.clone(), token.clone());
+        async move { assert!(peer.is_active(&token).await) }
+    };
+    let (spent, times) = at_once(&count, introspect).await;
+    assert!(
+        spent < times,
+        "{spent} statements for {times} introspections: nothing was shared\n{}",
+        count.texts().await
+    );
 }
 
 /// What a step has cost since the last one: statements, and how many of them wrote.

@@ -1,0 +1,87 @@
+//! Reads of access tokens: many callers share one statement. While a lane is free a read goes at once, else it waits for
+//! the next statement with all that came meanwhile.
+
+use super::faults::Fault;
+use super::{Core, rows, run};
+use crate::store::io::IoRuntime;
+use crate::store::{AccessToken, SignatureHash, StoreError};
+use deadpool_postgres::Object;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use uuid::Uuid;
+
+/// Statements under way at once.
+const LANES: usize = 2;
+/// Largest batch.
+const BATCH: usize = 128;
+/// Reads that may wait; more are refused.
+const WAITING: usize = 4096;
+
+type Found = Result<Option<AccessToken>, StoreError>;
+
+/// Somebody's read.
+struct Ask {
+    key: SignatureHash,
+    reply: oneshot::Sender<Found>,
+}
+
+/// The way to the lanes.
+pub(super) struct Reader(mpsc::Sender<Ask>);
+
+impl Reader {
+    /// Starts the lanes.
+    pub(super) fn start(core: &Core, io: &IoRuntime) -> Self {
+        let (asks, waiting) = mpsc::channel(WAITING);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..LANES {
+            io.keep(lane(core.clone(), Arc::clone(&waiting)));
+        }
+        Self(asks)
+    }
+
+    /// The valid access token of that key.
+    pub(super) async fn access_token(&self, key: &SignatureHash) -> Found {
+        let (reply, answer) = oneshot::channel();
+        let unavailable = |why: &str| Err(StoreError::Unavailable(why.to_owned()));
+        if self.0.try_send(Ask { key: *key, reply }).is_err() {
+            return unavailable("too many reads are waiting");
+        }
+        answer.await.unwrap_or_else(|_| unavailable("the process is stopping"))
+    }
+}
+
+async fn lane(core: Core, waiting: Arc<Mutex<mpsc::Receiver<Ask>>>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while waiting.lock().await.recv_many(&mut batch, BATCH).await > 0 {
+        let keys: Vec<&[u8]> = batch.iter().map(|ask| ask.key.as_slice()).collect();
+        let found = all(&core, &keys).await;
+        for Ask { key, reply } in batch.drain(..) {
+            let _ = reply.send(match &found {
+                Ok(found) => found.get(&key).cloned().transpose(),
+                Err(error) => Err(error.clone()),
+            });
+        }
+    }
+}
+
+const VALID: &str = "
+    SELECT t.signature, t.family_id, t.client_id, t.subject, t.scope, t.audience, t.requested_at, t.expires_at,
+           t.session
+    FROM access_token t JOIN token_family f ON f.id = t.family_id
+    WHERE t.signature = ANY($1) AND t.nid = $2 AND t.expires_at > clock_timestamp() AND f.revoked_at IS NULL";
+
+/// Each by its key; a row that cannot be read spoils no other.
+type ByKey = HashMap<SignatureHash, Result<AccessToken, StoreError>>;
+
+async fn all(core: &Core, keys: &[&[u8]]) -> Result<ByKey, StoreError> {
+    let nid = core.nid().await?;
+    run!(core, |conn| valid(&*conn, nid, keys))
+}
+
+async fn valid(conn: &Object, nid: Uuid, keys: &[&[u8]]) -> Result<ByKey, Fault> {
+    let statement = conn.prepare_cached(VALID).await?;
+    let found = conn.query(&statement, &[&keys, &nid]).await?;
+    let token = |row| Ok((rows::hash(row, "signature")?, rows::access_token(row).map_err(Fault::into_store_error)));
+    found.iter().map(token).collect()
+}
