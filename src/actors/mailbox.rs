@@ -4,6 +4,7 @@
 //! message and comes back when the work ends, not when the caller gives up); [`Alive`] tells the process that an actor
 //! has died, so that it leaves rotation instead of staying half alive.
 
+use crate::store::deadline;
 use crate::telemetry::labels;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces;
@@ -109,7 +110,7 @@ impl<A: Actor> Mailbox<A> {
         let since = Instant::now();
         let span = ask_span(self.actor);
         let message = Admitted { msg, ticket, since, span: span.clone() };
-        let answer = self.addr.send(message).timeout(self.patience).instrument(span).await;
+        let answer = self.addr.send(message).timeout(deadline::left(self.patience)).instrument(span).await;
         self.metrics.actor_wait(self.actor, since.elapsed().as_secs_f64());
         answer.map_err(|e| match e {
             MailboxError::Timeout => AskError::TimedOut,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::gather::{Gathered, Mode};
 use super::rules;
 use super::settings::{
-    Cookies, Cors, Db, IdentityProvider, Listener, Pem, Redis, Secret, Serve, Settings, Socket, Tls, Urls,
+    Cookies, Cors, Db, IdentityProvider, Limits, Listener, Pem, Redis, Secret, Serve, Settings, Socket, Tls, Urls,
 };
 use super::value::Value;
 use super::{build_protocol, settings_parts::HiddenMap};
@@ -42,7 +42,23 @@ pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
         keys: build_protocol::keys(from),
         janitor: build_protocol::janitor(from),
         redis: redis(from),
+        limits: limits(from),
         warnings,
+    }
+}
+
+fn limits(from: &mut Gathered) -> Limits {
+    let (queue_time, deadline) = (from.duration("limits.queue_time"), from.duration("limits.deadline"));
+    if deadline.is_zero() {
+        from.fault("limits.deadline", "is zero", "write a duration such as 10s");
+    }
+    Limits {
+        authorize: from.int("limits.authorize"),
+        token: from.int("limits.token"),
+        introspect: from.int("limits.introspect"),
+        admin: from.int("limits.admin"),
+        queue_time,
+        deadline,
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Settings {
     pub janitor: Janitor,
     /// The introspection cache.
     pub redis: Redis,
+    /// How much is done at once.
+    pub limits: Limits,
     /// What is allowed but worth a line at start.
     pub warnings: Vec<String>,
 }
@@ -91,6 +93,7 @@ impl fmt::Debug for Settings {
             .field("tracing", &self.tracing)
             .field("keys", &self.keys)
             .field("janitor", &self.janitor)
+            .field("limits", &self.limits)
             .field("warnings", &self.warnings)
             // dsn and redis.url hold passwords.
             .finish_non_exhaustive()
@@ -110,6 +113,23 @@ pub struct Redis {
     pub staleness: Duration,
     /// Answers kept in this process.
     pub local_entries: usize,
+}
+
+/// How many requests of each class are worked on at once, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Of browsers.
+    pub authorize: usize,
+    /// Of the token endpoint and its neighbours.
+    pub token: usize,
+    /// Introspections.
+    pub introspect: usize,
+    /// Others on the admin listener.
+    pub admin: usize,
+    /// How long one waits to be worked on.
+    pub queue_time: Duration,
+    /// How long one may take in all.
+    pub deadline: Duration,
 }
 
 /// Limits of the database.

@@ -41,6 +41,9 @@ pub enum ApiError {
     /// Too many at once from one side (429).
     #[error("too many: {0}")]
     TooMany(String),
+    /// Too many requests of this class at once: ask again in so many seconds (503).
+    #[error("too many requests")]
+    Busy(usize),
     /// Ask again later (503).
     #[error("unavailable: {0}")]
     Unavailable(String),
@@ -91,7 +94,7 @@ impl ApiError {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy(_) | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -112,6 +115,9 @@ impl ApiError {
             }
             Self::Slow => (malformed, "The request body did not come in time.".to_owned()),
             Self::TooMany(why) => return in_words(ErrorCode::TemporarilyUnavailable, why, true),
+            Self::Busy(_) => {
+                return in_words(ErrorCode::TemporarilyUnavailable, "too many requests; come again later", true);
+            }
             Self::Unavailable(why) => return in_words(ErrorCode::TemporarilyUnavailable, why, expose),
             Self::Internal(why) => return in_words(ErrorCode::ServerError, why, expose),
         };
@@ -149,12 +155,13 @@ impl ApiError {
     /// Logs what is ours to mend, and starts the answer.
     fn begin(&self) -> HttpResponseBuilder {
         let status = self.status();
-        if status.is_server_error() {
+        // A storm is counted; it fills no log.
+        if status.is_server_error() && !matches!(self, Self::Busy(_)) {
             tracing::warn!(error = %self, status = status.as_u16(), "the request failed");
         }
         let mut response = HttpResponse::build(status);
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            response.insert_header((RETRY_AFTER, "1"));
+            response.insert_header((RETRY_AFTER, if let Self::Busy(seconds) = self { *seconds } else { 1 }));
         }
         response
     }

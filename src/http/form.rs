@@ -1,6 +1,6 @@
 //! Bodies: bounded in size and time. Forms are decoded strictly, each parameter once (RFC 6749 §3.2).
 
-use super::ApiError;
+use super::{ApiError, admission};
 use crate::domain::client_auth::form_decode;
 use crate::domain::error::{ErrorCode, OAuthError};
 use actix_web::dev::Payload;
@@ -90,7 +90,9 @@ impl Form {
 
 async fn read_form(request: &HttpRequest, payload: web::Payload) -> Result<Vec<u8>, ApiError> {
     check_headers(request.headers())?;
-    read_body(payload, LIMIT).await
+    let body = read_body(payload, LIMIT).await?;
+    admission::enter(request).await?;
+    Ok(body)
 }
 
 fn refused(hint: &str) -> ApiError {
@@ -138,10 +140,13 @@ impl FromRequest for Json {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (plain, payload) = (check_headers(request.headers()), web::Payload::from_request(request, payload));
+        let request = request.clone();
         Box::pin(async move {
             plain?;
             let payload = payload.await.map_err(|e| ApiError::BadRequest(e.to_string()))?;
-            read_body(payload, JSON_LIMIT).await.map(Self)
+            let body = read_body(payload, JSON_LIMIT).await?;
+            admission::enter(&request).await?;
+            Ok(Self(body))
         })
     }
 }
@@ -150,7 +155,7 @@ impl FromRequest for Json {
 ///
 /// # Errors
 /// 400, 408 and 413.
-pub async fn read_body(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>, ApiError> {
+async fn read_body(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>, ApiError> {
     let all = async {
         let mut body = Vec::new();
         while let Some(chunk) = payload.next().await {

@@ -3,8 +3,9 @@
 
 use super::client_auth::Asking;
 use super::cors::{self, Cors};
-use super::{ApiError, App, pages, reply};
+use super::{ApiError, App, admission, pages, reply};
 use crate::actors::client_registry::Clients;
+use crate::store::deadline;
 use crate::telemetry::labels::Listener;
 use crate::telemetry::metrics::HttpSample;
 use crate::telemetry::request_log::{RequestLine, accept_request_id, finish_span, request_span};
@@ -22,7 +23,7 @@ use futures_util::FutureExt;
 use ipnet::IpNet;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::Instrument;
 
 /// One listener, as its requests need to know it.
@@ -66,7 +67,7 @@ pub async fn pass(
     } else {
         request_span(&seen.method, &seen.id, seen.caller.clone())
     };
-    let outcome = serve(request, next, &front).instrument(span.clone()).await;
+    let outcome = serve(request, next, &front, app.rules.deadline).instrument(span.clone()).await;
     let told = match outcome {
         Some(mut response) => {
             finish(response.response_mut(), &seen, &app, &front);
@@ -91,6 +92,7 @@ async fn serve(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
     front: &Front,
+    span: Duration,
 ) -> Option<ServiceResponse<BoxBody>> {
     if let Some(refusal) = refuse(&mut request, front) {
         return Some(request.into_response(refusal));
@@ -107,7 +109,18 @@ async fn serve(
         }
         return Some(request.into_response(answer));
     }
-    let mut response = match AssertUnwindSafe(next.call(request)).catch_unwind().await.ok()? {
+    if !admission::sends_a_body(request.method(), request.headers())
+        && let Err(busy) = admission::enter(request.request()).await
+    {
+        let answer = match front.listener {
+            Listener::Public if admission::is_for_a_person(request.path()) => busy.page(),
+            Listener::Public => busy.oauth_response(false, false),
+            Listener::Admin => busy.error_response(),
+        };
+        return Some(request.into_response(answer));
+    }
+    let work = deadline::within(span, next.call(request));
+    let mut response = match AssertUnwindSafe(work).catch_unwind().await.ok()? {
         Ok(response) => response.map_into_boxed_body(),
         // Only extractors of the framework itself end here, and none is mounted on this listener's app.
         Err(error) => {

@@ -11,11 +11,12 @@ use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::grant::Issue;
 use crate::domain::grant::client_credentials::{Grant, Request};
 use crate::domain::token::session::TokenSession;
+use crate::store::deadline;
 use crate::telemetry::labels::{Hook, HookOutcome};
 use crate::telemetry::traces;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
@@ -23,6 +24,8 @@ use uuid::Uuid;
 const LIMIT: usize = 5 * 1024 * 1024;
 /// Requests that may wait for hooks at once.
 pub const AT_ONCE: usize = 64;
+/// Longest time for all tries, if the request has that much.
+const LONGEST: Duration = Duration::from_secs(15);
 /// Tries while the hook cannot be reached.
 const TRIES: usize = 3;
 
@@ -128,7 +131,8 @@ async fn ask(app: &App, target: &HookTarget, which: Hook, question: &Value) -> R
         return Err(ApiError::Unavailable("too many requests wait for the token hook".to_owned()));
     };
     let began = Instant::now();
-    let (outcome, answer) = match call(&app.outbound, target, question).await {
+    let called = tokio::time::timeout(deadline::left(LONGEST), call(&app.outbound, target, question)).await;
+    let (outcome, answer) = match called.unwrap_or_else(|_| Err("it did not answer in time".to_owned())) {
         Ok(Heard::Claims(claims)) => (HookOutcome::Ok, Ok(Some(claims))),
         Ok(Heard::Keep) => (HookOutcome::Ok, Ok(None)),
         Ok(Heard::Deny) => {

@@ -1,6 +1,7 @@
 //! Two listeners: parse, call in order, render. No protocol rule is decided here.
 
 pub mod admin;
+pub mod admission;
 pub mod client_auth;
 pub mod cors;
 pub mod demo;
@@ -23,6 +24,8 @@ pub mod session_end;
 pub mod sign;
 
 pub use error::ApiError;
+
+use admission::Admission;
 
 use crate::actors::flow_coordinator::{Finished, FlowCoordinator};
 use crate::actors::key_manager::{KeyManager, KeyRing, KeyVault};
@@ -100,6 +103,8 @@ pub struct Rules {
     pub token_hook: Option<hook::HookTarget>,
     /// The hook that is asked at a refresh, before the other.
     pub refresh_token_hook: Option<hook::HookTarget>,
+    /// How long a request may take in all.
+    pub deadline: Duration,
     /// `version` of the version route.
     pub version: String,
 }
@@ -142,6 +147,8 @@ impl Rotation {
 pub struct App {
     /// The truth.
     pub store: Arc<dyn Store>,
+    /// Lets requests in.
+    pub admission: Admission,
     /// What was said of tokens lately; nothing without Redis.
     pub introspections: Option<Arc<IntrospectionCache>>,
     /// Time.

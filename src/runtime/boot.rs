@@ -151,6 +151,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         rotation,
         store,
         introspections,
+        admission: rules::admission(settings, &metrics),
         clock,
         entropy,
         metrics,

@@ -13,6 +13,7 @@ use crate::domain::scope::ScopeStrategy;
 use crate::domain::subject::SubjectRules;
 use crate::domain::token::jwt::{self, JwtRules};
 use crate::domain::user_code::UserCodeFormat;
+use crate::http::admission::{Admission, Seats};
 use crate::http::cors::Cors;
 use crate::http::flow::cookies::CookieRules;
 use crate::http::hook::HookTarget;
@@ -20,10 +21,18 @@ use crate::http::outbound::Reach;
 use crate::http::public::device_auth::DeviceRules;
 use crate::http::public::well_known::Discovery;
 use crate::http::{PageAddresses, Rules};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogFormat, TelemetrySettings};
 use actix_web::cookie::SameSite;
 use anyhow::anyhow;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// The rooms of each class of requests.
+pub fn admission(of: &Settings, metrics: &Arc<Metrics>) -> Admission {
+    let settings::Limits { authorize, token, introspect, admin, queue_time, .. } = of.limits;
+    Admission::new(Seats { authorize, token, introspect, admin }, queue_time, metrics)
+}
 
 /// The rules of the handlers.
 pub fn rules(of: &Settings) -> Rules {
@@ -60,6 +69,7 @@ pub fn rules(of: &Settings) -> Rules {
         cookies: cookies(of),
         subjects: subjects(of),
         flow_ttl: of.ttl.login_consent_request,
+        deadline: of.limits.deadline,
         session_ttl: of.ttl.authentication_session,
         code_ttl: of.ttl.auth_code,
         logout_revokes_tokens: of.oauth2.logout_revokes_tokens,

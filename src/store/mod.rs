@@ -4,6 +4,7 @@
 //! after the commit. No driver type passes through here.
 
 mod clients;
+pub mod deadline;
 mod flows;
 pub mod introspection_cache;
 mod io;

@@ -95,6 +95,10 @@ labels!(
     Source, else None { None => "none", Local => "local", Redis => "redis", Db => "db" }
 );
 labels!(
+    /// Classes of requests that leave each other room.
+    Class, else Admin { Authorize => "authorize", Token => "token", Introspect => "introspect", Admin => "admin" }
+);
+labels!(
     /// What a lookup in the introspection cache brought. `bypassed`: the news of what ended are not heard; `old`: too
     /// old, or of a token that ended since.
     CacheAnswer, else Miss {

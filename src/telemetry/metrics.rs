@@ -2,6 +2,7 @@
 //! may record into it. Invariant: label values come from [`super::labels`] or are compile-time constants, every series
 //! an alert could use exists from the first scrape, and a scrape reads memory only.
 
+mod admission;
 mod cache;
 mod engine;
 mod flows;
@@ -37,6 +38,7 @@ pub struct Metrics {
     oauth: oauth::OauthTable,
     flows: flows::FlowTable,
     cache: cache::CacheTable,
+    admission: admission::AdmissionTable,
     engine: engine::EngineTable,
     upkeep: upkeep::UpkeepTable,
 }
@@ -51,9 +53,10 @@ impl Metrics {
         let table = Table { registry: &registry };
         let (http, oauth) = (http::HttpTable::new(&table, version)?, oauth::OauthTable::new(&table)?);
         let (flows, cache) = (flows::FlowTable::new(&table)?, cache::CacheTable::new(&table)?);
+        let admission = admission::AdmissionTable::new(&table)?;
         let (engine, upkeep) = (engine::EngineTable::new(&table)?, upkeep::UpkeepTable::new(&table, version)?);
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(Arc::new(Self { registry, http, oauth, flows, cache, engine, upkeep }))
+        Ok(Arc::new(Self { registry, http, oauth, flows, cache, admission, engine, upkeep }))
     }
 
     /// The Prometheus text exposition (format 0.0.4, `text/plain; version=0.0.4`).

@@ -3,6 +3,7 @@
 //! Invariant: nobody waits here longer than the timeout, and while the breaker is open nobody waits at all.
 
 use super::address::Address;
+use crate::store::deadline;
 use crate::telemetry::labels::CacheFault;
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwapOption;
@@ -123,7 +124,7 @@ impl Link {
             self.breaker.failed();
             return Err(self.fault(CacheFault::Away));
         };
-        match tokio::time::timeout(self.timeout, work((*connection).clone())).await {
+        match tokio::time::timeout(deadline::left(self.timeout), work((*connection).clone())).await {
             Ok(Ok(answer)) => {
                 self.breaker.close();
                 Ok(answer)

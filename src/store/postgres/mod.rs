@@ -33,11 +33,12 @@ mod usable;
 
 pub(super) use migrate::{migrate, migration_status};
 
+use super::deadline;
 use super::io::IoRuntime;
 use super::{Change, OpenError, OpenOptions, StoreError};
 use crate::telemetry::metrics::Metrics;
 use connect::ConnectOn;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use dsn::Dsn;
 use faults::Fault;
 use reader::Reader;
@@ -104,7 +105,8 @@ macro_rules! run {
         loop {
             let mut held = $store.connection().await?;
             let $conn = &mut held;
-            let outcome = tokio::time::timeout($store.deadline, $body).await;
+            let span = $crate::store::deadline::left($store.deadline);
+            let outcome = tokio::time::timeout(span, $body).await;
             match $store.settle(held, outcome, tries) {
                 $crate::store::postgres::Settled::Answer(answer) => break answer,
                 $crate::store::postgres::Settled::Again => tries += 1,
@@ -147,7 +149,12 @@ impl PostgresStore {
 
 impl Core {
     async fn connection(&self) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(faults::pool_error)
+        let wait = deadline::left(WAIT);
+        if wait.is_zero() {
+            return Err(StoreError::Unavailable("the request's time is over".to_owned()));
+        }
+        let timeouts = Timeouts { wait: Some(wait), ..self.pool.timeouts() };
+        self.pool.timeout_get(&timeouts).await.map_err(faults::pool_error)
     }
 
     fn settle<T>(&self, conn: Object, outcome: Result<Result<T, Fault>, Elapsed>, tries: u32) -> Settled<T> {

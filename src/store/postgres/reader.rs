@@ -3,11 +3,13 @@
 
 use super::faults::Fault;
 use super::{Core, rows, run};
+use crate::store::deadline;
 use crate::store::io::IoRuntime;
 use crate::store::{AccessToken, SignatureHash, StoreError};
 use deadpool_postgres::Object;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
@@ -15,6 +17,8 @@ use uuid::Uuid;
 const LANES: usize = 2;
 /// Largest batch.
 const BATCH: usize = 128;
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Reads that may wait; more are refused.
 const WAITING: usize = 4096;
 
@@ -47,7 +51,12 @@ impl Reader {
         if self.0.try_send(Ask { key: *key, reply }).is_err() {
             return unavailable("too many reads are waiting");
         }
-        answer.await.unwrap_or_else(|_| unavailable("the process is stopping"))
+        // The lane keeps the statement's deadline; whoever has less time goes earlier.
+        match tokio::time::timeout(deadline::left(PATIENCE), answer).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) => unavailable("the process is stopping"),
+            Err(_) => unavailable("PostgreSQL did not answer in time"),
+        }
     }
 }
 

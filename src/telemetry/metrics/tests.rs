@@ -27,6 +27,8 @@ fn every_registered_name_is_there_at_boot() {
         "signet_redis_faults_total",
         "signet_revocation_news_failed_total",
         "signet_revocation_lag_seconds",
+        "signet_requests_in_work",
+        "signet_requests_shed_total",
         "signet_client_auth_failures_total",
         "signet_actor_tickets_in_use",
         "signet_actor_shed_total",

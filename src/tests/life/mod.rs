@@ -3,6 +3,7 @@
 mod cache;
 mod database_tls;
 mod outage;
+mod overload;
 mod replicas;
 mod signals;
 mod statements;
