@@ -6,7 +6,7 @@ use super::cors::{self, Cors};
 use super::{ApiError, App, admission, pages, reply};
 use crate::actors::client_registry::Clients;
 use crate::store::deadline;
-use crate::telemetry::labels::Listener;
+use crate::telemetry::labels::{self, Listener};
 use crate::telemetry::metrics::HttpSample;
 use crate::telemetry::request_log::{RequestLine, accept_request_id, finish_span, request_span};
 use crate::telemetry::traces;
@@ -21,10 +21,15 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse, ResponseError, web};
 use futures_util::FutureExt;
 use ipnet::IpNet;
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
+use uuid::Uuid;
 
 /// One listener, as its requests need to know it.
 #[derive(Clone)]
@@ -37,6 +42,47 @@ pub struct Front {
     pub cors: Rc<Cors>,
     /// With TLS on: the networks of proxies that may end it for us; `None` without TLS.
     pub terminated_by: Option<Rc<[IpNet]>>,
+    /// The patterns of its routes.
+    pub routes: Rc<HashSet<&'static str>>,
+    /// Names requests that bring no name.
+    pub ids: Rc<RequestIds>,
+}
+
+/// Names for requests: unique, and no count of them. Each worker has its own.
+pub struct RequestIds {
+    worker: u64,
+    mask: u64,
+    next: Cell<u64>,
+}
+
+impl RequestIds {
+    /// Names that begin anywhere.
+    pub fn new() -> Self {
+        let ((worker, mask), next) = (Uuid::new_v4().as_u64_pair(), Cell::new(0));
+        Self { worker, mask, next }
+    }
+
+    fn next(&self) -> String {
+        // An odd number: no two counts have the same product.
+        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let count = self.next.replace(self.next.get().wrapping_add(1));
+        Uuid::from_u64_pair(self.worker, count.wrapping_mul(SPREAD) ^ self.mask).to_string()
+    }
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Front {
+    /// The pattern of the route that answered. Most patterns are paths, which is quickly seen.
+    fn route(&self, response: &ServiceResponse<BoxBody>) -> &'static str {
+        let exact = self.routes.get(response.request().path()).copied();
+        let of_pattern = || self.routes.get(response.request().match_pattern()?.as_str()).copied();
+        exact.or_else(of_pattern).unwrap_or(UNMATCHED)
+    }
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -60,18 +106,18 @@ pub async fn pass(
     else {
         return Ok(request.into_response(ApiError::Internal("listener without its app".to_owned()).error_response()));
     };
-    let seen = Seen::of(&request);
+    let seen = Seen::of(&request, &front);
     let active = app.metrics.active_request(front.listener);
     let span = if seen.is_health() {
         tracing::Span::none()
     } else {
-        request_span(&seen.method, &seen.id, seen.caller.clone())
+        request_span(seen.method.as_str(), &seen.id, seen.caller.clone())
     };
     let outcome = serve(request, next, &front, app.rules.deadline).instrument(span.clone()).await;
     let told = match outcome {
         Some(mut response) => {
             finish(response.response_mut(), &seen, &app, &front);
-            let route = response.request().match_pattern();
+            let route = front.route(&response);
             span.in_scope(|| seen.tell(route, response.response(), &app, &front));
             Ok(response)
         }
@@ -79,7 +125,7 @@ pub async fn pass(
             app.metrics.panicked();
             let mut answer = ApiError::Internal("a handler panicked".to_owned()).error_response();
             finish(&mut answer, &seen, &app, &front);
-            span.in_scope(|| seen.tell(None, &answer, &app, &front));
+            span.in_scope(|| seen.tell(UNMATCHED, &answer, &app, &front));
             Err(InternalError::from_response("a handler panicked", answer).into())
         }
     };
@@ -172,7 +218,9 @@ fn refuse(request: &mut ServiceRequest, front: &Front) -> Option<HttpResponse> {
     match one_spelling(request.uri().path(), front.listener) {
         None if front.listener == Listener::Public => Some(pages::not_found()),
         None => Some(HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("404 page not found\n")),
+        Some(path) if path == request.uri().path() => None,
         Some(path) => {
+            let path = path.into_owned();
             rewrite(request, &path);
             None
         }
@@ -180,13 +228,13 @@ fn refuse(request: &mut ServiceRequest, front: &Front) -> Option<HttpResponse> {
 }
 
 /// The path as routes know it; `None` for other spellings of a route. Escapes are for ids on the admin listener only.
-fn one_spelling(path: &str, listener: Listener) -> Option<String> {
+fn one_spelling(path: &str, listener: Listener) -> Option<Cow<'_, str>> {
     let trimmed = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
     let odd = trimmed.split('/').skip(1).any(|part| (part.is_empty() && trimmed != "/") || part == "." || part == "..")
         || trimmed.contains(';');
     let path = match listener {
-        Listener::Admin if !trimmed.starts_with("/admin") => format!("/admin{trimmed}"),
-        _ => trimmed.to_owned(),
+        Listener::Admin if !trimmed.starts_with("/admin") => format!("/admin{trimmed}").into(),
+        _ => Cow::Borrowed(trimmed),
     };
     let fixed = path.split('/').nth(2).unwrap_or_default();
     let escapes = match listener {
@@ -197,9 +245,6 @@ fn one_spelling(path: &str, listener: Listener) -> Option<String> {
 }
 
 fn rewrite(request: &mut ServiceRequest, path: &str) {
-    if request.uri().path() == path {
-        return;
-    }
     let mut parts = request.uri().clone().into_parts();
     let query = request.uri().query().map(|q| format!("?{q}")).unwrap_or_default();
     parts.path_and_query = format!("{path}{query}").parse().ok();
@@ -261,26 +306,26 @@ fn finish(response: &mut HttpResponse, seen: &Seen, app: &App, front: &Front) {
 /// A request as it came, for the line and the metrics.
 struct Seen {
     began: Instant,
-    method: String,
+    method: Method,
     path: String,
     id: String,
-    remote: String,
-    agent: Option<String>,
+    remote: Option<SocketAddr>,
+    agent: Option<HeaderValue>,
     bytes: u64,
     /// The caller's trace, if it sent one.
     caller: opentelemetry::Context,
 }
 
 impl Seen {
-    fn of(request: &ServiceRequest) -> Self {
+    fn of(request: &ServiceRequest, front: &Front) -> Self {
         let header = |name: &HeaderName| request.headers().get(name).and_then(|v| v.to_str().ok());
         Self {
             began: Instant::now(),
-            method: request.method().as_str().to_owned(),
+            method: request.method().clone(),
             path: request.uri().path().to_owned(),
-            id: accept_request_id(header(&REQUEST_ID)).unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
-            remote: request.peer_addr().map(|a| a.to_string()).unwrap_or_default(),
-            agent: header(&USER_AGENT).map(str::to_owned),
+            id: accept_request_id(header(&REQUEST_ID)).unwrap_or_else(|| front.ids.next()),
+            remote: request.peer_addr(),
+            agent: request.headers().get(USER_AGENT).cloned(),
             bytes: header(&actix_web::http::header::CONTENT_LENGTH).and_then(|l| l.parse().ok()).unwrap_or_default(),
             caller: traces::remote_context(|name| {
                 request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
@@ -292,17 +337,16 @@ impl Seen {
         is_probe(&self.path)
     }
 
-    fn tell(&self, route: Option<String>, response: &HttpResponse, app: &App, front: &Front) {
+    fn tell(&self, route: &'static str, response: &HttpResponse, app: &App, front: &Front) {
         let (status, took) = (response.status().as_u16(), self.began.elapsed());
-        let route = route.unwrap_or_else(|| UNMATCHED.to_owned());
         let size = match response.body().size() {
             BodySize::Sized(n) => n,
             BodySize::None | BodySize::Stream => 0,
         };
         app.metrics.observe_http(&HttpSample {
             listener: front.listener,
-            method: &self.method,
-            route: &route,
+            method: labels::Method::from_name(self.method.as_str()),
+            route,
             status,
             seconds: took.as_secs_f64(),
             request_bytes: self.bytes,
@@ -310,23 +354,23 @@ impl Seen {
         });
         // Called inside of the request's span.
         let span = tracing::Span::current();
-        finish_span(&span, &self.method, &route, status);
-        if self.is_health() && !front.log_health {
+        finish_span(&span, self.method.as_str(), route, status);
+        if (self.is_health() && !front.log_health) || !RequestLine::is_wanted() {
             return;
         }
         let own = traces::trace_id(&tracing_opentelemetry::OpenTelemetrySpanExt::context(&span));
         let trace = own.or_else(|| traces::trace_id(&self.caller));
         RequestLine {
-            method: &self.method,
-            route: &route,
+            method: self.method.as_str(),
+            route,
             path: &self.path,
             status,
             size,
             took,
             request_id: &self.id,
             trace_id: trace.as_deref(),
-            remote: &self.remote,
-            user_agent: self.agent.as_deref(),
+            remote: &self.remote.map(|a| a.to_string()).unwrap_or_default(),
+            user_agent: self.agent.as_ref().and_then(|agent| agent.to_str().ok()),
             listener: front.listener,
         }
         .log();

@@ -14,6 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::collections::HashSet;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
@@ -75,13 +76,15 @@ impl Bound {
     pub fn serve(self, app: Arc<Shared>, demo: Option<Arc<Demo>>, shutdown: Duration) -> anyhow::Result<Server> {
         let (which, settings) = (self.which, self.settings.clone());
         let demo = demo.filter(|_| which == labels::Listener::Public);
-        let routes: &[(&str, &str)] = match which {
+        let routes: &[(&str, &'static str)] = match which {
             labels::Listener::Public => &public::ROUTES,
             labels::Listener::Admin => &admin::ROUTES,
         };
         for (method, pattern) in routes.iter().chain(demo.iter().flat_map(|_| &demo::ROUTES)) {
             app.metrics.register_route(which, method, pattern);
         }
+        let patterns: HashSet<&'static str> =
+            routes.iter().chain(demo.iter().flat_map(|_| &demo::ROUTES)).map(|(_, pattern)| *pattern).collect();
         let tls = if self.ends_tls() { Some(tls(&settings)?) } else { None };
         let guarded = settings.tls.enabled && matches!(self.socket, Socket::Tcp(_));
         let server = HttpServer::new(move || {
@@ -90,6 +93,8 @@ impl Bound {
                 log_health: settings.log_health,
                 cors: Rc::new(rules::cors(&settings.cors)),
                 terminated_by: guarded.then(|| settings.tls.allow_termination_from.clone().into()),
+                routes: Rc::new(patterns.clone()),
+                ids: Rc::default(),
             };
             let clients = Clients::start(Arc::clone(&app.store), app.rotation.dead.clone(), Arc::clone(&app.metrics));
             App::new()

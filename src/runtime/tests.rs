@@ -40,8 +40,14 @@ async fn h13_a_panic_answers_500_and_harms_nobody_else() {
     let up = up().await;
     let (dead, metrics) = (up.app.rotation.dead.clone(), Arc::clone(&up.app.metrics));
     let clients = Clients::start(Arc::clone(&up.app.store), dead.clone(), Arc::clone(&metrics));
-    let front =
-        Front { listener: Listener::Public, log_health: true, cors: Rc::new(Cors::default()), terminated_by: None };
+    let front = Front {
+        listener: Listener::Public,
+        log_health: true,
+        cors: Rc::new(Cors::default()),
+        terminated_by: None,
+        routes: Rc::default(),
+        ids: Rc::default(),
+    };
     let app = App::new()
         .wrap(middleware::from_fn(front::pass))
         .app_data(web::Data::from(Arc::clone(&up.app)))

@@ -16,6 +16,11 @@ macro_rules! labels {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
+            /// Its place in [`Self::ALL`].
+            #[must_use]
+            pub const fn place(self) -> usize {
+                self as usize
+            }
             /// Folds a name into the set; an unknown one becomes the set's catch-all value.
             #[must_use]
             pub fn from_name(name: &str) -> Self {

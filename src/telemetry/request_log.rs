@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use opentelemetry::trace::TraceContextExt as _;
-use tracing::Span;
 use tracing::field::Empty;
+use tracing::{Level, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::labels::Listener;
@@ -45,6 +45,11 @@ pub struct RequestLine<'a> {
 }
 
 impl RequestLine<'_> {
+    /// Whether anybody reads it.
+    pub fn is_wanted() -> bool {
+        tracing::enabled!(Level::INFO)
+    }
+
     /// Writes the line at level `info`. `took` is in nanoseconds, as Hydra's is.
     pub fn log(&self) {
         let path = self.path.split('?').next().unwrap_or_default();
@@ -85,6 +90,15 @@ pub fn accept_request_id(header: Option<&str>) -> Option<String> {
 /// Routes that must not be traced (health, metrics) simply open none.
 #[must_use]
 pub fn request_span(method: &str, request_id: &str, parent: opentelemetry::Context) -> Span {
+    let caller = traces::trace_id(&parent);
+    if !tracing::span_enabled!(Level::DEBUG) {
+        // Traces are off: only what its lines need.
+        let span = tracing::error_span!("request", request_id, trace_id = Empty);
+        if let Some(id) = caller {
+            span.record("trace_id", id);
+        }
+        return span;
+    }
     let method = super::labels::Method::from_name(method).as_str();
     // Level error: no log level may remove the span, or the lines inside would lose their ids.
     let span = tracing::error_span!(
@@ -98,7 +112,6 @@ pub fn request_span(method: &str, request_id: &str, parent: opentelemetry::Conte
         request_id,
         trace_id = Empty,
     );
-    let caller = traces::trace_id(&parent);
     // Fails only when traces are off; the caller's id is still worth a place in the lines.
     let _ = span.set_parent(parent);
     if let Some(id) = traces::trace_id(&span.context()).or(caller) {
@@ -110,6 +123,9 @@ pub fn request_span(method: &str, request_id: &str, parent: opentelemetry::Conte
 /// Completes the span of a request with its answer's status and the pattern of its route: what a caller wrote into the
 /// path names no span.
 pub fn finish_span(span: &Span, method: &str, route: &str, status: u16) {
+    if !tracing::span_enabled!(Level::DEBUG) {
+        return;
+    }
     tracing::record_all!(span, http.route = route, http.response.status_code = status);
     let context = span.context();
     if context.has_active_span() {

@@ -72,6 +72,9 @@ impl Extractor for Headers {
 /// The caller's context from its `traceparent` and `tracestate` headers (W3C Trace Context §3); empty when they are
 /// absent or malformed. `get` answers a header by its lower-case name.
 pub fn remote_context(get: impl Fn(&str) -> Option<String>) -> Context {
+    if get("traceparent").is_none() {
+        return Context::new();
+    }
     let found = ["traceparent", "tracestate"].into_iter().filter_map(|name| Some((name, get(name)?)));
     // Extracted into an empty context: the thread's current one belongs to somebody else's request.
     TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(found.collect()))

@@ -58,9 +58,10 @@ pub const ROUTES: [(&str, &str); 35] = [
 
 /// Mounts every admin route. The middleware has put `/admin` before paths that lack it.
 pub fn routes(cfg: &mut web::ServiceConfig) {
-    cfg.configure(clients::routes)
+    // The router asks in this order: what is asked most comes first.
+    cfg.configure(tokens::routes)
+        .configure(clients::routes)
         .configure(keys::routes)
-        .configure(tokens::routes)
         .configure(login::routes)
         .configure(logout::routes)
         .configure(device::routes)

@@ -1,44 +1,41 @@
 //! Metrics of letting requests in.
 
-use super::{Metrics, Table};
+use super::{By, Metrics, Table};
 use crate::telemetry::labels::Class;
-use prometheus::{IntCounterVec, IntGaugeVec, Opts};
+use prometheus::{IntCounter, IntGauge, Opts};
 
 pub(super) struct AdmissionTable {
-    seats: IntGaugeVec,
-    shed: IntCounterVec,
+    seats: By<IntGauge>,
+    shed: By<IntCounter>,
 }
 
 impl AdmissionTable {
     pub(super) fn new(table: &Table<'_>) -> Result<Self, prometheus::Error> {
-        let this = Self {
-            seats: table.gauges("signet_requests_in_work", "Requests that are worked on, by class.", &["class"])?,
-            shed: table.counters(
-                Opts::new("signet_requests_shed_total", "Requests refused with 503 because their class was full."),
-                &["class"],
-            )?,
-        };
-        for class in Class::ALL {
-            let _ = this.seats.with_label_values(&[class.as_str()]);
-            let _ = this.shed.with_label_values(&[class.as_str()]);
-        }
-        Ok(this)
+        let seats = table.gauges("signet_requests_in_work", "Requests that are worked on, by class.", &["class"])?;
+        let shed = table.counters(
+            Opts::new("signet_requests_shed_total", "Requests refused with 503 because their class was full."),
+            &["class"],
+        )?;
+        Ok(Self {
+            seats: By::of(Class::ALL, |class| seats.with_label_values(&[class.as_str()])),
+            shed: By::of(Class::ALL, |class| shed.with_label_values(&[class.as_str()])),
+        })
     }
 }
 
 impl Metrics {
     /// Counts a request that is worked on.
     pub fn seat_taken(&self, class: Class) {
-        self.admission.seats.with_label_values(&[class.as_str()]).inc();
+        self.admission.seats.with(class.place(), |series| series.inc());
     }
 
     /// Counts one that is done.
     pub fn seat_left(&self, class: Class) {
-        self.admission.seats.with_label_values(&[class.as_str()]).dec();
+        self.admission.seats.with(class.place(), |series| series.dec());
     }
 
     /// Counts one that was refused.
     pub fn request_shed(&self, class: Class) {
-        self.admission.shed.with_label_values(&[class.as_str()]).inc();
+        self.admission.shed.with(class.place(), |series| series.inc());
     }
 }

@@ -1,11 +1,11 @@
 //! Metrics of the introspection cache.
 
-use super::{FAST, Metrics, Table};
+use super::{By, FAST, Metrics, Table};
 use crate::telemetry::labels::{CacheAnswer, CacheFault, NewsPath};
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts};
 
 pub(super) struct CacheTable {
-    answers: IntCounterVec,
+    answers: By<IntCounter>,
     faults: IntCounterVec,
     failed: IntCounter,
     lag: HistogramVec,
@@ -14,14 +14,15 @@ pub(super) struct CacheTable {
 
 impl CacheTable {
     pub(super) fn new(table: &Table<'_>) -> Result<Self, prometheus::Error> {
+        let answers = table.counters(
+            Opts::new(
+                "signet_introspection_cache_total",
+                "Lookups in the introspection cache; all but local and redis went on to the database.",
+            ),
+            &["result"],
+        )?;
         let this = Self {
-            answers: table.counters(
-                Opts::new(
-                    "signet_introspection_cache_total",
-                    "Lookups in the introspection cache; all but local and redis went on to the database.",
-                ),
-                &["result"],
-            )?,
+            answers: By::of(CacheAnswer::ALL, |answer| answers.with_label_values(&[answer.as_str()])),
             faults: table.counters(
                 Opts::new("signet_redis_faults_total", "Calls of Redis that brought nothing, by reason."),
                 &["reason"],
@@ -43,9 +44,6 @@ impl CacheTable {
                 "1 while every introspection asks the database because the news from Redis are not heard.",
             )?,
         };
-        for answer in CacheAnswer::ALL {
-            let _ = this.answers.with_label_values(&[answer.as_str()]);
-        }
         for fault in CacheFault::ALL {
             let _ = this.faults.with_label_values(&[fault.as_str()]);
         }
@@ -59,7 +57,7 @@ impl CacheTable {
 impl Metrics {
     /// Counts a lookup in the introspection cache.
     pub fn cache_answer(&self, answer: CacheAnswer) {
-        self.cache.answers.with_label_values(&[answer.as_str()]).inc();
+        self.cache.answers.with(answer.place(), |series| series.inc());
         self.cache.bypassed.set(i64::from(answer == CacheAnswer::Bypassed));
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
-use super::{BATCH, FAST, Metrics, Table};
+use super::{BATCH, By, FAST, Metrics, Table};
 use crate::telemetry::labels::{Actor, ConnectionState, TxRetry};
 
 /// Observes the time since its creation when dropped, so a cancelled operation counts too.
@@ -21,11 +21,11 @@ impl Drop for DbTimer {
 }
 
 pub(super) struct EngineTable {
-    tickets: IntGaugeVec,
-    shed: IntCounterVec,
-    wait: HistogramVec,
-    batch: HistogramVec,
-    stopped: IntCounterVec,
+    tickets: By<IntGauge>,
+    shed: By<IntCounter>,
+    wait: By<Histogram>,
+    batch: By<Histogram>,
+    stopped: By<IntCounter>,
     operations: HistogramVec,
     connections: IntGaugeVec,
     connections_max: IntGauge,
@@ -36,30 +36,28 @@ pub(super) struct EngineTable {
 impl EngineTable {
     pub(super) fn new(table: &Table<'_>) -> Result<Self, prometheus::Error> {
         let actor = ["actor"];
+        let tickets =
+            table.gauges("signet_actor_tickets_in_use", "Messages an actor has accepted and not answered.", &actor)?;
+        let shed = table
+            .counters(Opts::new("signet_actor_shed_total", "Messages refused because the mailbox was full."), &actor)?;
+        let wait = table.histograms(
+            Opts::new("signet_actor_wait_seconds", "Seconds from a message's ticket to its answer."),
+            FAST,
+            &actor,
+        )?;
+        let batch = table.histograms(
+            Opts::new("signet_actor_batch_size", "Messages answered by one commit."),
+            BATCH,
+            &actor,
+        )?;
+        let stopped = table
+            .counters(Opts::new("signet_actor_stopped_total", "Actors that stopped outside of a shutdown."), &actor)?;
         let this = Self {
-            tickets: table.gauges(
-                "signet_actor_tickets_in_use",
-                "Messages an actor has accepted and not answered.",
-                &actor,
-            )?,
-            shed: table.counters(
-                Opts::new("signet_actor_shed_total", "Messages refused because the mailbox was full."),
-                &actor,
-            )?,
-            wait: table.histograms(
-                Opts::new("signet_actor_wait_seconds", "Seconds from a message's ticket to its answer."),
-                FAST,
-                &actor,
-            )?,
-            batch: table.histograms(
-                Opts::new("signet_actor_batch_size", "Messages answered by one commit."),
-                BATCH,
-                &actor,
-            )?,
-            stopped: table.counters(
-                Opts::new("signet_actor_stopped_total", "Actors that stopped outside of a shutdown."),
-                &actor,
-            )?,
+            tickets: By::of(Actor::ALL, |a| tickets.with_label_values(&[a.as_str()])),
+            shed: By::of(Actor::ALL, |a| shed.with_label_values(&[a.as_str()])),
+            wait: By::of(Actor::ALL, |a| wait.with_label_values(&[a.as_str()])),
+            batch: By::of(Actor::ALL, |a| batch.with_label_values(&[a.as_str()])),
+            stopped: By::of(Actor::ALL, |a| stopped.with_label_values(&[a.as_str()])),
             operations: table.histograms(
                 Opts::new("db_client_operation_duration_seconds", "Seconds of database operations."),
                 FAST,
@@ -79,13 +77,6 @@ impl EngineTable {
     }
 
     fn first_series(&self) {
-        for actor in Actor::ALL.iter().map(|actor| actor.as_str()) {
-            let _ = self.tickets.with_label_values(&[actor]);
-            let _ = self.shed.with_label_values(&[actor]);
-            let _ = self.wait.with_label_values(&[actor]);
-            let _ = self.batch.with_label_values(&[actor]);
-            let _ = self.stopped.with_label_values(&[actor]);
-        }
         for state in ConnectionState::ALL {
             let _ = self.connections.with_label_values(&[state.as_str()]);
         }
@@ -100,32 +91,32 @@ impl EngineTable {
 impl Metrics {
     /// An actor accepted a message: one more ticket is out.
     pub fn actor_ticket_taken(&self, actor: Actor) {
-        self.engine.tickets.with_label_values(&[actor.as_str()]).inc();
+        self.engine.tickets.with(actor.place(), |series| series.inc());
     }
 
     /// An actor answered, or its caller went away: the ticket is back.
     pub fn actor_ticket_returned(&self, actor: Actor) {
-        self.engine.tickets.with_label_values(&[actor.as_str()]).dec();
+        self.engine.tickets.with(actor.place(), |series| series.dec());
     }
 
     /// A message was refused because every ticket was out.
     pub fn actor_shed(&self, actor: Actor) {
-        self.engine.shed.with_label_values(&[actor.as_str()]).inc();
+        self.engine.shed.with(actor.place(), |series| series.inc());
     }
 
     /// Seconds a caller waited for an actor's answer.
     pub fn actor_wait(&self, actor: Actor, seconds: f64) {
-        self.engine.wait.with_label_values(&[actor.as_str()]).observe(seconds);
+        self.engine.wait.with(actor.place(), |series| series.observe(seconds));
     }
 
     /// Messages one commit of an actor answered.
     pub fn actor_batch(&self, actor: Actor, messages: u32) {
-        self.engine.batch.with_label_values(&[actor.as_str()]).observe(f64::from(messages));
+        self.engine.batch.with(actor.place(), |series| series.observe(f64::from(messages)));
     }
 
     /// An actor stopped although nobody asked it to.
     pub fn actor_stopped(&self, actor: Actor) {
-        self.engine.stopped.with_label_values(&[actor.as_str()]).inc();
+        self.engine.stopped.with(actor.place(), |series| series.inc());
     }
 
     /// Creates the series of the store's operations at boot.

@@ -1,19 +1,22 @@
 //! Metrics of the listeners: Hydra's names, so that existing dashboards keep working, beside OpenTelemetry's.
 
-use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{BYTES, Metrics, REQUEST, Table};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts};
+
+use super::{BYTES, By, Metrics, REQUEST, Table};
 use crate::telemetry::labels::{Listener, Method};
 
 /// One finished request.
 #[derive(Clone, Copy, Debug)]
-pub struct HttpSample<'a> {
+pub struct HttpSample {
     /// The listener that served it.
     pub listener: Listener,
-    /// The request method as sent; folded into [`Method`].
-    pub method: &'a str,
+    /// The request method.
+    pub method: Method,
     /// The route pattern (`/admin/clients/{id}`), never the path; one constant for requests that matched no route.
-    pub route: &'a str,
+    pub route: &'static str,
     /// Status code of the answer.
     pub status: u16,
     /// Seconds from the request line to the last byte of the answer.
@@ -26,11 +29,13 @@ pub struct HttpSample<'a> {
 
 /// Counts a request as active until it is dropped.
 #[derive(Debug)]
-pub struct ActiveRequest(IntGauge);
+pub struct ActiveRequest(Option<IntGauge>);
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.0.dec();
+        if let Some(gauge) = &self.0 {
+            gauge.dec();
+        }
     }
 }
 
@@ -42,7 +47,22 @@ pub(super) struct HttpTable {
     request_sizes: HistogramVec,
     statuses: IntCounterVec,
     server_durations: HistogramVec,
-    active: IntGaugeVec,
+    active: By<IntGauge>,
+    known: RwLock<HashMap<Kind, Arc<Series>>>,
+}
+
+/// What requests that are counted together have in common.
+type Kind = (Listener, Method, &'static str, u16);
+
+/// Everything that requests of one kind are counted in, looked up once.
+struct Series {
+    requests: IntCounter,
+    duration: Histogram,
+    response_time: Histogram,
+    response_size: Histogram,
+    request_size: Histogram,
+    status: IntCounter,
+    server_duration: Histogram,
 }
 
 impl HttpTable {
@@ -57,6 +77,7 @@ impl HttpTable {
         let code = ["code", "method"];
         let endpoint = ["code", "method", "endpoint"];
         let otel = ["http_route", "http_request_method", "http_response_status_code", "listener"];
+        let active = table.gauges("http_server_active_requests", "Requests being served.", &["listener"])?;
         let this = Self {
             requests: table.counters(hydra("http_requests_total", "Requests served."), &endpoint)?,
             durations: table.histograms(
@@ -88,7 +109,8 @@ impl HttpTable {
                 REQUEST,
                 &otel,
             )?,
-            active: table.gauges("http_server_active_requests", "Requests being served.", &["listener"])?,
+            active: By::of(Listener::ALL, |listener| active.with_label_values(&[listener.as_str()])),
+            known: RwLock::default(),
         };
         this.first_series();
         Ok(this)
@@ -101,20 +123,31 @@ impl HttpTable {
                 let _ = self.statuses.with_label_values(&[method.as_str(), bucket]);
             }
         }
-        for listener in Listener::ALL {
-            let _ = self.active.with_label_values(&[listener.as_str()]);
-        }
         self.route(Listener::Public, "GET", "/health/alive");
     }
 
-    fn route(&self, listener: Listener, method: &str, route: &str) {
-        let method = Method::from_name(method).as_str();
-        let _ = self.requests.with_label_values(&["200", method, route]);
-        let _ = self.durations.with_label_values(&["200", method, route]);
-        let _ = self.response_times.with_label_values(&[route]);
-        let _ = self.response_sizes.with_label_values(&["200", method]);
-        let _ = self.request_sizes.with_label_values(&["200", method]);
-        let _ = self.server_durations.with_label_values(&[route, method, "200", listener.as_str()]);
+    fn route(&self, listener: Listener, method: &str, route: &'static str) {
+        drop(self.series((listener, Method::from_name(method), route, 200)));
+    }
+
+    fn series(&self, kind: Kind) -> Arc<Series> {
+        if let Some(series) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&kind) {
+            return Arc::clone(series);
+        }
+        let (listener, method, route, status) = kind;
+        let (method, code) = (method.as_str(), status.to_string());
+        let code = code.as_str();
+        let series = Arc::new(Series {
+            requests: self.requests.with_label_values(&[code, method, route]),
+            duration: self.durations.with_label_values(&[code, method, route]),
+            response_time: self.response_times.with_label_values(&[route]),
+            response_size: self.response_sizes.with_label_values(&[code, method]),
+            request_size: self.request_sizes.with_label_values(&[code, method]),
+            status: self.statuses.with_label_values(&[method, bucket(status)]),
+            server_duration: self.server_durations.with_label_values(&[route, method, code, listener.as_str()]),
+        });
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(kind, Arc::clone(&series));
+        series
     }
 }
 
@@ -130,32 +163,30 @@ fn bucket(status: u16) -> &'static str {
 
 impl Metrics {
     /// Creates the series of a route at boot. Called once per route by the listener's wiring.
-    pub fn register_route(&self, listener: Listener, method: &str, route: &str) {
+    pub fn register_route(&self, listener: Listener, method: &str, route: &'static str) {
         self.http.route(listener, method, route);
     }
 
     /// Counts a request as active; drop the value when the answer is sent or abandoned.
     #[must_use]
     pub fn active_request(&self, listener: Listener) -> ActiveRequest {
-        let gauge = self.http.active.with_label_values(&[listener.as_str()]);
-        gauge.inc();
+        let gauge = self.http.active.0.get(listener.place()).cloned();
+        if let Some(gauge) = &gauge {
+            gauge.inc();
+        }
         ActiveRequest(gauge)
     }
 
     /// Records one finished request.
     #[expect(clippy::cast_precision_loss, reason = "a histogram's sum is a float; sizes stay far below 2^53")]
-    pub fn observe_http(&self, sample: &HttpSample<'_>) {
-        let method = Method::from_name(sample.method).as_str();
-        let code = sample.status.to_string();
-        let (code, route, http) = (code.as_str(), sample.route, &self.http);
-        http.requests.with_label_values(&[code, method, route]).inc();
-        http.durations.with_label_values(&[code, method, route]).observe(sample.seconds);
-        http.response_times.with_label_values(&[route]).observe(sample.seconds);
-        http.response_sizes.with_label_values(&[code, method]).observe(sample.response_bytes as f64);
-        http.request_sizes.with_label_values(&[code, method]).observe(sample.request_bytes as f64);
-        http.statuses.with_label_values(&[method, bucket(sample.status)]).inc();
-        http.server_durations
-            .with_label_values(&[route, method, code, sample.listener.as_str()])
-            .observe(sample.seconds);
+    pub fn observe_http(&self, sample: &HttpSample) {
+        let series = self.http.series((sample.listener, sample.method, sample.route, sample.status));
+        series.requests.inc();
+        series.duration.observe(sample.seconds);
+        series.response_time.observe(sample.seconds);
+        series.response_size.observe(sample.response_bytes as f64);
+        series.request_size.observe(sample.request_bytes as f64);
+        series.status.inc();
+        series.server_duration.observe(sample.seconds);
     }
 }

@@ -1,8 +1,8 @@
 //! Metrics of the protocol: tokens, introspection, client authentication, outbound hooks.
 
-use prometheus::{HistogramVec, IntCounterVec, Opts};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Opts};
 
-use super::{FAST, Metrics, REQUEST, Table};
+use super::{By, FAST, Metrics, REQUEST, Table};
 use crate::telemetry::labels::{
     AuthFailure, AuthMethod, Grant, Hook, HookOutcome, Introspected, Reuse, Source, TokenResult, TokenType,
 };
@@ -11,14 +11,21 @@ pub(super) struct OauthTable {
     token_requests: IntCounterVec,
     issued: IntCounterVec,
     reused: IntCounterVec,
-    introspections: IntCounterVec,
-    introspection_seconds: HistogramVec,
+    introspections: By<By<IntCounter>>,
+    introspection_seconds: By<Histogram>,
     auth_failures: IntCounterVec,
     webhook_seconds: HistogramVec,
 }
 
 impl OauthTable {
     pub(super) fn new(table: &Table<'_>) -> Result<Self, prometheus::Error> {
+        let introspections = table
+            .counters(Opts::new("signet_introspections_total", "Introspections answered."), &["result", "source"])?;
+        let seconds = table.histograms(
+            Opts::new("signet_introspection_duration_seconds", "Seconds to decide an introspection."),
+            FAST,
+            &["result"],
+        )?;
         let this = Self {
             token_requests: table.counters(
                 Opts::new("signet_token_requests_total", "Requests to the token endpoint."),
@@ -30,15 +37,11 @@ impl OauthTable {
                 Opts::new("signet_token_reuse_total", "Codes and refresh tokens that came again after their use."),
                 &["what"],
             )?,
-            introspections: table.counters(
-                Opts::new("signet_introspections_total", "Introspections answered."),
-                &["result", "source"],
-            )?,
-            introspection_seconds: table.histograms(
-                Opts::new("signet_introspection_duration_seconds", "Seconds to decide an introspection."),
-                FAST,
-                &["result"],
-            )?,
+            introspections: By::of(Introspected::ALL, |result| {
+                let of = |source: Source| introspections.with_label_values(&[result.as_str(), source.as_str()]);
+                By::of(Source::ALL, of)
+            }),
+            introspection_seconds: By::of(Introspected::ALL, |result| seconds.with_label_values(&[result.as_str()])),
             auth_failures: table.counters(
                 Opts::new("signet_client_auth_failures_total", "Failed client authentications."),
                 &["method", "reason"],
@@ -66,12 +69,6 @@ impl OauthTable {
         }
         for what in Reuse::ALL {
             let _ = self.reused.with_label_values(&[what.as_str()]);
-        }
-        for result in Introspected::ALL {
-            let _ = self.introspection_seconds.with_label_values(&[result.as_str()]);
-            for source in Source::ALL {
-                let _ = self.introspections.with_label_values(&[result.as_str(), source.as_str()]);
-            }
         }
         for method in AuthMethod::ALL {
             for reason in AuthFailure::ALL {
@@ -104,8 +101,8 @@ impl Metrics {
 
     /// Records one introspection and the seconds its decision took.
     pub fn introspection(&self, result: Introspected, source: Source, seconds: f64) {
-        self.oauth.introspections.with_label_values(&[result.as_str(), source.as_str()]).inc();
-        self.oauth.introspection_seconds.with_label_values(&[result.as_str()]).observe(seconds);
+        self.oauth.introspections.with(result.place(), |by| by.with(source.place(), |series| series.inc()));
+        self.oauth.introspection_seconds.with(result.place(), |series| series.observe(seconds));
     }
 
     /// Counts one failed client authentication.

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use super::{HttpSample, Metrics};
-use crate::telemetry::labels::{Alg, AuthMethod, Grant, KeySet, Listener, TokenResult};
+use crate::telemetry::labels::{Alg, AuthMethod, Grant, KeySet, Listener, Method, TokenResult};
 
 #[test]
 fn every_registered_name_is_there_at_boot() {
@@ -66,7 +66,7 @@ fn an_invented_method_makes_no_series() {
     let metrics = Metrics::new("1").unwrap();
     let sample = |method| HttpSample {
         listener: Listener::Public,
-        method,
+        method: Method::from_name(method),
         route: "/oauth2/token",
         status: 200,
         seconds: 0.002,
