@@ -65,7 +65,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(OsEntropy));
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
     let secrets = Secrets::new(&settings.secrets.system).context("secrets.system")?;
-    let introspections = cache(settings, &secrets, &*entropy, &clock, &metrics)?;
+    let introspections = cache(settings, &secrets, &entropy, &clock, &metrics)?;
     let store = store::open(OpenOptions {
         dsn: settings.dsn.clone(),
         max_conns: settings.db.max_conns,
@@ -167,7 +167,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
 fn cache(
     settings: &Settings,
     secrets: &Secrets,
-    entropy: &dyn Entropy,
+    entropy: &Arc<dyn Entropy>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Option<Arc<IntrospectionCache>>> {
@@ -179,7 +179,9 @@ fn cache(
         timeout: redis.timeout,
         staleness: redis.staleness,
         local_entries: redis.local_entries,
-        macs: secrets.mac_ring("introspection cache"),
+        sealer: secrets.sealer("cache/introspection"),
+        macs: secrets.mac_ring("cache/news"),
+        entropy: Arc::clone(entropy),
         id: u64::from_be_bytes(entropy.bytes()?).max(1),
         clock: Arc::clone(clock),
         metrics: Arc::clone(metrics),

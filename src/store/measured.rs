@@ -134,8 +134,11 @@ impl<S: Store> ClientStore for Measured<S> {
     }
 
     async fn delete_client(&self, id: &str) -> Result<bool, StoreError> {
+        let ended = || vec![Ended::Client(id.to_owned())];
+        // Before too: it may take long, end midway, or outlive its caller.
+        self.ended(ended).await;
         let answer = watched!(self.delete_client(id));
-        self.ended(|| vec![Ended::Client(id.to_owned())]).await;
+        self.ended(ended).await;
         answer
     }
 }
@@ -157,8 +160,11 @@ impl<S: Store> TokenStore for Measured<S> {
     }
 
     async fn delete_tokens_of_client(&self, client_id: &str, new_family: Uuid) -> Result<bool, StoreError> {
+        let ended = || vec![Ended::Client(client_id.to_owned())];
+        // Before too: it may take long, end midway, or outlive its caller.
+        self.ended(ended).await;
         let answer = watched!(self.delete_tokens_of_client(client_id, new_family));
-        self.ended(|| vec![Ended::Client(client_id.to_owned())]).await;
+        self.ended(ended).await;
         answer
     }
 }
@@ -196,8 +202,11 @@ impl<S: Store> FlowStore for Measured<S> {
     }
 
     async fn revoke_consents(&self, filter: &ConsentFilter) -> Result<u64, StoreError> {
+        let ended = || vec![Ended::of_consents(filter)];
+        // Before too: it may take long, end midway, or outlive its caller.
+        self.ended(ended).await;
         let answer = watched!(self.revoke_consents(filter));
-        self.ended(|| vec![Ended::of_consents(filter)]).await;
+        self.ended(ended).await;
         answer
     }
 

@@ -8,6 +8,9 @@ use uuid::Uuid;
 /// Wrong user codes that one challenge forgives (RFC 8628 §5.1).
 pub const GUESSES: u32 = 5;
 
+/// Wrong user codes that one login session forgives, on all of its challenges under way.
+pub const GUESSES_OF_SESSION: u32 = 20;
+
 /// Wrong user codes that all challenges under way forgive together before only browsers with a login session may enter
 /// one: with a thousand devices waiting, a code of eight out of twenty letters is then guessed with a chance of 1 in
 /// 100 000.
@@ -22,9 +25,9 @@ pub struct Challenge {
     /// When it was given out, in seconds since the epoch.
     #[serde(rename = "t")]
     pub requested_at: i64,
-    /// The browser has a login session.
+    /// The browser's login session, if it has one.
     #[serde(rename = "s", default)]
-    pub signed_in: bool,
+    pub session: Option<Uuid>,
 }
 
 impl Challenge {

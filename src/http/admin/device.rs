@@ -4,7 +4,7 @@ use super::login::{body, challenge};
 use crate::domain::authorize::parameters::Parameters;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::flow::Purpose;
-use crate::domain::flow::device::{Accepted, Challenge, GUESSES, GUESSES_OF_ALL};
+use crate::domain::flow::device::{Accepted, Challenge, GUESSES, GUESSES_OF_ALL, GUESSES_OF_SESSION};
 use crate::http::flow::{open, text};
 use crate::http::form::Json;
 use crate::http::{ApiError, App, reply};
@@ -31,7 +31,8 @@ struct Body {
 }
 
 /// The handler. Each wrong code counts on the challenge; after [`GUESSES`] of them nothing is looked up any more. After
-/// [`GUESSES_OF_ALL`] on all challenges, nothing is looked up for browsers without a login session.
+/// [`GUESSES_OF_ALL`] on all challenges, nothing is looked up for browsers without a login session; one with a session has
+/// [`GUESSES_OF_SESSION`] on all of its challenges.
 ///
 /// # Errors
 /// 400 for a wrong code, 401 for a challenge that is over, 404 for one that we did not make, 429 after too many.
@@ -50,10 +51,10 @@ pub async fn accept(app: web::Data<App>, request: HttpRequest, bytes: Json) -> R
         .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "Field 'user_code' must not be empty."))?;
     let flow_id = app.entropy.uuid()?;
     let attempt = Attempt {
-        challenge: asked.id,
+        challenge: asked.session.unwrap_or(asked.id),
         challenge_ends: ends,
-        most: GUESSES,
-        most_of_all: (!asked.signed_in).then_some(GUESSES_OF_ALL),
+        most: if asked.session.is_some() { GUESSES_OF_SESSION } else { GUESSES },
+        most_of_all: asked.session.is_none().then_some(GUESSES_OF_ALL),
         user_codes: app.user_codes.hashes(&code),
         flow_id,
     };

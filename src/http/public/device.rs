@@ -44,11 +44,11 @@ fn denied(hint: &str) -> Stop {
 
 /// To the page where the user enters the code, or confirms the one in the link.
 async fn ask(app: &App, browser: &HttpRequest, user_code: Option<&str>) -> Result<HttpResponse, Stop> {
-    let signed_in = match cookies::session(app, browser) {
-        Some(id) => app.store.login_session(id).await?.is_some(),
-        None => false,
+    let session = match cookies::session(app, browser) {
+        Some(id) => app.store.login_session(id).await?.map(|session| session.id),
+        None => None,
     };
-    let challenge = Challenge { id: app.entropy.uuid()?, requested_at: app.clock.now().secs(), signed_in };
+    let challenge = Challenge { id: app.entropy.uuid()?, requested_at: app.clock.now().secs(), session };
     let sealed = text(app, Purpose::DeviceChallenge, &challenge, challenge.ends(app.rules.flow_ttl)).await?;
     let mut more = vec![("device_challenge", sealed.as_str())];
     more.extend(user_code.map(|code| ("user_code", code)));

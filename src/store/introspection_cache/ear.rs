@@ -2,6 +2,8 @@
 
 use super::Shared;
 use super::news::News;
+use super::value::SKEW;
+use crate::domain::world::Timestamp;
 use crate::telemetry::labels::NewsPath;
 use futures_util::StreamExt;
 use std::collections::HashMap;
@@ -19,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long a subscription may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long what was told is still known for an answer that somebody read before.
+/// A moment that has not come.
 const NEVER: u64 = u64::MAX;
 
 /// What this replica hears.
@@ -30,6 +32,8 @@ pub(super) struct Ear {
     since: AtomicU64,
     /// Milliseconds after `began` when the last canary came back.
     heard: AtomicU64,
+    /// Milliseconds after `began` until when a peer's clock is known to be ahead of ours.
+    skewed_until: AtomicU64,
     canary: Mutex<(u64, Instant)>,
     peers: Mutex<HashMap<u64, Instant>>,
 }
@@ -38,7 +42,8 @@ impl Ear {
     pub(super) fn new(id: u64) -> Self {
         let began = Instant::now();
         let (since, heard) = (AtomicU64::new(NEVER), AtomicU64::new(0));
-        Self { id, began, since, heard, canary: Mutex::new((0, began)), peers: Mutex::default() }
+        let skewed_until = AtomicU64::new(0);
+        Self { id, began, since, heard, skewed_until, canary: Mutex::new((0, began)), peers: Mutex::default() }
     }
 
     fn now(&self) -> u64 {
@@ -47,8 +52,12 @@ impl Ear {
 
     /// Whether all news of the last `span` were heard, as far as anybody can know.
     pub(super) fn has_heard_for(&self, span: Duration) -> bool {
-        let (now, since) = (self.now(), self.since.load(Ordering::Acquire));
-        since != NEVER && now.saturating_sub(since) >= millis(span) && !self.is_deaf(now)
+        let now = self.now();
+        if self.is_deaf(now) || self.skewed_until.load(Ordering::Acquire) > now {
+            return false;
+        }
+        let since = self.since.load(Ordering::Acquire);
+        since != NEVER && now.saturating_sub(since) >= millis(span)
     }
 
     fn is_deaf(&self, now: u64) -> bool {
@@ -64,12 +73,26 @@ impl Ear {
         self.heard.store(now, Ordering::Release);
     }
 
+    /// A peer whose clock is ahead of ours writes answers that seem fresh for too long.
+    fn judge_clock(&self, theirs: Timestamp, ours: Timestamp) {
+        if theirs > ours.plus(SKEW) {
+            let now = self.now();
+            if self.skewed_until.swap(now.saturating_add(millis(PEER)), Ordering::AcqRel) <= now {
+                let ahead = theirs.since(ours);
+                tracing::warn!(
+                    ?ahead,
+                    "a replica's clock is ahead: introspections are not cached here; set the clocks"
+                );
+            }
+        }
+    }
+
     fn lost(&self) {
         self.since.store(NEVER, Ordering::Release);
     }
 
     /// The next canary; it asks each peer in turn.
-    fn next_canary(&self) -> News {
+    fn next_canary(&self, clock: Timestamp) -> News {
         let mut canary = self.canary.lock().unwrap_or_else(PoisonError::into_inner);
         *canary = (canary.0 + 1, Instant::now());
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,7 +101,7 @@ impl Ear {
         ids.sort_unstable();
         let turn = usize::try_from(canary.0).unwrap_or_default().checked_rem(ids.len());
         let ask = turn.and_then(|turn| ids.get(turn).copied()).unwrap_or_default();
-        News::Canary { from: self.id, number: canary.0, ask }
+        News::Canary { from: self.id, number: canary.0, ask, clock }
     }
 
     /// How long ago that canary was sent, if it is the last one.
@@ -95,7 +118,7 @@ fn millis(span: Duration) -> u64 {
 /// Sends a canary every second, for ever.
 pub(super) async fn sing(shared: &Shared) {
     loop {
-        let _ = shared.tell(&shared.ear.next_canary()).await;
+        let _ = shared.tell(&shared.ear.next_canary(shared.clock.now())).await;
         tokio::time::sleep(BEAT).await;
     }
 }
@@ -127,10 +150,14 @@ async fn hear(shared: &Shared, attempt: usize) -> Result<(), redis::RedisError> 
         match News::read(&shared.macs, message.get_payload_bytes()) {
             Some(News::Ended(all)) => shared.remember(&all),
             Some(News::Canary { from, number, .. }) if from == shared.ear.id => {
-                shared.ear.heard_itself();
-                shared.lag(NewsPath::Own, shared.ear.age(number));
+                // Only the last one: who hears an older one hears everything too late.
+                if let Some(age) = shared.ear.age(number) {
+                    shared.ear.heard_itself();
+                    shared.lag(NewsPath::Own, Some(age));
+                }
             }
-            Some(News::Canary { from, number, ask }) => {
+            Some(News::Canary { from, number, ask, clock }) => {
+                shared.ear.judge_clock(clock, shared.clock.now());
                 shared.ear.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(from, Instant::now());
                 if ask == shared.ear.id {
                     let _ = shared.tell(&News::Echo { to: from, number }).await;
@@ -140,6 +167,7 @@ async fn hear(shared: &Shared, attempt: usize) -> Result<(), redis::RedisError> 
                 shared.lag(NewsPath::Peer, shared.ear.age(number));
             }
             Some(News::Echo { .. }) => {}
+            Some(News::Unknown) => shared.remember_anything(),
             None => tracing::debug!("a message that no replica sent"),
         }
     }
@@ -155,21 +183,27 @@ mod tests {
         assert!(!ear.has_heard_for(Duration::ZERO));
         ear.heard_itself();
         assert!(ear.has_heard_for(Duration::ZERO) && !ear.has_heard_for(Duration::from_secs(60)));
+        let second = Timestamp::from_secs;
+        ear.judge_clock(second(1001), second(1000));
+        assert!(ear.has_heard_for(Duration::ZERO), "so much may differ");
+        ear.judge_clock(second(1003), second(1000));
+        assert!(!ear.has_heard_for(Duration::ZERO), "a peer's clock is ahead");
+        ear.skewed_until.store(0, Ordering::Release);
         ear.lost();
         assert!(!ear.has_heard_for(Duration::ZERO));
     }
 
     #[test]
     fn canaries_are_numbered_and_ask_each_peer_in_turn() {
-        let ear = Ear::new(1);
-        assert_eq!(ear.next_canary(), News::Canary { from: 1, number: 1, ask: 0 });
+        let (ear, clock) = (Ear::new(1), Timestamp::from_secs(1000));
+        assert_eq!(ear.next_canary(clock), News::Canary { from: 1, number: 1, ask: 0, clock });
         for peer in [8, 9] {
             if let Ok(mut peers) = ear.peers.lock() {
                 peers.insert(peer, Instant::now());
             }
         }
-        let asked = [ear.next_canary(), ear.next_canary()];
-        let expected = [8, 9].map(|ask| News::Canary { from: 1, number: if ask == 8 { 2 } else { 3 }, ask });
+        let asked = [ear.next_canary(clock), ear.next_canary(clock)];
+        let expected = [8, 9].map(|ask| News::Canary { from: 1, number: if ask == 8 { 2 } else { 3 }, ask, clock });
         assert_eq!(asked, expected);
         assert!(ear.age(3).is_some() && ear.age(2).is_none());
     }

@@ -147,6 +147,13 @@ impl Lately {
         self.length.store(table.by.len() + usize::from(table.all_until.is_some()), Ordering::Release);
     }
 
+    /// Anything may have ended: nothing from before is believed until then.
+    pub(super) fn add_all(&self, until: Instant) {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        table.all_until = Some(until);
+        self.length.store(table.by.len() + 1, Ordering::Release);
+    }
+
     /// Whether the token of an answer has ended since it was given.
     pub(super) fn covers(&self, key: &SignatureHash, answer: &Answer, now: Instant) -> bool {
         if self.length.load(Ordering::Acquire) == 0 {
@@ -233,6 +240,8 @@ mod tests {
         lately.add(&Ended::Token([9; 32]), after, until);
         assert!(!lately.covers(&KEY, &said, after));
         assert_eq!(lately.table.read().unwrap().by.len(), 1, "what is over is forgotten");
+        lately.add_all(until + ROUND);
+        assert!(lately.covers(&KEY, &said, until) && !lately.covers(&KEY, &said, until + ROUND));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::store::deadline;
 use crate::telemetry::labels::CacheFault;
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwapOption;
+use futures_util::FutureExt;
 use redis::aio::MultiplexedConnection;
 use redis::cluster_async::ClusterConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisResult};
@@ -19,8 +20,11 @@ use tokio::sync::Notify;
 const FAILURES: u32 = 5;
 /// How long an open breaker lets nobody through; then one may try.
 const OPEN: Duration = Duration::from_secs(1);
-/// How long a connection may take to be made.
+/// How long one server may take to be connected to, and all that are asked in turn (sentinels, members of a cluster).
 const CONNECT: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection that lived so long was a good one.
+const STEADY: Duration = Duration::from_secs(10);
 /// Pauses between attempts to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -59,13 +63,17 @@ impl Link {
     pub(super) async fn keep(&self) {
         let mut pause = FIRST_PAUSE;
         loop {
-            match tokio::time::timeout(CONNECT, self.connect()).await {
+            match tokio::time::timeout(PATIENCE, self.connect()).await {
                 Ok(Ok(connection)) => {
-                    pause = FIRST_PAUSE;
+                    let since = Instant::now();
+                    // What was said of the connection before is not said of this one.
+                    let _ = self.broken.notified().now_or_never();
                     self.current.store(Some(Arc::new(connection)));
-                    self.breaker.close();
                     self.broken.notified().await;
                     self.current.store(None);
+                    if since.elapsed() > STEADY {
+                        pause = FIRST_PAUSE;
+                    }
                 }
                 Ok(Err(fault)) => tracing::debug!(%fault, "no connection to Redis"),
                 Err(_) => tracing::debug!("no connection to Redis in time"),
@@ -81,7 +89,15 @@ impl Link {
         }
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None);
         let client = self.address.client(0).await?;
-        Ok(Connection::One(client.get_multiplexed_async_connection_with_config(&config).await?))
+        let mut one = client.get_multiplexed_async_connection_with_config(&config).await?;
+        // One that is too slow already is no better than none. A refusal is an answer too: a user may lack the right.
+        let ping = redis::cmd("PING");
+        let answer = tokio::time::timeout(self.timeout, ping.query_async::<redis::Value>(&mut one)).await;
+        match answer {
+            Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+            Ok(Err(fault)) if fault.is_io_error() || fault.is_connection_dropped() => Err(fault),
+            Ok(_) => Ok(Connection::One(one)),
+        }
     }
 
     /// What lies under a key.
@@ -110,7 +126,7 @@ impl Link {
                     let mut all = all.clone();
                     async move { command.query_async::<redis::Value>(&mut all).await.map(drop) }
                 });
-                futures_util::future::try_join_all(each).await.map(drop)
+                futures_util::future::join_all(each).await.into_iter().collect()
             }
         })
         .await
@@ -124,17 +140,25 @@ impl Link {
             self.breaker.failed();
             return Err(self.fault(CacheFault::Away));
         };
-        match tokio::time::timeout(deadline::left(self.timeout), work((*connection).clone())).await {
+        let span = deadline::left(self.timeout);
+        if span.is_zero() {
+            return Err(self.fault(CacheFault::Late));
+        }
+        match tokio::time::timeout(span, work((*connection).clone())).await {
             Ok(Ok(answer)) => {
                 self.breaker.close();
                 Ok(answer)
             }
             Ok(Err(fault)) => {
-                let lost = fault.is_unrecoverable_error() || fault.is_connection_dropped();
+                // A server that takes no writes any more: another one does.
+                let demoted = matches!(fault.code(), Some("READONLY" | "MASTERDOWN" | "LOADING"));
+                let lost = demoted || fault.is_unrecoverable_error() || fault.is_connection_dropped();
                 self.failed(lost, &connection);
                 tracing::debug!(%fault, "Redis refused");
                 Err(self.fault(CacheFault::Refused))
             }
+            // Who had less time than Redis may take says nothing about Redis.
+            Err(_) if span < self.timeout => Err(self.fault(CacheFault::Late)),
             Err(_) => {
                 self.failed(false, &connection);
                 Err(self.fault(CacheFault::Late))

@@ -5,10 +5,13 @@ use crate::store::SignatureHash;
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 const SHARDS: usize = 16;
 
-type Shard = LruCache<SignatureHash, Arc<Answer>>;
+/// An answer, and until when it may be told: by this process's own clock, which nobody sets.
+type Entry = (Arc<Answer>, Instant);
+type Shard = LruCache<SignatureHash, Entry>;
 
 /// The answers nearest at hand.
 pub(super) struct Local(Vec<Mutex<Shard>>);
@@ -26,13 +29,17 @@ impl Local {
         Some(self.0.get(at)?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The answer, unless its time is over.
     pub(super) fn get(&self, key: &SignatureHash) -> Option<Arc<Answer>> {
-        self.shard(key)?.get(key).map(Arc::clone)
+        let mut shard = self.shard(key)?;
+        let (answer, until) = shard.get(key)?;
+        (*until > Instant::now()).then(|| Arc::clone(answer))
     }
 
-    pub(super) fn put(&self, key: SignatureHash, answer: Arc<Answer>) {
+    /// Keeps an answer for so long.
+    pub(super) fn put(&self, key: SignatureHash, answer: Arc<Answer>, left: Duration) {
         if let Some(mut shard) = self.shard(&key) {
-            shard.put(key, answer);
+            shard.put(key, (answer, Instant::now() + left));
         }
     }
 
@@ -61,12 +68,14 @@ mod tests {
         let Some(local) = Local::of(32) else { unreachable!("there is room") };
         let said = Arc::new(answer(1000));
         for n in 0..=255 {
-            local.put([n; 32], Arc::clone(&said));
+            local.put([n; 32], Arc::clone(&said), Duration::from_secs(60));
         }
         assert_eq!((0..=255).filter(|n| local.get(&[*n; 32]).is_some()).count(), 32);
         local.remove(&[255; 32]);
         assert!(local.get(&[255; 32]).is_none() && local.get(&[254; 32]).is_some());
+        local.put([254; 32], said, Duration::ZERO);
+        assert!(local.get(&[254; 32]).is_none(), "its time is over");
         local.clear();
-        assert!(local.get(&[254; 32]).is_none());
+        assert!(local.get(&[253; 32]).is_none());
     }
 }

@@ -20,8 +20,8 @@ pub use value::Answer;
 
 use super::io::IoRuntime;
 use super::{FlowVerdict, FlowWrite, OpenError, Revoked, SignatureHash, Verdict, Write};
-use crate::crypto::seal::MacRing;
-use crate::domain::world::{Clock, Timestamp};
+use crate::crypto::seal::{MacRing, Sealer};
+use crate::domain::world::{Clock, Entropy, Timestamp};
 use crate::telemetry::labels::{CacheAnswer, NewsPath};
 use crate::telemetry::metrics::Metrics;
 use address::Address;
@@ -35,12 +35,15 @@ use news::News;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use value::Kept;
+use value::{Kept, SKEW};
 
 /// Beyond the staleness, for clocks that differ and messages under way.
 const MARGIN: Duration = Duration::from_secs(2);
 /// Fills that may wait; more are dropped.
 const FILLS: usize = 4096;
+/// News that may wait to be told again, and the pause between attempts.
+const UNTOLD: usize = 1024;
+const AGAIN: Duration = Duration::from_millis(100);
 /// Fills sent together.
 const FILLS_AT_ONCE: usize = 64;
 
@@ -56,8 +59,12 @@ pub struct CacheOptions {
     pub staleness: Duration,
     /// Answers kept in this process; nought for none.
     pub local_entries: usize,
-    /// Signs what is kept.
+    /// Seals what is kept.
+    pub sealer: Sealer,
+    /// Signs what replicas tell each other.
     pub macs: MacRing,
+    /// Random bytes.
+    pub entropy: Arc<dyn Entropy>,
     /// This replica among the others: any number but 0, another one each time.
     pub id: u64,
     /// The present moment.
@@ -72,7 +79,11 @@ struct Shared {
     ear: Ear,
     lately: Lately,
     local: Option<Local>,
+    sealer: Sealer,
     macs: MacRing,
+    entropy: Arc<dyn Entropy>,
+    /// News that could not be told yet.
+    untold: mpsc::Sender<(Vec<Ended>, Instant)>,
     prefix: String,
     staleness: Duration,
     clock: Arc<dyn Clock>,
@@ -93,12 +104,16 @@ impl IntrospectionCache {
     /// [`OpenError`] for a URL that makes no sense.
     pub fn open(options: CacheOptions) -> Result<Arc<Self>, OpenError> {
         let io = IoRuntime::start("cache-io", 1)?;
+        let (untold, late) = mpsc::channel(UNTOLD);
         let shared = Arc::new(Shared {
             link: Link::new(Address::parse(&options.url)?, options.timeout, Arc::clone(&options.metrics)),
             ear: Ear::new(options.id),
             lately: Lately::default(),
             local: Local::of(options.local_entries),
+            sealer: options.sealer,
             macs: options.macs,
+            entropy: options.entropy,
+            untold,
             prefix: options.prefix,
             staleness: options.staleness,
             clock: options.clock,
@@ -106,11 +121,12 @@ impl IntrospectionCache {
         });
         let (fills, waiting) = mpsc::channel(FILLS);
         let each = || Arc::clone(&shared);
-        let (linked, listening, singing, filling) = (each(), each(), each(), each());
+        let (linked, listening, singing, filling, telling) = (each(), each(), each(), each(), each());
         io.keep(async move { linked.link.keep().await });
         io.keep(async move { ear::listen(&listening).await });
         io.keep(async move { ear::sing(&singing).await });
         io.keep(async move { fill(&filling, waiting).await });
+        io.keep(async move { tell_late(&telling, late).await });
         Ok(Arc::new(Self { shared, fills, io }))
     }
 
@@ -128,9 +144,7 @@ impl IntrospectionCache {
         let found = shared.in_redis(key).await;
         shared.metrics.cache_answer(found.as_ref().err().copied().unwrap_or(CacheAnswer::Redis));
         let answer = found.ok()?;
-        if let Some(local) = &shared.local {
-            local.put(*key, Arc::clone(&answer));
-        }
+        shared.keep_at_hand(key, &answer);
         Some((answer, false))
     }
 
@@ -138,23 +152,26 @@ impl IntrospectionCache {
     pub fn fill(&self, key: &SignatureHash, answer: Arc<Answer>) {
         let shared = &self.shared;
         if shared.may_tell() {
-            if let Some(local) = &shared.local {
-                local.put(*key, Arc::clone(&answer));
-            }
+            shared.keep_at_hand(key, &answer);
             let _ = self.fills.try_send((*key, answer));
         }
     }
 
     /// Tells all replicas what ended. It is durable already: when nobody can be told, answers from before are told for
-    /// `staleness` at most.
+    /// `staleness` at most. Who is told does not depend on whether the caller waits.
     pub async fn ended(&self, all: Vec<Ended>) {
         if all.is_empty() || self.shared.staleness.is_zero() {
             return;
         }
         self.shared.remember(&all);
-        if self.shared.bury(all).await.is_err() {
-            self.shared.metrics.cache_invalidation_failed();
-        }
+        let shared = Arc::clone(&self.shared);
+        let told = self.io.handle().spawn(async move {
+            if shared.bury(&all).await.is_err() {
+                shared.metrics.cache_invalidation_failed();
+                let _ = shared.untold.try_send((all, Instant::now() + shared.staleness));
+            }
+        });
+        let _ = told.await;
     }
 
     /// Ends the tasks and the connection.
@@ -166,11 +183,17 @@ impl IntrospectionCache {
 impl Shared {
     /// Whether anything that is kept may be told: only by who has heard the news for as long as it can be old.
     fn may_tell(&self) -> bool {
-        !self.staleness.is_zero() && self.ear.has_heard_for(self.staleness)
+        !self.staleness.is_zero() && self.ear.has_heard_for(self.staleness + SKEW)
     }
 
     fn holds(&self, key: &SignatureHash, answer: &Answer) -> bool {
-        answer.is_fresh(self.clock.now(), self.staleness) && !self.lately.covers(key, answer, Instant::now())
+        answer.left(self.clock.now(), self.staleness).is_some() && !self.lately.covers(key, answer, Instant::now())
+    }
+
+    fn keep_at_hand(&self, key: &SignatureHash, answer: &Arc<Answer>) {
+        if let (Some(local), Some(left)) = (&self.local, answer.left(self.clock.now(), self.staleness)) {
+            local.put(*key, Arc::clone(answer), left);
+        }
     }
 
     fn at_hand(&self, key: &SignatureHash) -> Option<Arc<Answer>> {
@@ -189,7 +212,7 @@ impl Shared {
             Ok(None) => return Err(CacheAnswer::Miss),
             Err(Doubt) => return Err(CacheAnswer::Fault),
         };
-        match value::read(&self.macs, key, &bytes) {
+        match value::read(&self.sealer, key, &bytes) {
             Some(Kept::Active(answer)) if self.holds(key, &answer) => Ok(answer),
             Some(Kept::Active(_)) => Err(CacheAnswer::Old),
             Some(Kept::Ended) => Err(CacheAnswer::Tombstone),
@@ -209,24 +232,36 @@ impl Shared {
         format!("{}:news", self.prefix)
     }
 
-    fn publish(&self, news: &News) -> redis::Cmd {
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(self.channel()).arg(news.write(&self.macs));
-        publish
+    fn publish(&self, news: &News) -> Vec<redis::Cmd> {
+        let publish = |message| {
+            let mut publish = redis::cmd("PUBLISH");
+            publish.arg(self.channel()).arg(message);
+            publish
+        };
+        news.write(&self.macs).into_iter().map(publish).collect()
     }
 
     async fn tell(&self, news: &News) -> Result<(), Doubt> {
-        self.link.send(vec![self.publish(news)]).await
+        self.link.send(self.publish(news)).await
+    }
+
+    /// Until when an answer from before this moment may be told somewhere.
+    fn until(&self) -> Instant {
+        Instant::now() + self.staleness + MARGIN
+    }
+
+    fn remember_anything(&self) {
+        self.lately.add_all(self.until());
     }
 
     /// Remembers what ended for as long as an answer from before may be told.
     fn remember(&self, all: &[Ended]) {
-        let now = Instant::now();
+        let (now, until) = (Instant::now(), self.until());
         for ended in all {
             if let (Ended::Token(key), Some(local)) = (ended, &self.local) {
                 local.remove(key);
             }
-            self.lately.add(ended, now, now + self.staleness + MARGIN);
+            self.lately.add(ended, now, until);
         }
     }
 
@@ -237,29 +272,30 @@ impl Shared {
     }
 
     /// Tombstones first, so that who has heard finds them.
-    async fn bury(&self, all: Vec<Ended>) -> Result<(), Doubt> {
+    async fn bury(&self, all: &[Ended]) -> Result<(), Doubt> {
         let kept = u64::try_from((self.staleness + MARGIN).as_millis()).unwrap_or(u64::MAX);
         let tokens = all.iter().filter_map(|ended| if let Ended::Token(key) = ended { Some(key) } else { None });
         let mut commands: Vec<redis::Cmd> = tokens
-            .map(|key| {
+            .filter_map(|key| {
                 let mut set = redis::cmd("SET");
-                set.arg(self.name(key)).arg(value::tombstone(&self.macs, key)).arg("PX").arg(kept);
-                set
+                let tombstone = value::tombstone(&self.sealer, &self.entropy.bytes().ok()?, key)?;
+                set.arg(self.name(key)).arg(tombstone).arg("PX").arg(kept);
+                Some(set)
             })
             .collect();
-        commands.push(self.publish(&News::Ended(all)));
+        commands.extend(self.publish(&News::Ended(all.to_vec())));
         self.link.send(commands).await
     }
 
     /// The command that keeps an answer while it is fresh, if nothing is there.
     fn keep(&self, key: &SignatureHash, answer: &Answer, now: Timestamp) -> Option<redis::Cmd> {
-        let ends = answer.read_at.plus(self.staleness).min(answer.expires_at);
-        let left = u64::try_from(ends.since(now).as_millis()).ok().filter(|left| *left > 0)?;
+        let left = u64::try_from(answer.left(now, self.staleness)?.as_millis()).ok().filter(|left| *left > 0)?;
         if self.lately.covers(key, answer, Instant::now()) {
             return None;
         }
+        let value = value::active(&self.sealer, &self.entropy.bytes().ok()?, key, answer)?;
         let mut set = redis::cmd("SET");
-        set.arg(self.name(key)).arg(value::active(&self.macs, key, answer)).arg("NX").arg("PX").arg(left);
+        set.arg(self.name(key)).arg(value).arg("NX").arg("PX").arg(left);
         Some(set)
     }
 
@@ -278,6 +314,15 @@ async fn fill(shared: &Shared, mut waiting: mpsc::Receiver<(SignatureHash, Arc<A
         let commands: Vec<_> = all.drain(..).filter_map(|(key, answer)| shared.keep(&key, &answer, now)).collect();
         if !commands.is_empty() {
             let _ = shared.link.send(commands).await;
+        }
+    }
+}
+
+/// Tells what could not be told at once, until it is of no use any more, for ever.
+async fn tell_late(shared: &Shared, mut late: mpsc::Receiver<(Vec<Ended>, Instant)>) {
+    while let Some((all, until)) = late.recv().await {
+        while Instant::now() < until && shared.bury(&all).await.is_err() {
+            tokio::time::sleep(AGAIN).await;
         }
     }
 }

@@ -3,9 +3,7 @@
 use super::ended::Ended;
 use super::value;
 use crate::crypto::seal::MacRing;
-
-const KIND: u8 = b'n';
-const ABOUT: &[u8] = b"news";
+use crate::domain::world::Timestamp;
 
 /// A message on the channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +18,11 @@ pub(super) enum News {
         number: u64,
         /// Who is to answer; nobody has the number 0.
         ask: u64,
+        /// The sender's clock.
+        clock: Timestamp,
     },
+    /// Something that this version does not know: anything may have ended.
+    Unknown,
     /// The answer to a canary.
     Echo {
         /// Whose canary it was.
@@ -31,16 +33,19 @@ pub(super) enum News {
 }
 
 impl News {
-    /// The message's bytes, with their MAC.
-    pub(super) fn write(&self, macs: &MacRing) -> Vec<u8> {
+    /// The message's bytes with their MAC, once for each secret in use.
+    pub(super) fn write(&self, macs: &MacRing) -> Vec<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut numbers = |tag: u8, all: &[u64]| {
             bytes.push(tag);
             bytes.extend(all.iter().flat_map(|n| n.to_be_bytes()));
         };
         match self {
-            Self::Canary { from, number, ask } => numbers(b'c', &[*from, *number, *ask]),
+            Self::Canary { from, number, ask, clock } => {
+                numbers(b'c', &[*from, *number, *ask, clock.micros().cast_unsigned()]);
+            }
             Self::Echo { to, number } => numbers(b'e', &[*to, *number]),
+            Self::Unknown => {}
             Self::Ended(all) => {
                 bytes.push(b'x');
                 for ended in all {
@@ -48,16 +53,24 @@ impl News {
                 }
             }
         }
-        value::seal(macs, KIND, ABOUT, &bytes)
+        value::signed(macs, &bytes)
     }
 
     /// Reads a message; nothing if it is not ours.
     pub(super) fn read(macs: &MacRing, bytes: &[u8]) -> Option<Self> {
-        let (KIND, mut rest) = value::open(macs, ABOUT, bytes)? else { return None };
+        value::verified(macs, bytes).map(|payload| Self::parse(payload).unwrap_or(Self::Unknown))
+    }
+
+    fn parse(mut payload: &[u8]) -> Option<Self> {
         let number = |rest: &mut &[u8]| value::exact(rest).map(u64::from_be_bytes);
-        let rest = &mut rest;
+        let rest = &mut payload;
         Some(match value::exact(rest)? {
-            [b'c'] => Self::Canary { from: number(rest)?, number: number(rest)?, ask: number(rest)? },
+            [b'c'] => Self::Canary {
+                from: number(rest)?,
+                number: number(rest)?,
+                ask: number(rest)?,
+                clock: Timestamp::from_micros(number(rest)?.cast_signed()),
+            },
             [b'e'] => Self::Echo { to: number(rest)?, number: number(rest)? },
             [b'x'] => {
                 let mut all = Vec::new();
@@ -78,17 +91,19 @@ mod tests {
 
     #[test]
     fn news_travel_and_strangers_are_not_heard() {
-        let ring = macs(&["one"]);
+        let (ring, both) = (macs(&["one"]), macs(&["newer", "one"]));
+        let clock = Timestamp::from_secs(-5);
         for news in [
             News::Ended(vec![Ended::Token([1; 32]), Ended::Client("c".to_owned())]),
             News::Ended(Vec::new()),
-            News::Canary { from: 1, number: 2, ask: 3 },
+            News::Canary { from: 1, number: 2, ask: 3, clock },
             News::Echo { to: 1, number: 2 },
         ] {
-            let bytes = news.write(&ring);
-            assert_eq!(News::read(&ring, &bytes), Some(news));
-            assert_eq!(News::read(&macs(&["other"]), &bytes), None);
-            assert_eq!(News::read(&ring, &value::active(&ring, &[0; 32], &value::tests::answer(1))), None);
+            let all = news.write(&both);
+            assert_eq!(all.iter().filter_map(|bytes| News::read(&ring, bytes)).collect::<Vec<_>>(), [news]);
+            assert!(all.iter().all(|bytes| News::read(&macs(&["other"]), bytes).is_none()));
         }
+        let later = value::signed(&ring, b"?what a later version says");
+        assert_eq!(News::read(&ring, &later.concat()), Some(News::Unknown));
     }
 }

@@ -1,9 +1,9 @@
 //! What lies under a token's key in Redis, and how it is told apart from what somebody else put there.
 //!
-//! `version | kind | MAC | payload`. The MAC covers version, kind, the key and the payload, so that no value can be moved
-//! to another token; what does not verify is as if it were not there.
+//! A value is sealed and bound to its key, so that nobody reads a user's claims there, writes others, or moves a value to
+//! another token; what does not open is as if it were not there. Messages carry a MAC: they hold no claims.
 
-use crate::crypto::seal::MacRing;
+use crate::crypto::seal::{MacRing, Sealer, aad};
 use crate::domain::world::Timestamp;
 use crate::store::SignatureHash;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ const ACTIVE: u8 = 1;
 const ENDED: u8 = 0;
 const MAC: usize = 32;
 /// Clocks of replicas may differ by this much before their entries are refused.
-const SKEW: Duration = Duration::from_secs(1);
+pub(super) const SKEW: Duration = Duration::from_secs(1);
 
 /// What an introspection of a live access token says, ready to be sent, with all that decides whether it may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +38,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether it may still be told: neither older than `staleness`, nor from the future, nor of a token that ended.
-    pub(super) fn is_fresh(&self, now: Timestamp, staleness: Duration) -> bool {
-        self.expires_at > now && self.read_at.plus(staleness) > now && self.read_at <= now.plus(SKEW)
+    /// For how long it may still be told; nothing if it is from the future, older than `staleness`, or of a token that
+    /// has run out.
+    pub(super) fn left(&self, now: Timestamp, staleness: Duration) -> Option<Duration> {
+        let ends = self.read_at.plus(staleness).min(self.expires_at);
+        let left = ends.since(now).min(staleness);
+        (!left.is_zero() && self.read_at <= now.plus(SKEW)).then_some(left)
     }
 
     fn write(&self) -> Vec<u8> {
@@ -99,38 +102,41 @@ pub(super) fn text(rest: &mut &[u8]) -> Option<String> {
     String::from_utf8(head.to_vec()).ok()
 }
 
-/// Prefixes a payload with its version, kind and MAC. `about` is the key it belongs to.
-pub(super) fn seal(macs: &MacRing, kind: u8, about: &[u8], payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(2 + MAC + payload.len());
-    bytes.extend([VERSION, kind]);
-    bytes.extend(macs.tag(&[&[VERSION, kind], about, payload]));
-    bytes.extend(payload);
-    bytes
+/// A message with its MAC, once for each secret that is in use: who has only the older one must hear it too.
+pub(super) fn signed(macs: &MacRing, payload: &[u8]) -> Vec<Vec<u8>> {
+    let sign = |mac: [u8; MAC]| [&[VERSION], mac.as_slice(), payload].concat();
+    macs.tags(&[&[VERSION], payload]).into_iter().map(sign).collect()
 }
 
-/// The kind and the payload of what [`seal`] made for this key; nothing for anything else.
-pub(super) fn open<'a>(macs: &MacRing, about: &[u8], mut bytes: &'a [u8]) -> Option<(u8, &'a [u8])> {
-    let [version, kind] = exact::<2>(&mut bytes)?;
+/// The payload of what [`signed`] made; nothing for anything else.
+pub(super) fn verified<'a>(macs: &MacRing, mut bytes: &'a [u8]) -> Option<&'a [u8]> {
+    let [version] = exact::<1>(&mut bytes)?;
     let mac = exact::<MAC>(&mut bytes)?;
-    let whole = version == VERSION && macs.verify(&[&[version, kind], about, bytes], &mac).is_some();
-    whole.then_some((kind, bytes))
+    let whole = version == VERSION && macs.verify(&[&[version], bytes], &mac).is_some();
+    whole.then_some(bytes)
 }
 
-/// The value for a live token.
-pub(super) fn active(macs: &MacRing, key: &SignatureHash, answer: &Answer) -> Vec<u8> {
-    seal(macs, ACTIVE, key, &answer.write())
+/// The value for a live token. `salt` must be fresh random bytes, here and below.
+pub(super) fn active(sealer: &Sealer, salt: &[u8; 32], key: &SignatureHash, answer: &Answer) -> Option<Vec<u8>> {
+    let plain = [&[VERSION, ACTIVE], answer.write().as_slice()].concat();
+    sealer.seal(salt, &about(key), &plain).ok()
 }
 
 /// The value for a token that has ended.
-pub(super) fn tombstone(macs: &MacRing, key: &SignatureHash) -> Vec<u8> {
-    seal(macs, ENDED, key, &[])
+pub(super) fn tombstone(sealer: &Sealer, salt: &[u8; 32], key: &SignatureHash) -> Option<Vec<u8>> {
+    sealer.seal(salt, &about(key), &[VERSION, ENDED]).ok()
+}
+
+fn about(key: &SignatureHash) -> Vec<u8> {
+    aad("redis", "introspection", key)
 }
 
 /// Reads a value; nothing if it is not ours, not of this token, or of a version that is not known here.
-pub(super) fn read(macs: &MacRing, key: &SignatureHash, bytes: &[u8]) -> Option<Kept> {
-    match open(macs, key, bytes)? {
-        (ACTIVE, payload) => Some(Kept::Active(Arc::new(Answer::read(payload)?))),
-        (ENDED, []) => Some(Kept::Ended),
+pub(super) fn read(sealer: &Sealer, key: &SignatureHash, bytes: &[u8]) -> Option<Kept> {
+    let opened = sealer.open(&about(key), bytes).ok()?;
+    match opened.plain.as_slice() {
+        [VERSION, ACTIVE, payload @ ..] => Some(Kept::Active(Arc::new(Answer::read(payload)?))),
+        [VERSION, ENDED] => Some(Kept::Ended),
         _ => None,
     }
 }
@@ -142,9 +148,19 @@ pub(super) mod tests {
     use crate::crypto::seal::Secrets;
     use proptest::prelude::*;
 
-    pub(in super::super) fn macs(secrets: &[&str]) -> MacRing {
+    const SALT: [u8; 32] = [9; 32];
+
+    fn secrets(secrets: &[&str]) -> Secrets {
         let secrets: Vec<String> = secrets.iter().map(|s| format!("{s}, long enough to be one")).collect();
-        Secrets::new(&secrets).unwrap().mac_ring("test")
+        Secrets::new(&secrets).unwrap()
+    }
+
+    pub(in super::super) fn macs(of: &[&str]) -> MacRing {
+        secrets(of).mac_ring("test")
+    }
+
+    fn sealer(of: &[&str]) -> Sealer {
+        secrets(of).sealer("test")
     }
 
     pub(in super::super) fn answer(read_at: i64) -> Answer {
@@ -161,20 +177,32 @@ pub(super) mod tests {
 
     #[test]
     fn a_value_is_read_by_those_who_share_a_secret_and_for_its_own_token_only() {
-        let (old, both, other) = (macs(&["old"]), macs(&["new", "old"]), macs(&["other"]));
+        let (old, both, other) = (sealer(&["old"]), sealer(&["new", "old"]), sealer(&["other"]));
         let (key, said) = ([1; 32], answer(1000));
-        let bytes = active(&old, &key, &said);
+        let bytes = active(&old, &SALT, &key, &said).unwrap();
+        assert!(!bytes.windows(6).any(|part| part == b"active"), "nobody else reads it");
         assert_eq!(read(&both, &key, &bytes), Some(Kept::Active(Arc::new(said))));
-        assert_eq!(read(&both, &key, &tombstone(&old, &key)), Some(Kept::Ended));
+        assert_eq!(read(&both, &key, &tombstone(&old, &SALT, &key).unwrap()), Some(Kept::Ended));
         assert_eq!(read(&other, &key, &bytes), None);
         assert_eq!(read(&old, &[2; 32], &bytes), None, "moved to another token");
-        assert_eq!(read(&old, &key, &active(&both, &key, &answer(1000))), None, "a secret not yet known here");
+        let newer = active(&both, &SALT, &key, &answer(1000)).unwrap();
+        assert_eq!(read(&old, &key, &newer), None, "a secret not yet known here");
+    }
+
+    #[test]
+    fn a_message_is_heard_by_all_who_share_a_secret() {
+        let both = signed(&macs(&["new", "old"]), b"news");
+        for (of, heard) in [("new", 1), ("old", 1), ("other", 0)] {
+            let ring = macs(&[of]);
+            assert_eq!(both.iter().filter(|one| verified(&ring, one) == Some(&b"news"[..])).count(), heard, "{of}");
+        }
     }
 
     #[test]
     fn no_changed_bit_is_believed() {
-        let (ring, key) = (macs(&["one"]), [1; 32]);
-        for whole in [active(&ring, &key, &answer(1000)), tombstone(&ring, &key)] {
+        let (ring, key) = (sealer(&["one"]), [1; 32]);
+        let values = [active(&ring, &SALT, &key, &answer(1000)), tombstone(&ring, &SALT, &key)];
+        for whole in values.map(Option::unwrap) {
             for at in 0..whole.len() {
                 let mut changed = whole.clone();
                 changed[at] ^= 1;
@@ -187,18 +215,20 @@ pub(super) mod tests {
     #[test]
     fn an_answer_is_fresh_for_a_while() {
         let (said, five) = (answer(1000), Duration::from_secs(5));
-        for (now, fresh) in [(998, false), (999, true), (1000, true), (1004, true), (1005, false)] {
-            assert_eq!(said.is_fresh(Timestamp::from_secs(now), five), fresh, "{now}");
+        for (now, left) in [(998, None), (999, Some(5)), (1000, Some(5)), (1004, Some(1)), (1005, None)] {
+            assert_eq!(said.left(Timestamp::from_secs(now), five), left.map(Duration::from_secs), "{now}");
         }
-        assert!(!said.is_fresh(Timestamp::from_secs(1000), Duration::ZERO), "nought turns it off");
+        assert_eq!(said.left(Timestamp::from_secs(1000), Duration::ZERO), None, "nought turns it off");
         let ending = Answer { expires_at: Timestamp::from_secs(1002), ..said };
-        assert!(!ending.is_fresh(Timestamp::from_secs(1002), five));
+        assert_eq!(ending.left(Timestamp::from_secs(1001), five), Some(Duration::from_secs(1)));
+        assert_eq!(ending.left(Timestamp::from_secs(1002), five), None);
     }
 
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert_eq!(read(&macs(&["one"]), &[0; 32], &bytes), None);
+            prop_assert_eq!(read(&sealer(&["one"]), &[0; 32], &bytes), None);
+            prop_assert_eq!(verified(&macs(&["one"]), &bytes), None);
             let _ = Answer::read(&bytes);
         }
     }

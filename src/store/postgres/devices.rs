@@ -51,7 +51,10 @@ pub(super) async fn create(
 /// Holds the challenge's row, so that its guesses come one after the other.
 const GUESSES: &str = "
     INSERT INTO device_guess AS t (challenge, nid, wrong, expires_at) VALUES ($1, $2, 0, $3)
-    ON CONFLICT (challenge) DO UPDATE SET wrong = t.wrong RETURNING wrong";
+    ON CONFLICT (challenge) DO UPDATE
+    SET wrong = CASE WHEN t.expires_at > clock_timestamp() THEN t.wrong ELSE 0 END,
+        expires_at = greatest(t.expires_at, excluded.expires_at)
+    RETURNING wrong";
 const WRONG_OF_ALL: &str = "
     SELECT coalesce(sum(wrong), 0)::bigint FROM device_guess WHERE nid = $1 AND expires_at > clock_timestamp()";
 const WRONG: &str = "UPDATE device_guess SET wrong = wrong + 1 WHERE challenge = $1";

@@ -7,7 +7,9 @@ use crate::store::deadline;
 use crate::store::io::IoRuntime;
 use crate::store::{AccessToken, SignatureHash, StoreError};
 use deadpool_postgres::Object;
+use futures_util::FutureExt;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -63,8 +65,21 @@ impl Reader {
 async fn lane(core: Core, waiting: Arc<Mutex<mpsc::Receiver<Ask>>>) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.lock().await.recv_many(&mut batch, BATCH).await > 0 {
+        // Who gave up waiting needs no answer.
+        batch.retain(|ask| !ask.reply.is_closed());
+        if batch.is_empty() {
+            continue;
+        }
         let keys: Vec<&[u8]> = batch.iter().map(|ask| ask.key.as_slice()).collect();
-        let found = all(&core, &keys).await;
+        let found = match AssertUnwindSafe(all(&core, &keys)).catch_unwind().await {
+            Ok(found) => found,
+            Err(_) => Err(StoreError::Corrupt("a read panicked".to_owned())),
+        };
+        drop(keys);
+        // What is away for one is away for all who came meanwhile.
+        if let (Err(StoreError::Unavailable(_)), Ok(mut waiting)) = (&found, waiting.try_lock()) {
+            batch.extend(std::iter::from_fn(|| waiting.try_recv().ok()));
+        }
         for Ask { key, reply } in batch.drain(..) {
             let _ = reply.send(match &found {
                 Ok(found) => found.get(&key).cloned().transpose(),

@@ -50,7 +50,9 @@ pub(super) fn create(
 
 const GUESSES: &str = "
     INSERT INTO device_guess (challenge, nid, wrong, expires_at) VALUES (?1, ?2, 0, ?3)
-    ON CONFLICT (challenge) DO UPDATE SET wrong = wrong RETURNING wrong";
+    ON CONFLICT (challenge) DO UPDATE
+    SET wrong = CASE WHEN expires_at > ?4 THEN wrong ELSE 0 END, expires_at = max(expires_at, excluded.expires_at)
+    RETURNING wrong";
 const WRONG_OF_ALL: &str = "
     SELECT coalesce(sum(wrong), 0) FROM device_guess WHERE nid = ?1 AND expires_at > ?2";
 const WRONG: &str = "UPDATE device_guess SET wrong = wrong + 1 WHERE challenge = ?1";
@@ -63,7 +65,7 @@ const BIND: &str = "
 /// Counts a guess, and gives the device to the flow if it is right.
 pub(super) fn guess(db: &Connection, nid: &[u8], it: &Attempt, now: Timestamp) -> rusqlite::Result<UserCodeGuess> {
     let challenge = it.challenge.as_bytes();
-    let known = params![challenge, nid, it.challenge_ends.micros()];
+    let known = params![challenge, nid, it.challenge_ends.micros(), now.micros()];
     let wrong: u32 = db.prepare_cached(GUESSES)?.query_row(known, |row| row.get(0))?;
     if wrong >= it.most {
         return Ok(UserCodeGuess::TooMany);

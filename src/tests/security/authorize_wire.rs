@@ -240,6 +240,11 @@ async fn all_guesses(world: &World) {
     browser.signed_in(&world.a, &world.web().await, &[], login).await;
     let known = enter_user_code(&world.b, &mut browser, &code.get("user_code")).await;
     assert!(known.is_ok(), "who has signed in may go on");
+    let mut statuses = Vec::new();
+    for _ in 0..22 {
+        statuses.push(wrong(&mut browser).await);
+    }
+    assert_eq!(statuses.iter().position(|status| *status == 429), Some(20), "but not for ever: {statuses:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
