@@ -11,6 +11,7 @@ use crate::drive::Pace;
 use crate::http::Origin;
 use crate::measure::Bench;
 use crate::scenarios::Kind;
+use crate::seed::Shape;
 use crate::target::Target;
 use crate::watch::Watched;
 
@@ -112,7 +113,7 @@ pub enum Command {
     /// Fills a Signet database (--postgres) with ballast by SQL.
     Seed {
         #[command(flatten)]
-        ballast: BallastArgs,
+        shape: Shape,
         /// Rows of each kind: access tokens, refresh tokens, consents.
         #[arg(long, default_value_t = 1_000_000)]
         rows: u64,
@@ -123,7 +124,7 @@ pub enum Command {
     /// Throughput before seeding, and again with so many rows of ballast, as ratios.
     Growth {
         #[command(flatten)]
-        ballast: BallastArgs,
+        shape: Shape,
         /// Rows of each kind, smallest first.
         #[arg(long, value_delimiter = ',', default_value = "10000,1000000")]
         rows: Vec<u64>,
@@ -158,14 +159,6 @@ pub struct SetArgs {
     /// Where the markdown goes, and into a folder of its name the charts.
     #[arg(long, default_value = "loadtest/RESULTS.md", value_name = "FILE")]
     pub markdown: PathBuf,
-}
-
-/// What the ballast looks like.
-#[derive(Args, Clone, Copy)]
-pub struct BallastArgs {
-    /// Percent of the tokens whose time is over, to give the janitor work.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
-    pub expired: u8,
 }
 
 impl Options {

@@ -157,9 +157,7 @@ impl Flow {
         let query = encoded(&[(&format!("{kind}_challenge"), challenge)]);
         let path = format!("/admin/oauth2/auth/requests/{what}?{query}");
         let call = Call::get(&self.target.admin, &path);
-        body.map_or(Call { method: method.clone(), ..call }, |body| {
-            Call::json(method, &self.target.admin, &path, body)
-        })
+        body.map_or(Call { method: method.clone(), ..call }, |body| Call::json(method, &self.target.admin, &path, body))
     }
 
     async fn step(&self, wire: &mut Wire, name: &'static str, call: &Call) -> Result<Value> {

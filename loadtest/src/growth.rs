@@ -6,15 +6,17 @@ use crate::measure::Bench;
 use crate::report::Report;
 use crate::report::table::table;
 use crate::scenarios::Kind;
+use crate::seed::Shape;
 use crate::target::Target;
 use crate::{postgres, seed};
 
 /// How it is done.
 pub struct Options {
+    /// Rows of each kind, smallest first.
+    pub rows: Vec<u64>,
     /// The ballast stays.
     pub keep: bool,
-    /// Percent of the tokens whose time is over.
-    pub expired: u8,
+    pub shape: Shape,
 }
 
 /// What touches the tables that grow.
@@ -27,22 +29,24 @@ fn kinds() -> [Kind; 3] {
 }
 
 /// Runs the scenarios at every size, smallest first, and prints what share of the first throughput is left.
-pub async fn run(bench: &Bench, target: &Target, dsn: &str, rows: &[u64], options: Options) -> Result<Vec<Report>> {
-    if !rows.is_sorted() {
+pub async fn run(bench: &Bench, target: &Target, dsn: &str, options: &Options) -> Result<Vec<Report>> {
+    if !options.rows.is_sorted() {
         bail!("--rows must begin with the smallest");
     }
     let client = postgres::connect(dsn).await?;
     let (mut reports, mut seeded) = (step(bench, target, 0).await?, 0);
     let first: Vec<f64> = reports.iter().map(|report| report.per_second).collect();
     let mut lines = vec![line(0, &reports, &first, seed::size(&client).await?)];
-    for rows in rows {
-        seed::fill(&client, seeded..*rows, options.expired).await?;
+    for rows in &options.rows {
+        seed::fill(&client, seeded..*rows, options.shape).await?;
         seeded = *rows;
         let found = step(bench, target, seeded).await?;
         lines.push(line(seeded, &found, &first, seed::size(&client).await?));
         reports.extend(found);
     }
-    println!("| rows of each kind | client_credentials | introspection | refresh | tables and indexes, MB | dead rows |");
+    println!(
+        "| rows of each kind | client_credentials | introspection | refresh | tables and indexes, MB | dead rows |"
+    );
     println!("|---:|---:|---:|---:|---:|---:|");
     lines.iter().for_each(|line| println!("{line}"));
     if !options.keep {

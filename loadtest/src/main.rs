@@ -72,13 +72,12 @@ async fn run(Cli { command, options }: Cli) -> Result<()> {
         }
         Command::RunSet(args) => run_set(&bench, &target, &args).await?,
         Command::Smoke { other_admin } => smoke::run(&bench, &target, other_admin).await?,
-        Command::Seed { rows, remove, ballast } => {
+        Command::Seed { rows, remove, shape } => {
             let client = postgres::connect(&options.dsn()?).await?;
-            return if remove { seed::remove(&client).await } else { seed::fill(&client, 0..rows, ballast.expired).await };
+            return if remove { seed::remove(&client).await } else { seed::fill(&client, 0..rows, shape).await };
         }
-        Command::Growth { rows, keep, ballast } => {
-            growth::run(&bench, &target, &options.dsn()?, &rows, growth::Options { keep, expired: ballast.expired })
-                .await?
+        Command::Growth { rows, keep, shape } => {
+            growth::run(&bench, &target, &options.dsn()?, &growth::Options { rows, keep, shape }).await?
         }
         Command::BareServer => bail!("handled before"),
     };

@@ -6,6 +6,7 @@ use crate::measure::Bench;
 use crate::report::table::table;
 use crate::report::{Report, broken};
 use crate::scenarios::Kind;
+use crate::seed::Shape;
 use crate::target::Target;
 use crate::{postgres, run_set, seed};
 
@@ -56,7 +57,7 @@ pub async fn run(bench: &Bench, target: &Target, other_admin: Option<String>) ->
     }
     if let Some(dsn) = &bench.postgres {
         let client = postgres::connect(dsn).await?;
-        seed::fill(&client, 0..BALLAST, 10).await?;
+        seed::fill(&client, 0..BALLAST, Shape { expired: 10, one_client: false }).await?;
         seed::remove(&client).await?;
     }
     let faults: Vec<_> =

@@ -68,10 +68,18 @@ fn ratios(found: &Found) -> String {
     let mut text = String::new();
     for (scenario, limit) in [(OPAQUE, single), (OPAQUE, &batched), (&batched, single)] {
         if let Some(share) = found.ratio(scenario, limit) {
-            let _ = writeln!(text, "| {scenario} : {limit} | {:.2} | {:.2} to {:.2} |", share.median, share.low, share.high);
+            let _ = writeln!(
+                text,
+                "| {scenario} : {limit} | {:.2} | {:.2} to {:.2} |",
+                share.median, share.low, share.high
+            );
         }
     }
-    if text.is_empty() { text } else { format!("\n## Against the disk\n\n| what | ratio | range |\n|---|---:|---|\n{text}") }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n## Against the disk\n\n| what | ratio | range |\n|---|---:|---|\n{text}")
+    }
 }
 
 /// The steps of a flow and the kinds of the mix.

@@ -155,7 +155,9 @@ impl Kind {
             Self::ClientCredentials { strategy, clients, zipf } => {
                 single::client_credentials(target, strategy, *clients, *zipf).await
             }
-            Self::Introspect { strategy, tokens, invalid: false } => single::introspect(target, strategy, *tokens).await,
+            Self::Introspect { strategy, tokens, invalid: false } => {
+                single::introspect(target, strategy, *tokens).await
+            }
             Self::Introspect { strategy, tokens, invalid: true } => single::invalid(target, strategy, *tokens).await,
             Self::CodeFlow { remember } => code_flow::prepare(target, *remember).await,
             Self::Refresh { id_token, duplicates, chains } => {

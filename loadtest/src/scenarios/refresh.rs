@@ -58,8 +58,7 @@ pub struct Chains {
 
 impl Chains {
     pub async fn prepare(flow: &Flow, workers: usize, each: usize) -> Result<Self> {
-        let tokens: Vec<_> =
-            flow.run_many(workers * each).await?.into_iter().map(|tokens| tokens.refresh).collect();
+        let tokens: Vec<_> = flow.run_many(workers * each).await?.into_iter().map(|tokens| tokens.refresh).collect();
         let flows = Arc::new(AtomicU64::new(tokens.len() as u64));
         Ok(Self { flow: flow.clone(), tokens, each, flows })
     }

@@ -120,7 +120,10 @@ mod tests {
             let other = tampered(token);
             assert_eq!(other.len(), token.len());
             assert_eq!(token.chars().zip(other.chars()).filter(|(a, b)| a != b).count(), 1, "{token} {other}");
-            assert_eq!(token.rfind('.').map(|at| token.split_at(at).0), other.rfind('.').map(|at| other.split_at(at).0));
+            assert_eq!(
+                token.rfind('.').map(|at| token.split_at(at).0),
+                other.rfind('.').map(|at| other.split_at(at).0)
+            );
         }
     }
 }

@@ -50,9 +50,7 @@ impl Guesser {
         let client = TestClient { secret: chance::text(), ..self.0.client.clone() };
         let call = self.0.target.token_call(&client);
         match wire.send(&call).await {
-            Ok(answer) if matches!(answer.status, 401 | 429 | 503) => {
-                Unit::done(format!("{WRONG}: {}", answer.status))
-            }
+            Ok(answer) if matches!(answer.status, 401 | 429 | 503) => Unit::done(format!("{WRONG}: {}", answer.status)),
             Ok(answer) => {
                 wire.complain(&call, &answer);
                 Unit::failed(format!("{WRONG}: {}", answer.status))
