@@ -47,7 +47,7 @@ fn glance(found: &Found) -> String {
         );
         let theirs = hydra::figure(name, &found.alg).map_or_else(
             || "- | -".to_owned(),
-            |(figure, note)| format!("{figure:.0}{} | {:.0}×", remark(note), rate.median / figure),
+            |(figure, note)| format!("{figure:.0}{} | {}", remark(note), times(rate.median / figure)),
         );
         let _ = writeln!(
             text,
@@ -56,6 +56,10 @@ fn glance(found: &Found) -> String {
         );
     }
     text
+}
+
+fn times(factor: f64) -> String {
+    if factor < 10.0 { format!("{factor:.1}×") } else { format!("{factor:.0}×") }
 }
 
 fn remark(note: &str) -> String {

@@ -134,7 +134,9 @@ pub struct Spread {
 impl Spread {
     fn of(mut found: Vec<f64>) -> Option<Self> {
         found.sort_by(f64::total_cmp);
-        Some(Self { low: *found.first()?, median: *found.get(found.len() / 2)?, high: *found.last()? })
+        // Of an even number the middle two.
+        let median = f64::midpoint(*found.get(found.len().checked_sub(1)? / 2)?, *found.get(found.len() / 2)?);
+        Some(Self { low: *found.first()?, median, high: *found.last()? })
     }
 }
 
@@ -167,4 +169,17 @@ fn rate(reports: &[Report], name: &str) -> Option<f64> {
     let found = reports.iter().find(|report| report.scenario == name)?.per_second;
     // A rate of nothing divides nothing.
     (found > 0.0).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_two_is_between_them() {
+        let median = |found: &[f64]| Spread::of(found.to_vec()).map(|spread| (spread.low, spread.median, spread.high));
+        assert_eq!(median(&[3.0, 1.0]), Some((1.0, 2.0, 3.0)));
+        assert_eq!(median(&[5.0, 1.0, 4.0]), Some((1.0, 4.0, 5.0)));
+        assert_eq!(median(&[]), None);
+    }
 }

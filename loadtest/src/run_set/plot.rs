@@ -31,9 +31,9 @@ fn draw_on<'a>(area: &Canvas<'a>, title: &str, bars: &[Bar]) -> Result<(), Failu
     let most = bars.iter().map(|bar| bar.value).fold(1.0, f64::max);
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(area)
-        .caption(title, ("sans-serif", 18))
+        .caption(title, ("sans-serif", 22))
         .margin(12)
-        .margin_left(120)
+        .margin_left(130)
         .x_label_area_size(28)
         .build_cartesian_2d(0.0..most * 1.15, 0.0..bars.len() as f64)?;
     chart
@@ -41,6 +41,7 @@ fn draw_on<'a>(area: &Canvas<'a>, title: &str, bars: &[Bar]) -> Result<(), Failu
         .disable_y_mesh()
         .disable_y_axis()
         .x_labels(6)
+        .label_style(("sans-serif", 15))
         .x_label_formatter(&|value| format!("{value:.0}"))
         .light_line_style(TRANSPARENT)
         .draw()?;
@@ -49,7 +50,7 @@ fn draw_on<'a>(area: &Canvas<'a>, title: &str, bars: &[Bar]) -> Result<(), Failu
         let (low, high) = ((bars.len() - 1 - n) as f64 + 0.18, (bars.len() - n) as f64 - 0.18);
         let middle = f64::midpoint(low, high);
         let colour = if bar.ours { OURS } else { THEIRS };
-        let text = |pos| TextStyle::from(("sans-serif", 14)).pos(Pos::new(pos, VPos::Center));
+        let text = |pos| TextStyle::from(("sans-serif", 18)).pos(Pos::new(pos, VPos::Center));
         chart.draw_series([Rectangle::new([(0.0, low), (bar.value, high)], colour.filled())])?;
         let value = EmptyElement::at((bar.value, middle)) + Text::new(number(bar.value), (5, 0), text(HPos::Left));
         let label = EmptyElement::at((0.0, middle)) + Text::new(bar.label.clone(), (-8, 0), text(HPos::Right));
