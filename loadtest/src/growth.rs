@@ -4,11 +4,10 @@ use anyhow::{Result, bail};
 
 use crate::measure::Bench;
 use crate::report::Report;
-use crate::report::table::table;
 use crate::scenarios::Kind;
 use crate::seed::Shape;
 use crate::target::Target;
-use crate::{postgres, seed};
+use crate::{postgres, run_set, seed};
 
 /// How it is done.
 pub struct Options {
@@ -60,8 +59,7 @@ async fn step(bench: &Bench, target: &Target, rows: u64) -> Result<Vec<Report>> 
     for kind in kinds() {
         let mut report = kind.run(bench, target).await?;
         report.scenario = format!("{}, {rows} rows of ballast", report.scenario);
-        print!("{}", table(&report));
-        reports.push(report);
+        reports.push(run_set::shown(report));
     }
     Ok(reports)
 }

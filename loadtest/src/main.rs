@@ -31,7 +31,6 @@ use clap::Parser as _;
 use cli::{Cli, Command, Options, SetArgs};
 use measure::Bench;
 use report::Report;
-use report::table::table;
 use run_set::SetSize;
 use scenarios::Kind;
 use target::Target;
@@ -114,8 +113,7 @@ async fn run_set(bench: &Bench, target: &Target, args: &SetArgs) -> Result<Vec<R
 }
 
 fn shown(reports: Vec<Report>) -> Vec<Report> {
-    reports.iter().for_each(|report| print!("{}", table(report)));
-    reports
+    reports.into_iter().map(run_set::shown).collect()
 }
 
 fn write_json(options: &Options, reports: &[Report]) -> Result<()> {

@@ -3,7 +3,6 @@
 use anyhow::{Result, bail};
 
 use crate::measure::Bench;
-use crate::report::table::table;
 use crate::report::{Report, broken};
 use crate::scenarios::Kind;
 use crate::seed::Shape;
@@ -49,11 +48,9 @@ pub fn kinds(other_admin: Option<String>) -> Vec<Kind> {
 
 /// Runs them; an error when one of them does not work.
 pub async fn run(bench: &Bench, target: &Target, other_admin: Option<String>) -> Result<Vec<Report>> {
-    let mut reports = vec![run_set::bare_http(bench).await?];
+    let mut reports = vec![run_set::shown(run_set::bare_http(bench).await?)];
     for kind in kinds(other_admin) {
-        let report = kind.run(bench, target).await?;
-        print!("{}", table(&report));
-        reports.push(report);
+        reports.push(run_set::shown(kind.run(bench, target).await?));
     }
     if let Some(dsn) = &bench.postgres {
         let client = postgres::connect(dsn).await?;

@@ -99,7 +99,8 @@ async fn round(bench: &Bench, target: &Target, size: SetSize) -> Result<Vec<Repo
     Ok(reports)
 }
 
-fn shown(report: Report) -> Report {
+/// Prints a report.
+pub fn shown(report: Report) -> Report {
     print!("{}", table(&report));
     report
 }
