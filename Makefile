@@ -1,6 +1,6 @@
 # One word each: quickstart to see it run, check for the habits, test for everything.
 .DEFAULT_GOAL := help
-.PHONY: help quickstart check fmt test advisories
+.PHONY: help quickstart check fmt test advisories load load-report
 SHELL := bash
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -13,7 +13,7 @@ typos := $(or $(shell command -v typos),$(TOOLS)/venv/bin/typos)
 scripts := src/tests/scripts
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 quickstart: ## build and start Signet on SQLite, issue a first token, keep serving (ARGS="--exit" leaves after the steps)
 	cargo run --locked --bin signet -- quickstart $(ARGS)
@@ -34,6 +34,12 @@ test: ## every test, with a private PostgreSQL, Redis, browser and Apache (insta
 
 advisories: $(deny) ## known vulnerabilities of dependencies; needs the network for the advisory database
 	$(deny) --locked --config .cargo/deny.toml check advisories
+
+load: ## every load scenario for a second, on private services: that they work, not how fast (ARGS go to `smoke`)
+	bash loadtest/smoke.sh $(ARGS)
+
+load-report: ## the whole load test of a release build, with its reports and charts (ARGS go to `run-set`; needs an idle machine)
+	bash loadtest/run.sh $(ARGS)
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)

@@ -3,13 +3,12 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::{Context, Result};
 
-use crate::client::{Call, Origin};
-use crate::drive::Source;
+use crate::http::{Call, Origin};
+use crate::work::{Source, calls};
 
 /// The hidden subcommand that becomes the handler's process.
 pub const SUBCOMMAND: &str = "bare-server";
@@ -71,7 +70,7 @@ impl BareServer {
     pub fn source(&self) -> Source {
         let call =
             Call::form(&self.origin, "/oauth2/token", FORM).basic("client", "secret").expecting("\"access_token\"");
-        Arc::new(move |_| Some(call.clone()))
+        calls(move |_| Some(call.clone()))
     }
 }
 

@@ -1,64 +1,28 @@
-//! The two loops. Closed: every connection sends its next request when the last one is answered. Open: request `i`
+//! The two loops. Closed: every worker begins its next unit of work when the last one is answered. Open: unit `i`
 //! belongs at `start + i / rate` whatever the server does, and its latency counts from there, so that a stalled server
-//! is charged for the requests it kept waiting.
+//! is charged for those it kept waiting.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use hdrhistogram::Histogram;
 use tokio::sync::Semaphore;
 
-use crate::client::{Call, Connection};
+use crate::http::connection::Wire;
+use crate::tally::Tally;
+use crate::work::{Source, Unit, Worker};
 
 /// How a run is driven.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Connections; in a closed loop also the number of requests in flight.
+    /// Workers; in a closed loop also the number of units of work in flight.
     pub connections: usize,
     /// Requests a second of an open loop; `None` is a closed loop.
     pub rate: Option<f64>,
     pub warmup: Duration,
     pub duration: Duration,
     pub timeout: Duration,
-}
-
-/// Request number `n`; `None` ends the run (its material is used up).
-pub type Source = Arc<dyn Fn(u64) -> Option<Call> + Send + Sync>;
-
-/// What one worker, and by addition a whole run, has seen inside the measured window.
-pub struct Tally {
-    pub latency: Histogram<u64>,
-    pub outcomes: BTreeMap<String, u64>,
-    pub failed: u64,
-    pub last: Option<Instant>,
-}
-
-impl Tally {
-    pub fn new() -> Result<Self> {
-        // Microseconds, up to ten minutes, three digits.
-        let latency = Histogram::new_with_bounds(1, 600_000_000, 3)?;
-        Ok(Self { latency, outcomes: BTreeMap::new(), failed: 0, last: None })
-    }
-
-    pub fn record(&mut self, outcome: &str, ok: bool, took: Duration) {
-        self.latency.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        *self.outcomes.entry(outcome.to_owned()).or_default() += 1;
-        self.failed += u64::from(!ok);
-        self.last = Some(Instant::now());
-    }
-
-    pub fn add(&mut self, other: &Self) -> Result<()> {
-        self.latency.add(&other.latency)?;
-        for (outcome, count) in &other.outcomes {
-            *self.outcomes.entry(outcome.clone()).or_default() += count;
-        }
-        self.failed += other.failed;
-        self.last = self.last.max(other.last);
-        Ok(())
-    }
 }
 
 /// Counters the progress line reads while a run is on.
@@ -90,19 +54,22 @@ struct Shared {
     window: Window,
     next: AtomicU64,
     progress: Arc<Progress>,
+    complaints: Arc<AtomicU32>,
     due: Semaphore,
 }
 
 /// Drives a source to the end of the window; the workers' tallies added up.
 pub async fn drive(source: Source, pace: Pace, window: Window, progress: Arc<Progress>) -> Result<Tally> {
-    let shared = Arc::new(Shared { source, pace, window, next: AtomicU64::new(0), progress, due: Semaphore::new(0) });
+    let (next, complaints, due) = (AtomicU64::new(0), Arc::default(), Semaphore::new(0));
+    let shared = Arc::new(Shared { source, pace, window, next, progress, complaints, due });
     let workers: Vec<_> = (0..pace.connections)
-        .map(|_| {
+        .map(|number| {
             let shared = Arc::clone(&shared);
             tokio::spawn(async move {
+                let lane = Lane::new(&shared, number)?;
                 match shared.pace.rate {
-                    Some(rate) => open_loop(&shared, rate).await,
-                    None => closed_loop(&shared).await,
+                    Some(rate) => open_loop(lane, rate).await,
+                    None => closed_loop(lane).await,
                 }
             })
         })
@@ -118,15 +85,50 @@ pub async fn drive(source: Source, pace: Pace, window: Window, progress: Arc<Pro
     Ok(total)
 }
 
-async fn closed_loop(shared: &Shared) -> Result<Tally> {
-    let (mut connection, mut tally) = (Connection::default(), Tally::new()?);
-    loop {
-        let started = Instant::now();
-        if started >= shared.window.end || shared.progress.stop.load(Ordering::Relaxed) {
-            return Ok(tally);
+/// One worker with its connections and what it has seen.
+struct Lane<'a> {
+    shared: &'a Shared,
+    worker: Box<dyn Worker>,
+    wire: Wire,
+    tally: Tally,
+}
+
+impl<'a> Lane<'a> {
+    fn new(shared: &'a Shared, number: usize) -> Result<Self> {
+        let wire = Wire::new(shared.pace.timeout, Arc::clone(&shared.complaints));
+        Ok(Self { shared, worker: (shared.source)(number), wire, tally: Tally::new()? })
+    }
+
+    /// Does unit number `n`, whose latency counts from `from`; false when there is no such unit.
+    async fn one(&mut self, n: u64, from: Instant) -> Result<bool> {
+        let Some(unit) = self.worker.unit(n, &mut self.wire).await else { return Ok(false) };
+        let (took, shared) = (from.elapsed(), self.shared);
+        shared.progress.done.fetch_add(1, Ordering::Relaxed);
+        shared.progress.failed.fetch_add(u64::from(!unit.ok), Ordering::Relaxed);
+        let measured = from >= shared.window.measured && from < shared.window.end;
+        if measured {
+            self.tally.record(&unit, took)?;
         }
-        let Some(call) = (shared.source)(shared.next.fetch_add(1, Ordering::Relaxed)) else { return Ok(tally) };
-        one(shared, &mut connection, &mut tally, &call, started).await;
+        for step in self.wire.steps.drain(..).filter(|_| measured) {
+            self.tally.part(&step)?;
+        }
+        if unit.lost {
+            // A server that refuses connections must not turn the generator into a busy loop.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(true)
+    }
+}
+
+async fn closed_loop(mut lane: Lane<'_>) -> Result<Tally> {
+    loop {
+        let (started, shared) = (Instant::now(), lane.shared);
+        if started >= shared.window.end || shared.progress.stop.load(Ordering::Relaxed) {
+            return Ok(lane.tally);
+        }
+        if !lane.one(shared.next.fetch_add(1, Ordering::Relaxed), started).await? {
+            return Ok(lane.tally);
+        }
     }
 }
 
@@ -152,48 +154,23 @@ fn tick(shared: &Shared, rate: f64) {
     shared.due.add_permits(shared.pace.connections);
 }
 
-async fn open_loop(shared: &Shared, rate: f64) -> Result<Tally> {
-    let (mut connection, mut tally) = (Connection::default(), Tally::new()?);
+async fn open_loop(mut lane: Lane<'_>, rate: f64) -> Result<Tally> {
+    let shared = lane.shared;
     let total = requests_of(shared, rate);
     loop {
         shared.due.acquire().await?.forget();
         let n = shared.next.fetch_add(1, Ordering::Relaxed);
         if n >= total || shared.progress.stop.load(Ordering::Relaxed) {
-            return Ok(tally);
+            return Ok(lane.tally);
         }
         let intended = shared.window.start + Duration::from_secs_f64(n as f64 / rate);
         if Instant::now() > shared.window.end + shared.pace.timeout {
             // The server is so far behind that this request was never sent: it waited at least this long.
-            tally.record("never sent", false, intended.elapsed());
+            lane.tally.record(&Unit::failed("never sent"), intended.elapsed())?;
             continue;
         }
-        let Some(call) = (shared.source)(n) else { return Ok(tally) };
-        one(shared, &mut connection, &mut tally, &call, intended).await;
-    }
-}
-
-async fn one(shared: &Shared, connection: &mut Connection, tally: &mut Tally, call: &Call, from: Instant) {
-    let answer = connection.send(call, shared.pace.timeout).await;
-    let took = from.elapsed();
-    let (outcome, ok) = match &answer {
-        Ok(answer) if !(200..300).contains(&answer.status) => (answer.status.to_string(), false),
-        Ok(answer) if call.expect.is_some_and(|text| !contains(&answer.body, text)) => {
-            (format!("{} with an unexpected body", answer.status), false)
+        if !lane.one(n, intended).await? {
+            return Ok(lane.tally);
         }
-        Ok(answer) => (answer.status.to_string(), true),
-        Err(error) => (error.to_string(), false),
-    };
-    shared.progress.done.fetch_add(1, Ordering::Relaxed);
-    shared.progress.failed.fetch_add(u64::from(!ok), Ordering::Relaxed);
-    if from >= shared.window.measured && from < shared.window.end {
-        tally.record(&outcome, ok, took);
     }
-    if answer.is_err() {
-        // A server that refuses connections must not turn the generator into a busy loop.
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-fn contains(body: &[u8], text: &str) -> bool {
-    body.windows(text.len()).any(|window| window == text.as_bytes())
 }

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::drive::{Pace, Progress, Source, Tally, Window, drive};
+use crate::drive::{Pace, Progress, Window, drive};
 use crate::postgres;
-use crate::report::{Latency, Report, costs};
+use crate::report::{Latency, Part, Report, costs};
+use crate::tally::Tally;
 use crate::watch::{Reading, Watched, read_all};
+use crate::work::Source;
 
 /// The meters and the pace of a run.
 #[derive(Clone, Debug)]
@@ -42,11 +44,11 @@ impl Bench {
         }
     }
 
-    /// Drives a source of HTTP requests and reports.
-    pub async fn http(&self, scenario: &str, source: Source) -> Result<Report> {
+    /// Drives workers that speak HTTP and reports; `unit` is what one of their units of work is called.
+    pub async fn http(&self, scenario: &str, unit: &'static str, source: Source) -> Result<Report> {
         let (window, progress) = (Window::new(&self.pace), Arc::new(Progress::default()));
         let work = drive(source, self.pace, window, Arc::clone(&progress));
-        self.run((scenario, 1), window, progress, work).await
+        self.run((scenario, unit, 1), window, progress, work).await
     }
 
     /// Inserts rows straight into PostgreSQL and reports rows; latency is that of a commit.
@@ -56,15 +58,16 @@ impl Bench {
         let bench = Self { pace: Pace { connections, rate: None, ..self.pace }, ..self.clone() };
         let (window, progress) = (Window::new(&bench.pace), Arc::new(Progress::default()));
         let work = postgres::insert(dsn, bench.pace, batch, window, Arc::clone(&progress));
-        let report = bench.run((&format!("bare-insert {batch}/commit"), batch as u64), window, progress, work).await;
+        let name = format!("bare-insert {batch}/commit");
+        let report = bench.run((&name, "row", batch as u64), window, progress, work).await;
         postgres::drop_scratch(&client).await?;
         report
     }
 
-    /// Runs a scenario, each sample of which stands for so many requests.
+    /// Runs a scenario, each sample of which stands for so many units.
     async fn run(
         &self,
-        (scenario, per_sample): (&str, u64),
+        (scenario, unit, per_sample): (&str, &'static str, u64),
         window: Window,
         progress: Arc<Progress>,
         work: impl Future<Output = Result<Tally>>,
@@ -83,6 +86,7 @@ impl Bench {
         let failed = tally.failed * per_sample;
         Ok(Report {
             scenario: scenario.to_owned(),
+            unit,
             pace: self.pace_name(),
             seconds,
             requests,
@@ -90,6 +94,7 @@ impl Bench {
             per_second: (requests - failed) as f64 / seconds,
             latency_ms: Latency::of(&tally.latency),
             outcomes: tally.outcomes,
+            parts: tally.parts.iter().map(|(name, part)| Part::of(name, part, seconds)).collect(),
             processes: costs(&meters.before, &meters.after, meters.requests, meters.seconds),
             postgres: meters.postgres.map(|(before, after)| postgres::per_request(&before, &after, meters.requests)),
         })

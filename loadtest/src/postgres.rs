@@ -8,7 +8,9 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use tokio_postgres::{Client, NoTls};
 
-use crate::drive::{Pace, Progress, Tally, Window};
+use crate::drive::{Pace, Progress, Window};
+use crate::tally::Tally;
+use crate::work::Unit;
 
 /// Opens a connection without TLS.
 pub async fn connect(dsn: &str) -> Result<Client> {
@@ -114,7 +116,7 @@ async fn insert_loop(
         outcome.context("insert")?;
         progress.done.fetch_add(batch as u64, Ordering::Relaxed);
         if started >= window.measured {
-            tally.record("committed", true, started.elapsed());
+            tally.record(&Unit::done("committed"), started.elapsed())?;
         }
     }
     Ok(tally)

@@ -1,24 +1,25 @@
-//! A keep-alive HTTP/1.1 connection to one origin, and the request it sends. Plain `http` only: TLS in front of a
-//! server is measured by measuring that proxy.
+//! What is sent: where it goes and the request itself. Plain `http` only: TLS in front of a server is measured by
+//! measuring that proxy.
+
+pub mod connection;
+pub mod jar;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http_body_util::Full;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST};
 use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use serde_json::Value;
 use url::Url;
+use url::form_urlencoded::Serializer;
 
 /// Where requests go: `host:port` and the path in front of every route.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    authority: Arc<str>,
+    pub authority: Arc<str>,
     prefix: Arc<str>,
 }
 
@@ -40,27 +41,42 @@ impl Origin {
 pub struct Call {
     pub origin: Origin,
     pub method: Method,
+    /// Path and query.
     pub path: Arc<str>,
     pub content_type: &'static str,
     /// A complete `Authorization` header.
     pub authorization: Option<Arc<str>>,
+    /// A complete `Cookie` header.
+    pub cookie: Option<Arc<str>>,
     pub body: Bytes,
     /// A success whose body lacks this text counts as an error.
     pub expect: Option<&'static str>,
 }
 
 impl Call {
-    /// A form post.
-    pub fn form(origin: &Origin, path: &str, body: impl Into<Bytes>) -> Self {
+    /// A request without a body.
+    pub fn get(origin: &Origin, path: &str) -> Self {
         Self {
             origin: origin.clone(),
-            method: Method::POST,
+            method: Method::GET,
             path: path.into(),
             content_type: "application/x-www-form-urlencoded",
             authorization: None,
-            body: body.into(),
+            cookie: None,
+            body: Bytes::new(),
             expect: None,
         }
+    }
+
+    /// A form post.
+    pub fn form(origin: &Origin, path: &str, body: impl Into<Bytes>) -> Self {
+        Self { method: Method::POST, body: body.into(), ..Self::get(origin, path) }
+    }
+
+    /// A request with JSON in it.
+    pub fn json(method: Method, origin: &Origin, path: &str, body: &Value) -> Self {
+        let body = body.to_string().into();
+        Self { method, body, content_type: "application/json", ..Self::get(origin, path) }
     }
 
     /// With HTTP Basic credentials, form-encoded first as RFC 6749 §2.3.1 asks.
@@ -71,13 +87,19 @@ impl Call {
         self
     }
 
+    /// With a bearer token.
+    pub fn bearer(mut self, token: &str) -> Self {
+        self.authorization = Some(format!("Bearer {token}").into());
+        self
+    }
+
     /// A success counts only when its body contains `text`.
     pub fn expecting(mut self, text: &'static str) -> Self {
         self.expect = Some(text);
         self
     }
 
-    fn request(&self) -> Result<Request<Full<Bytes>>> {
+    pub(super) fn request(&self) -> Result<Request<Full<Bytes>>> {
         let uri = format!("{}{}", self.origin.prefix, self.path);
         let mut request = Request::builder().method(self.method.clone()).uri(uri).header(HOST, &*self.origin.authority);
         if !self.body.is_empty() {
@@ -86,58 +108,14 @@ impl Call {
         if let Some(value) = &self.authorization {
             request = request.header(AUTHORIZATION, &**value);
         }
+        if let Some(value) = &self.cookie {
+            request = request.header(COOKIE, &**value);
+        }
         Ok(request.body(Full::new(self.body.clone()))?)
     }
 }
 
-/// What came back.
-pub struct Answer {
-    pub status: u16,
-    pub body: Bytes,
-}
-
-/// A connection that opens itself when needed and again after a failure.
-#[derive(Default)]
-pub struct Connection {
-    open: Option<(Arc<str>, SendRequest<Full<Bytes>>)>,
-}
-
-impl Connection {
-    /// Sends one request and reads the whole answer.
-    pub async fn send(&mut self, call: &Call, timeout: Duration) -> Result<Answer> {
-        let outcome = tokio::time::timeout(timeout, self.exchange(call)).await;
-        match outcome {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                self.open = None;
-                Err(error)
-            }
-            Err(_) => {
-                self.open = None;
-                bail!("timeout")
-            }
-        }
-    }
-
-    async fn exchange(&mut self, call: &Call) -> Result<Answer> {
-        let reusable = matches!(&self.open, Some((to, sender)) if *to == call.origin.authority && !sender.is_closed());
-        if !reusable {
-            self.open = Some((call.origin.authority.clone(), connect(&call.origin).await?));
-        }
-        let Some((_, sender)) = &mut self.open else { bail!("no connection") };
-        sender.ready().await.context("closed")?;
-        let response = sender.send_request(call.request()?).await.context("send")?;
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.context("read")?.to_bytes();
-        Ok(Answer { status, body })
-    }
-}
-
-async fn connect(origin: &Origin) -> Result<SendRequest<Full<Bytes>>> {
-    let stream = TcpStream::connect(&*origin.authority).await.context("connect")?;
-    stream.set_nodelay(true).context("connect")?;
-    let (sender, connection) = handshake(TokioIo::new(stream)).await.context("connect")?;
-    // Its error reaches the caller through the sender.
-    tokio::spawn(async move { drop(connection.await) });
-    Ok(sender)
+/// Pairs as a query or a form.
+pub fn encoded(pairs: &[(&str, &str)]) -> String {
+    Serializer::new(String::new()).extend_pairs(pairs).finish()
 }

@@ -1,0 +1,191 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::bare;
+use crate::drive::Pace;
+use crate::http::Origin;
+use crate::measure::Bench;
+use crate::scenarios::Kind;
+use crate::seed::Shape;
+use crate::target::Target;
+use crate::watch::Watched;
+
+const EXAMPLES: &str = "\
+Examples:
+  What the server can do (closed loop, 64 requests in flight):
+    signet-loadtest client-credentials --concurrency 64 --watch server=$(pgrep -x signet)
+
+  How it feels at a given load (open loop; latency counts from the moment a request was due):
+    signet-loadtest introspect --rate 2000 --watch server=1234 --watch postgres=567
+
+  A user's whole sign-in, each of its eight requests reported:
+    signet-loadtest code-flow --remember
+
+  How long a second replica calls a revoked token active:
+    signet-loadtest staleness --other-admin http://127.0.0.1:5445
+
+  The limits of this machine, measured the same way:
+    signet-loadtest bare-http
+    signet-loadtest bare-insert --postgres postgres://user:secret@localhost/scratch
+
+  Everything, three rounds, with the ratios:
+    signet-loadtest run-set --postgres \"$DSN\" --markdown loadtest/RESULTS.md
+
+Closed loops measure capacity and flatter latency; open loops measure latency. Use both. A figure taken while the
+generator used more than 80 % of the cores is the generator's own, and the report says so.";
+
+#[derive(Parser)]
+#[command(name = "signet-loadtest", version, about = "Measures a Hydra-compatible OAuth 2.0 server", after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What holds for every command.
+#[derive(Args)]
+pub struct Options {
+    /// Public URL of the server.
+    #[arg(long, global = true, env = "SIGNET_LOADTEST_PUBLIC", default_value = "http://127.0.0.1:4444")]
+    pub public: String,
+    /// Admin URL of the server.
+    #[arg(long, global = true, env = "SIGNET_LOADTEST_ADMIN", default_value = "http://127.0.0.1:4445")]
+    pub admin: String,
+    /// Open loop: units of work a second, whatever the server does. Without it the loop is closed.
+    #[arg(long, global = true)]
+    pub rate: Option<f64>,
+    /// Workers, each with a connection; in a closed loop this many units are in flight.
+    #[arg(long, global = true, default_value_t = 64)]
+    pub concurrency: usize,
+    /// Seconds that are measured.
+    #[arg(long, global = true, default_value_t = 30.0)]
+    pub duration: f64,
+    /// Seconds before that, driven and not measured.
+    #[arg(long, global = true, default_value_t = 5.0)]
+    pub warmup: f64,
+    /// Seconds after which a request counts as failed.
+    #[arg(long, global = true, default_value_t = 10.0)]
+    pub timeout: f64,
+    /// NAME=PID of a process whose CPU time and memory to report, its children included. May be repeated.
+    #[arg(long, global = true, value_name = "NAME=PID")]
+    pub watch: Vec<Watched>,
+    /// Connection string of the server's database, to count write transactions, WAL and (with pg_stat_statements) statements and rows.
+    #[arg(long, global = true, env = "SIGNET_LOADTEST_POSTGRES", value_name = "DSN", hide_env_values = true)]
+    pub postgres: Option<String>,
+    /// Also write the reports to this file.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Threads of the generator; by default one for each core.
+    #[arg(long, global = true)]
+    pub threads: Option<usize>,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    #[command(flatten)]
+    Scenario(Kind),
+    /// Limit: a bare actix-web handler on this machine.
+    BareHttp,
+    /// Limit: rows inserted into a scratch table of --postgres, single and batched.
+    BareInsert {
+        /// Rows a commit.
+        #[arg(long, default_value_t = 512)]
+        batch: usize,
+        /// Connections of the batched run.
+        #[arg(long, default_value_t = 2)]
+        connections: usize,
+    },
+    /// The scenarios worth publishing in turn, and the ratios between them.
+    RunSet(SetArgs),
+    /// Every scenario for a moment: ends with 1 when any of them fails.
+    Smoke {
+        /// Admin URL of a second replica, for the staleness.
+        #[arg(long, value_name = "URL")]
+        other_admin: Option<String>,
+    },
+    /// Fills a Signet database (--postgres) with ballast by SQL.
+    Seed {
+        #[command(flatten)]
+        shape: Shape,
+        /// Rows of each kind: access tokens, refresh tokens, consents.
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: u64,
+        /// Removes the ballast instead.
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Throughput before seeding, and again with so many rows of ballast, as ratios.
+    Growth {
+        #[command(flatten)]
+        shape: Shape,
+        /// Rows of each kind, smallest first.
+        #[arg(long, value_delimiter = ',', default_value = "10000,1000000")]
+        rows: Vec<u64>,
+        /// Leaves the ballast there afterwards.
+        #[arg(long)]
+        keep: bool,
+    },
+    #[command(name = bare::SUBCOMMAND, hide = true)]
+    BareServer,
+}
+
+#[derive(Args)]
+pub struct SetArgs {
+    /// How often the whole set is run.
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
+    /// Tokens for introspection.
+    #[arg(long, default_value_t = 1000)]
+    pub tokens: usize,
+    /// Access tokens for revocation.
+    #[arg(long, default_value_t = 50_000)]
+    pub revoked: usize,
+    /// Refresh tokens for revocation, each of a flow of its own.
+    #[arg(long, default_value_t = 5_000)]
+    pub revoked_refresh: usize,
+    /// Rows a commit of the batched insert.
+    #[arg(long, default_value_t = 512)]
+    pub batch: usize,
+    /// Milliseconds the server took to become ready, for the report.
+    #[arg(long, value_name = "MS")]
+    pub ready: Option<f64>,
+    /// Where the markdown goes, and into a folder of its name the charts.
+    #[arg(long, default_value = "loadtest/RESULTS.md", value_name = "FILE")]
+    pub markdown: PathBuf,
+}
+
+impl Options {
+    pub fn target(&self) -> Result<Target> {
+        Ok(Target { public: Origin::parse(&self.public)?, admin: Origin::parse(&self.admin)? })
+    }
+
+    /// The meters and the pace.
+    pub fn bench(&self) -> Result<Bench> {
+        let seconds = |name: &str, value: f64| {
+            Duration::try_from_secs_f64(value).with_context(|| format!("--{name} must be a number of seconds"))
+        };
+        if self.concurrency == 0 || self.rate.is_some_and(|rate| !(0.01..=1e7).contains(&rate)) {
+            bail!("--concurrency must be at least 1 and --rate between 0.01 and 10000000");
+        }
+        let pace = Pace {
+            connections: self.concurrency,
+            rate: self.rate,
+            warmup: seconds("warmup", self.warmup)?,
+            duration: seconds("duration", self.duration)?,
+            timeout: seconds("timeout", self.timeout)?,
+        };
+        Ok(Bench { pace, watched: self.watch.clone(), postgres: self.postgres.clone() })
+    }
+
+    /// The connection string, for commands that cannot do without.
+    pub fn dsn(&self) -> Result<String> {
+        self.postgres.clone().context("this command needs --postgres")
+    }
+}

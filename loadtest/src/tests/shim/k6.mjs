@@ -1,0 +1,12 @@
+// The module `k6`.
+export const failed = [];
+
+export function check(value, checks) {
+  const wrong = Object.keys(checks).filter((name) => !checks[name](value));
+  failed.push(...wrong);
+  return wrong.length === 0;
+}
+
+export function fail(message) {
+  throw new Error(message);
+}
