@@ -35,12 +35,14 @@ const REDEEM: &str = "
         ORDER BY a.code, a.device, a.client_id, a.family_id, a.n),
     spent AS (
         UPDATE authorization_code t SET spent_at = clock_timestamp() FROM o
-        WHERE t.signature = o.code AND t.nid = $1 AND t.client_id = o.client_id AND t.family_id = o.family_id
+        WHERE t.signature = o.code AND t.nid IS NOT DISTINCT FROM $1
+              AND t.client_id = o.client_id AND t.family_id = o.family_id
               AND t.spent_at IS NULL AND t.expires_at > clock_timestamp()
         RETURNING o.n),
     redeemed AS (
         UPDATE device t SET state = 'redeemed' FROM o
-        WHERE t.signature = o.device AND t.nid = $1 AND t.client_id = o.client_id AND t.family_id = o.family_id
+        WHERE t.signature = o.device AND t.nid IS NOT DISTINCT FROM $1
+              AND t.client_id = o.client_id AND t.family_id = o.family_id
               AND t.state = 'granted' AND t.expires_at > clock_timestamp()
         RETURNING o.n),
     w AS MATERIALIZED (
@@ -104,13 +106,14 @@ const ROTATE: &str = "
         SET used_at = clock_timestamp(), successor = o.successor,
             expires_at = coalesce(t.expires_at, clock_timestamp() + interval '90 days')
         FROM o
-        WHERE t.signature = o.presented AND t.nid = $1 AND t.client_id = o.client_id AND t.family_id = o.family_id
+        WHERE t.signature = o.presented AND t.nid IS NOT DISTINCT FROM $1
+              AND t.client_id = o.client_id AND t.family_id = o.family_id
               AND t.used_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
         RETURNING o.n, t.access_token AS former),
     w AS MATERIALIZED (SELECT o.*, used.former FROM o JOIN used ON used.n = o.n),
     dropped AS (
         DELETE FROM access_token t USING w
-        WHERE NOT w.strict AND t.signature = w.former AND t.nid = $1 AND t.family_id = w.family_id),
+        WHERE NOT w.strict AND t.signature = w.former AND t.nid IS NOT DISTINCT FROM $1 AND t.family_id = w.family_id),
     all_dropped AS (
         DELETE FROM access_token t USING w
         WHERE w.strict AND t.nid = $1 AND t.client_id = w.client_id AND t.family_id = w.family_id),
@@ -157,7 +160,7 @@ const REPLAY: &str = "
         ORDER BY id FOR UPDATE),
     t AS MATERIALIZED (
         SELECT t.signature, t.replayed FROM refresh_token t
-        WHERE t.signature = ANY($2) AND t.nid = $1 AND t.used_at IS NOT NULL
+        WHERE t.signature = ANY($2) AND t.nid IS NOT DISTINCT FROM $1 AND t.used_at IS NOT NULL
               AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp()) AND t.family_id IN (SELECT id FROM f)
         ORDER BY t.signature FOR UPDATE),
     w AS MATERIALIZED (

@@ -1,7 +1,8 @@
 //! Consents granted with all that they issue, in PostgreSQL: a batch in one statement.
 //!
-//! Invariant: the client's row is shared before anything is written, and the session's, so that no grant follows its end; the insertion of the family, whose id is the
-//! consent's, decides which of two uses of one consent was the first.
+//! Invariant: the client's row is shared before anything is written, and the session's, so that no grant follows its end
+//! (whoever ends a session takes its row for update first); the insertion of the family, whose id is the consent's, decides
+//! which of two uses of one consent was the first.
 
 use super::columns::{AccessColumns, Values, distinct};
 use super::faults::Fault;

@@ -1,7 +1,8 @@
 //! The store in PostgreSQL: a pool whose sockets live on a runtime of their own. Used only through the port.
 //!
 //! Invariant: a verb is one statement or one transaction with a deadline, and a connection that missed a deadline never
-//! returns to the pool.
+//! returns to the pool. What has a key is found by its key alone: the network is then compared with `IS NOT DISTINCT FROM`,
+//! which no index knows, or else a planner that knows too little would rather read all rows of a client.
 
 mod batch;
 mod clients;

@@ -12,10 +12,12 @@ const REVOKE: &str = "
         SELECT * FROM unnest($2::bytea[], $3::bytea[], $4::text[]) WITH ORDINALITY AS a (access, refresh, client_id, n)),
     found AS MATERIALIZED (
         SELECT a.n, t.family_id, t.signature FROM a
-        JOIN access_token t ON t.signature = a.access AND t.client_id = a.client_id WHERE t.nid = $1
+        JOIN access_token t ON t.signature = a.access AND t.client_id = a.client_id
+        WHERE t.nid IS NOT DISTINCT FROM $1
         UNION ALL
         SELECT a.n, t.family_id, NULL FROM a
-        JOIN refresh_token t ON t.signature = a.refresh AND t.client_id = a.client_id WHERE t.nid = $1),
+        JOIN refresh_token t ON t.signature = a.refresh AND t.client_id = a.client_id
+        WHERE t.nid IS NOT DISTINCT FROM $1),
     f AS MATERIALIZED (
         SELECT id FROM token_family WHERE id IN (SELECT family_id FROM found) AND NOT shared ORDER BY id FOR UPDATE),
     ended AS (

@@ -40,16 +40,19 @@ pub(super) fn key(write: &Write) -> Option<Key> {
 const USABLE: &str = "
     SELECT 0 AS kind, t.signature, t.client_id, t.family_id, 0 AS replayed
     FROM authorization_code t JOIN token_family f ON f.id = t.family_id
-    WHERE t.signature = ANY($2) AND t.nid = $1 AND t.spent_at IS NULL AND t.expires_at > clock_timestamp()
+    WHERE t.signature = ANY($2) AND t.nid IS NOT DISTINCT FROM $1
+          AND t.spent_at IS NULL AND t.expires_at > clock_timestamp()
           AND f.revoked_at IS NULL
     UNION ALL
     SELECT 1, t.signature, t.client_id, t.family_id, 0 FROM device t JOIN token_family f ON f.id = t.family_id
-    WHERE t.signature = ANY($2) AND t.nid = $1 AND t.state = 'granted' AND t.expires_at > clock_timestamp()
+    WHERE t.signature = ANY($2) AND t.nid IS NOT DISTINCT FROM $1
+          AND t.state = 'granted' AND t.expires_at > clock_timestamp()
           AND f.revoked_at IS NULL
     UNION ALL
     SELECT CASE WHEN t.used_at IS NULL THEN 2 ELSE 3 END, t.signature, t.client_id, t.family_id, t.replayed
     FROM refresh_token t JOIN token_family f ON f.id = t.family_id
-    WHERE t.signature = ANY($2) AND t.nid = $1 AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
+    WHERE t.signature = ANY($2) AND t.nid IS NOT DISTINCT FROM $1
+          AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
           AND f.revoked_at IS NULL";
 
 /// How often each thing may still be used. `None` when no `jti` depends on it: then the statements that use them tell.

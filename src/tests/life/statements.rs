@@ -213,3 +213,39 @@ async fn a_flow_costs_the_statements_it_should() {
     // From now on every login looks whether a consent is remembered.
     flow(&world, &count, &web, known, Flow { start: 1, back: 1, ..plain(false, false) }).await;
 }
+
+/// Rows of a client that many tokens were issued to, as they lie in a database that nobody has analysed.
+const BALLAST: &str = "
+    INSERT INTO access_token (signature, nid, family_id, client_id, subject, scope, audience, requested_at, expires_at, session)
+    SELECT sha256((c.id || g::text)::bytea), c.nid, c.family_id, c.id, c.id, '[]', '[]', now(), now() + interval '1 hour', ''
+    FROM client c, generate_series(1, 20000) g WHERE c.id = $1";
+/// Pages that each statement reads or finds in memory, the worst first. Sweeps read more on purpose.
+const PAGES: &str = "
+    SELECT (shared_blks_hit + shared_blks_read) / calls, left(query, 300)
+    FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
+    WHERE d.datname = current_database() AND query ~* '(access|refresh)_token' AND query !~* 'skip locked|generate_series|create '
+    ORDER BY 1 DESC LIMIT 5";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_with_many_tokens_is_served_by_key() {
+    let Some(world) = World::postgres(&[]).await else { return };
+    let Some(count) = Counter::on(&world).await else { return };
+    let (peer, (id, secret)) = (&world.a, world.machine().await);
+    let web = world.web().await;
+    for client in [&id, &web.id] {
+        count.client.execute(BALLAST, &[client]).await.unwrap();
+    }
+    for _ in 0..5 {
+        let token = peer.token(&id, &secret).await;
+        assert!(peer.is_active(&token).await);
+        assert_eq!(peer.revoke(&token, &id, &secret).await.status, 200);
+        let got = world.tokens(&web).await;
+        let again = peer.refresh(&web, &got.get("refresh_token"), &[]).await;
+        assert_eq!(peer.refresh(&web, &got.get("refresh_token"), &[]).await.status, 400, "used");
+        assert_eq!(peer.revoke(&again.get("refresh_token"), &web.id, &web.secret).await.status, 200);
+    }
+    for row in count.client.query(PAGES, &[]).await.unwrap() {
+        let (pages, text): (i64, String) = (row.get(0), row.get(1));
+        assert!(pages < 150, "{pages} pages for one statement:\n{text}");
+    }
+}
