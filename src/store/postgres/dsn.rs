@@ -188,7 +188,8 @@ impl Dsn {
     }
 
     /// Sets the limits that hold for every statement of a serving process; the DSN's own settings win. Statements are
-    /// planned once: our plans do not depend on the values, and planning costs more than running them does.
+    /// planned once: our plans do not depend on the values, and planning costs more than running them does. Each has its
+    /// index, which a planner that knows too little of a table, or knows it as all one client's, would leave aside.
     pub(super) fn bound_statements(&mut self, statement: Duration) {
         let millis = |limit: Duration| limit.as_millis().max(1).to_string();
         let ours = [
@@ -196,6 +197,8 @@ impl Dsn {
             option("lock_timeout", &millis(LOCK_TIMEOUT.min(statement))),
             option("idle_in_transaction_session_timeout", &millis(statement.saturating_mul(2))),
             option("plan_cache_mode", "force_generic_plan"),
+            option("enable_seqscan", "off"),
+            option("jit", "off"),
         ];
         self.options.splice(0..0, ours);
         self.set_options();
