@@ -1,10 +1,10 @@
 //! Hot introspection answers: in this process, then in Redis, else in the database. It may make us slower, never wrong.
 //!
 //! The one rule that everything rests on: an answer is told for at most `staleness` after the database was asked for it.
-//! All else makes the usual case better than that. What ends a token is told to all replicas at once ([`news`]), and each
-//! remembers what ended for as long as an older answer may be told ([`ended`]). A tombstone lies under a revoked token's
+//! All else makes the usual case better than that. What ends a token is told to all replicas at once (`news`), and each
+//! remembers what ended for as long as an older answer may be told (`ended`). A tombstone lies under a revoked token's
 //! own key, and a fill writes only where nothing is, so that no late answer covers it. Who does not hear the news
-//! ([`ear`]) tells nothing. Whatever cannot be read, verified or had in time is a read of the database.
+//! (`ear`) tells nothing. Whatever cannot be read, verified or had in time is a read of the database.
 
 mod address;
 mod ear;
