@@ -143,12 +143,12 @@ fn development_and_quickstart_ask_for_less() {
 fn no_secret_is_shown() {
     let hidden = "very-hidden-text-0123456789abcdefghij";
     let dsn = format!("postgres://u:{hidden}@h/d");
-    let tls = format!("{hidden}=");
+    let (redis, tls) = (format!("redis://u:{hidden}@h/1"), format!("{hidden}="));
     let sources = sources(&[
         ("DSN", &dsn),
         ("SECRETS_SYSTEM", hidden),
         ("SECRETS_COOKIE", hidden),
-        ("REDIS_URL", &dsn),
+        ("REDIS_URL", &redis),
         ("URLS_SELF_ADMIN", &dsn),
         ("HSM_PIN", hidden),
         ("OIDC_SUBJECT_IDENTIFIERS_PAIRWISE_SALT", hidden),
