@@ -19,9 +19,10 @@ const ACCESS_TOKENS: &str = "
            '[\"load\"]', '[]', now() - interval '2 days',
            now() + CASE WHEN n % 100 < $3 THEN -interval '1 day' ELSE interval '1 day' END
                  + (n % 29) * CASE WHEN n % 100 < $3 THEN -interval '1 hour' ELSE interval '1 day' END,
-           decode(repeat('5a', 220), 'hex')
+           decode(repeat('5a', user_bytes), 'hex')
     FROM (SELECT n, CASE WHEN $4 THEN 'machine' WHEN n % 2 = 0 THEN 'machine' || n / 2 % 20 ELSE 'ballast' || n END AS family,
-                 'signet-loadtest-ballast' || CASE WHEN $4 OR n % 2 = 1 THEN '' ELSE '-' || n / 2 % 20 END AS client
+                 'signet-loadtest-ballast' || CASE WHEN $4 OR n % 2 = 1 THEN '' ELSE '-' || n / 2 % 20 END AS client,
+                 CASE WHEN $4 OR n % 2 = 0 THEN 0 ELSE 160 END AS user_bytes
           FROM generate_series($1::bigint, $2::bigint) n) rows ON CONFLICT DO NOTHING";
 /// Of users; a machine client's needs no row to be in the way.
 const FAMILIES: &str = "
@@ -33,7 +34,7 @@ const CONSENTS: &str = "
                          requested_at, handled_at, detail, sweep_after)
     SELECT md5('ballast' || n)::uuid, (SELECT id FROM network LIMIT 1), 'signet-loadtest-ballast', 'ballast-' || n,
            md5('session' || n)::uuid, '[\"openid\",\"offline\"]', '[]', false, true, NULL,
-           now() - interval '2 days', now() - interval '2 days', decode(repeat('5a', 300), 'hex'), NULL
+           now() - interval '2 days', now() - interval '2 days', decode(repeat('5a', 620), 'hex'), NULL
     FROM generate_series($1::bigint, $2::bigint) n ON CONFLICT DO NOTHING";
 const REFRESH_TOKENS: &str = "
     INSERT INTO refresh_token (signature, nid, family_id, client_id, subject, scope, audience, requested_at, expires_at,
@@ -42,7 +43,7 @@ const REFRESH_TOKENS: &str = "
            'signet-loadtest-ballast', 'ballast-' || n, '[\"openid\",\"offline\"]', '[]', now() - interval '2 days',
            now() + CASE WHEN n % 100 < $3 THEN -interval '1 day' ELSE interval '1 day' END
                  + (n % 29) * CASE WHEN n % 100 < $3 THEN -interval '1 hour' ELSE interval '1 day' END,
-           NULL, 0, sha256(('access' || n)::bytea), '\\x', decode(repeat('5a', 420), 'hex')
+           NULL, 0, sha256(('access' || n)::bytea), '\\x', decode(repeat('5a', 330), 'hex')
     FROM generate_series($1::bigint, $2::bigint) n ON CONFLICT DO NOTHING";
 /// The order in which it can go.
 const REMOVE: [&str; 4] = [
