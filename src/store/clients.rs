@@ -73,8 +73,8 @@ pub trait ClientStore: Send + Sync + 'static {
     /// A page of clients in the (byte) order of their ids.
     async fn clients(&self, page: &ClientPage) -> Result<Vec<ClientRecord>, StoreError>;
 
-    /// Writes every field of `record` but id, family and `has_remembered_consent` if the stored version is `expected`, and counts the version
-    /// up; tells the change feed.
+    /// Writes every field of `record` but id, family and `has_remembered_consent` if the stored version is `expected`,
+    /// and counts the version up; tells the change feed.
     async fn replace_client(&self, record: &ClientRecord, expected: i64) -> Result<Replaced, StoreError>;
 
     /// Notes that a consent for the client is about to be remembered; tells the change feed. Its version stays.

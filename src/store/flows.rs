@@ -238,7 +238,7 @@ pub struct DeviceRequest {
 /// Somebody entered a user code (RFC 8628 §3.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Where it was entered.
+    /// What it is counted on: the challenge, or the login session of the browser that entered it.
     pub challenge: Uuid,
     /// When that challenge is over.
     pub challenge_ends: Timestamp,

@@ -77,8 +77,8 @@ impl Address {
         match self {
             Self::One(info) => Client::open((**info).clone()),
             Self::Cluster(members) => {
-                let member = members.get(attempt % members.len().max(1)).cloned();
-                member.map_or_else(|| Client::open("redis://127.0.0.1"), Client::open)
+                let nobody = || redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::NotFound));
+                Client::open(members.get(attempt % members.len().max(1)).cloned().ok_or_else(nobody)?)
             }
             Self::Sentinel { sentinels, master, node } => {
                 let mut how =
