@@ -1,12 +1,16 @@
 //! Family B: authorization codes and PKCE.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::harness::{Answer, CALLBACK, Case, Peer, Web, World, cases};
+use crate::harness::{
+    Answer, CALLBACK, Case, Database, Fault, Peer, Proxy, Server, Web, World, cases, postgres, signal,
+};
 
 const FAMILY: [Case; 9] = cases! {
     "B01" "a code presented twice ends its grant" => replay,
@@ -231,4 +235,37 @@ async fn b12_c14_the_database_holds_nothing_to_present() {
         }
     }
     assert!(Peer::send(world.a.to_public(Method::GET, "/health/ready")).await.status == 200);
+}
+
+/// The answer to an exchange is lost with its replica: the code is spent, and the retry ends what was issued on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b11_a_replica_dies_between_the_commit_and_the_answer() {
+    let Some(admin) = postgres() else { return };
+    let database = Database::postgres(&admin).await;
+    Server::migrate(&database.dsn());
+    let (host, port) = database.address();
+    let (proxy, env) = (Proxy::to(&host, port), [("DB_STATEMENT_TIMEOUT", "20s")]);
+    let mut dying = Server::start(&database.dsn_through(proxy.port), None, &env).await;
+    let other = Server::start(&database.dsn(), Some(&format!("{}/", dying.peer.public)), &env).await;
+    let db = database.client().await;
+    let world = World::of(vec![other], database);
+    let web = world.web().await;
+    let code = world.code(&web).await;
+    // The client is known there, so that nothing but the exchange is slow.
+    refused(&dying.peer.exchange(&web, "no-code", &[]).await, "invalid_grant", "no code");
+    proxy.play(Fault::Delay(Duration::from_millis(400)));
+    let (peer, asked, sent) = (dying.peer.clone(), web.clone(), code.clone());
+    let call = tokio::spawn(async move { peer.exchange(&asked, &sent, &[]).await });
+    let spent = "SELECT count(*) FROM authorization_code WHERE spent_at IS NOT NULL";
+    while db.query_one(spent, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        assert!(!call.is_finished(), "answered before anything was committed");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    signal(dying.pid(), "KILL");
+    dying.wait_end().await;
+    let lost = call.await.unwrap();
+    assert_eq!(lost.status, 0, "the answer came through: {}", lost.brief());
+    refused(&world.a.exchange(&web, &code, &[]).await, "invalid_grant", "the retry");
+    let alive = "SELECT count(*) FROM token_family WHERE NOT shared AND revoked_at IS NULL";
+    assert_eq!(db.query_one(alive, &[]).await.unwrap().get::<_, i64>(0), 0, "something lives on the code");
 }

@@ -1,8 +1,8 @@
 //! What an attacker tries, as tables: each row carries the id of its case and runs on one replica over SQLite and on
 //! two replicas over one PostgreSQL.
 //!
-//! Families: A authorization requests, B codes, C tokens, revocation and introspection, D client authentication, E signed tokens, F login,
-//! consent and logout, H the wire, I secrets and storage, J devices.
+//! Families: A authorization requests, B codes, C tokens, revocation and introspection, D client authentication, E signed
+//! tokens, F login, consent and logout, G calls to others, H the wire, I secrets and storage, J devices.
 
 mod at_rest;
 mod authorize;
@@ -16,6 +16,7 @@ mod devices;
 mod flow_app;
 mod jose;
 mod logout;
+mod outbound;
 mod redirect_uri;
 mod refresh;
 mod sessions;
