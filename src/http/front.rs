@@ -8,7 +8,7 @@ use crate::actors::client_registry::Clients;
 use crate::store::deadline;
 use crate::telemetry::labels::{self, Listener};
 use crate::telemetry::metrics::HttpSample;
-use crate::telemetry::request_log::{RequestLine, accept_request_id, finish_span, request_span};
+use crate::telemetry::request_log::{RequestIds, RequestLine, accept_request_id, finish_span, request_span};
 use crate::telemetry::traces;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -22,14 +22,12 @@ use actix_web::{HttpMessage, HttpResponse, ResponseError, web};
 use futures_util::FutureExt;
 use ipnet::IpNet;
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
-use uuid::Uuid;
 
 /// One listener, as its requests need to know it.
 #[derive(Clone)]
@@ -46,34 +44,6 @@ pub struct Front {
     pub routes: Rc<HashSet<&'static str>>,
     /// Names requests that bring no name.
     pub ids: Rc<RequestIds>,
-}
-
-/// Names for requests: unique, and no count of them. Each worker has its own.
-pub struct RequestIds {
-    worker: u64,
-    mask: u64,
-    next: Cell<u64>,
-}
-
-impl RequestIds {
-    /// Names that begin anywhere.
-    pub fn new() -> Self {
-        let ((worker, mask), next) = (Uuid::new_v4().as_u64_pair(), Cell::new(0));
-        Self { worker, mask, next }
-    }
-
-    fn next(&self) -> String {
-        // An odd number: no two counts have the same product.
-        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-        let count = self.next.replace(self.next.get().wrapping_add(1));
-        Uuid::from_u64_pair(self.worker, count.wrapping_mul(SPREAD) ^ self.mask).to_string()
-    }
-}
-
-impl Default for RequestIds {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl Front {

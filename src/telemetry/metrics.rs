@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub use engine::DbTimer;
 pub use http::{ActiveRequest, HttpSample};
-use prometheus::core::Collector;
+use prometheus::core::{Collector, Metric, MetricVec, MetricVecBuilder};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -79,6 +79,14 @@ impl<T> By<T> {
     /// Every series of `values`, which exist from now on.
     fn of<L: Copy>(values: &[L], series: impl Fn(L) -> T) -> Self {
         Self(values.iter().map(|value| series(*value)).collect())
+    }
+
+    /// The series of a metric whose one label has these values.
+    fn label<L: Copy, B: MetricVecBuilder<M = T>>(of: &MetricVec<B>, values: &[L], text: fn(L) -> &'static str) -> Self
+    where
+        T: Metric,
+    {
+        Self::of(values, |value| of.with_label_values(&[text(value)]))
     }
 
     fn with(&self, place: usize, record: impl FnOnce(&T)) {

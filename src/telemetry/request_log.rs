@@ -2,12 +2,14 @@
 //! Invariant: no query string, no header but the user agent, no control character.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::time::Duration;
 
 use opentelemetry::trace::TraceContextExt as _;
 use tracing::field::Empty;
 use tracing::{Level, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use uuid::Uuid;
 
 use super::labels::Listener;
 use super::traces;
@@ -77,6 +79,35 @@ fn printable(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     text.chars().take(TEXT_MAX).map(|c| if clean(c) { c } else { '\u{fffd}' }).collect::<String>().into()
+}
+
+/// Names for requests: unique, and no count of them. Each worker has its own.
+pub struct RequestIds {
+    worker: u64,
+    mask: u64,
+    next: Cell<u64>,
+}
+
+impl RequestIds {
+    /// Names that begin anywhere.
+    pub fn new() -> Self {
+        let ((worker, mask), next) = (Uuid::new_v4().as_u64_pair(), Cell::new(0));
+        Self { worker, mask, next }
+    }
+
+    /// The next name.
+    pub fn next(&self) -> String {
+        // An odd number: no two counts have the same product.
+        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let count = self.next.replace(self.next.get().wrapping_add(1));
+        Uuid::from_u64_pair(self.worker, count.wrapping_mul(SPREAD) ^ self.mask).to_string()
+    }
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// A caller's `X-Request-Id`, if it is safe to log and to echo: 1 to 128 characters of `[A-Za-z0-9._-]`.
@@ -150,6 +181,14 @@ mod tests {
             assert_eq!(accept_request_id(Some(id)), None, "{id:?}");
         }
         assert_eq!(accept_request_id(None), None);
+    }
+
+    #[test]
+    fn names_differ_and_do_not_count() {
+        let ids = RequestIds::new();
+        let all: std::collections::HashSet<String> = (0..1000).map(|_| ids.next()).collect();
+        assert_eq!(all.len(), 1000);
+        assert!(all.iter().all(|id| accept_request_id(Some(id)).is_some()));
     }
 
     #[test]

@@ -17,8 +17,8 @@ impl AdmissionTable {
             &["class"],
         )?;
         Ok(Self {
-            seats: By::of(Class::ALL, |class| seats.with_label_values(&[class.as_str()])),
-            shed: By::of(Class::ALL, |class| shed.with_label_values(&[class.as_str()])),
+            seats: By::label(&seats, Class::ALL, Class::as_str),
+            shed: By::label(&shed, Class::ALL, Class::as_str),
         })
     }
 }

@@ -22,7 +22,7 @@ impl CacheTable {
             &["result"],
         )?;
         let this = Self {
-            answers: By::of(CacheAnswer::ALL, |answer| answers.with_label_values(&[answer.as_str()])),
+            answers: By::label(&answers, CacheAnswer::ALL, CacheAnswer::as_str),
             faults: table.counters(
                 Opts::new("signet_redis_faults_total", "Calls of Redis that brought nothing, by reason."),
                 &["reason"],

@@ -53,11 +53,11 @@ impl EngineTable {
         let stopped = table
             .counters(Opts::new("signet_actor_stopped_total", "Actors that stopped outside of a shutdown."), &actor)?;
         let this = Self {
-            tickets: By::of(Actor::ALL, |a| tickets.with_label_values(&[a.as_str()])),
-            shed: By::of(Actor::ALL, |a| shed.with_label_values(&[a.as_str()])),
-            wait: By::of(Actor::ALL, |a| wait.with_label_values(&[a.as_str()])),
-            batch: By::of(Actor::ALL, |a| batch.with_label_values(&[a.as_str()])),
-            stopped: By::of(Actor::ALL, |a| stopped.with_label_values(&[a.as_str()])),
+            tickets: By::label(&tickets, Actor::ALL, Actor::as_str),
+            shed: By::label(&shed, Actor::ALL, Actor::as_str),
+            wait: By::label(&wait, Actor::ALL, Actor::as_str),
+            batch: By::label(&batch, Actor::ALL, Actor::as_str),
+            stopped: By::label(&stopped, Actor::ALL, Actor::as_str),
             operations: table.histograms(
                 Opts::new("db_client_operation_duration_seconds", "Seconds of database operations."),
                 FAST,

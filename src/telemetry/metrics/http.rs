@@ -109,7 +109,7 @@ impl HttpTable {
                 REQUEST,
                 &otel,
             )?,
-            active: By::of(Listener::ALL, |listener| active.with_label_values(&[listener.as_str()])),
+            active: By::label(&active, Listener::ALL, Listener::as_str),
             known: RwLock::default(),
         };
         this.first_series();

@@ -41,7 +41,7 @@ impl OauthTable {
                 let of = |source: Source| introspections.with_label_values(&[result.as_str(), source.as_str()]);
                 By::of(Source::ALL, of)
             }),
-            introspection_seconds: By::of(Introspected::ALL, |result| seconds.with_label_values(&[result.as_str()])),
+            introspection_seconds: By::label(&seconds, Introspected::ALL, Introspected::as_str),
             auth_failures: table.counters(
                 Opts::new("signet_client_auth_failures_total", "Failed client authentications."),
                 &["method", "reason"],
