@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Command, Stdio};
 
-use anyhow::{bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use url::Url;
@@ -131,12 +131,18 @@ async fn attend(
             Visit::Answer(answer, reply) => (answer, reply),
         };
         let done = flow.finish(&answer).await;
-        let _ = reply.send((done.is_ok(), page(&done, again)));
-        match done {
-            Ok(token) => tell(&token, args, spelling)?,
-            Err(trouble) if again => eprintln!("Error: {trouble}"),
-            Err(trouble) => bail!("{trouble}"),
-        }
+        let shown = (done.is_ok(), page(&done, again));
+        // The terminal first: who sees the page may end this process.
+        let told = match done {
+            Ok(token) => tell(&token, args, spelling),
+            Err(trouble) if again => {
+                eprintln!("Error: {trouble}");
+                Ok(())
+            }
+            Err(trouble) => Err(anyhow!("{trouble}")),
+        };
+        let _ = reply.send(shown);
+        told?;
         if !again {
             return Ok(());
         }
