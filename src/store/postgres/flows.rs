@@ -139,8 +139,7 @@ impl FlowStore for PostgresStore {
     }
 
     async fn authorization_code(&self, signature: &SignatureHash) -> Result<Option<FoundCode>, StoreError> {
-        let nid = self.nid().await?;
-        run!(self, |conn| consents::code(&*conn, nid, signature))
+        self.codes.get(signature).await
     }
 
     async fn consents_since(&self, since: Timestamp, most: usize) -> Result<Vec<(Uuid, Timestamp)>, StoreError> {

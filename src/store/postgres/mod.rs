@@ -36,7 +36,7 @@ pub(super) use migrate::{migrate, migration_status};
 
 use super::deadline;
 use super::io::IoRuntime;
-use super::{Change, OpenError, OpenOptions, StoreError};
+use super::{AccessToken, Change, FoundCode, FoundRefresh, OpenError, OpenOptions, StoreError};
 use crate::telemetry::metrics::Metrics;
 use connect::ConnectOn;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
@@ -72,7 +72,9 @@ pub(super) struct PostgresStore {
     core: Core,
     io: IoRuntime,
     feed: broadcast::Sender<Change>,
-    reader: Reader,
+    access_tokens: Reader<AccessToken>,
+    refresh_tokens: Reader<FoundRefresh>,
+    codes: Reader<FoundCode>,
 }
 
 /// What a verb needs to run.
@@ -138,8 +140,9 @@ impl PostgresStore {
             .map_err(|e| OpenError::new(format!("cannot make a pool of connections ({e})"), "check max_conns"))?;
         let deadline = options.statement_timeout.saturating_add(GRACE);
         let core = Core { pool, deadline, nid: Arc::default(), metrics: Arc::clone(&options.metrics) };
-        let reader = Reader::start(&core, &io);
-        Ok(Self { core, io, feed, reader })
+        let (access_tokens, refresh_tokens) = (Reader::start(&core, &io), Reader::start(&core, &io));
+        let codes = Reader::start(&core, &io);
+        Ok(Self { core, io, feed, access_tokens, refresh_tokens, codes })
     }
 
     /// Tells listeners in this process at once; the others hear it from the database.
