@@ -1,7 +1,7 @@
 //! KeyManager: the single writer of keys. Creates the first ones, however many replicas start together; rotates by
 //! schedule and on demand; publishes the snapshot that signing and JWKS read.
 
-pub use super::key_ring::{ACCESS_TOKEN_SET, ID_TOKEN_SET, KeyRing};
+pub use super::key_ring::{ACCESS_TOKEN_SET, ID_TOKEN_SET, KeyRing, entity_tag};
 pub use super::key_vault::{KeyError, KeyVault};
 
 use super::key_ring::meta;

@@ -16,6 +16,7 @@ use crate::http::demo::Demo;
 use crate::http::jwks_uri::JwksCache;
 use crate::http::logout_courier::LogoutCourier;
 use crate::http::outbound::Outbound;
+use crate::http::public::well_known::Metadata;
 use crate::http::secret_check::SecretCheck;
 use crate::http::{App, Rotation};
 use crate::store::introspection_cache::{CacheOptions, IntrospectionCache};
@@ -139,6 +140,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         issuer,
         key_manager,
         key_vault: vault,
+        metadata: Metadata::default(),
         keys: published,
         hasher,
         hash_permits,
