@@ -41,7 +41,8 @@ const FAMILIES: &str = "
     SELECT id FROM token_family
     WHERE nid = $1 AND NOT shared AND id IN (
         SELECT unnest($2::uuid[])
-        UNION ALL SELECT family_id FROM access_token WHERE signature = ANY($3)
+        UNION ALL SELECT t.family_id FROM unnest($3::bytea[]) AS k (signature) CROSS JOIN LATERAL (
+            SELECT family_id FROM access_token WHERE access_token.signature = k.signature OFFSET 0) t
         UNION ALL SELECT family_id FROM refresh_token WHERE signature = ANY($4))
     ORDER BY id FOR UPDATE";
 
