@@ -10,12 +10,28 @@ use tokio_postgres::Client;
 /// Rows of one statement.
 const STEP: u64 = 20_000;
 
+/// The key of the access token of number n: in the hours that last for another hour at least and in none by turns; in none
+/// if it is over, so that the janitor deletes it.
+macro_rules! access_key {
+    () => {
+        "(SELECT CASE WHEN n % 100 < $3 THEN '\\xffff'::bytea ELSE heads[1 + n % cardinality(heads)] END
+                 || sha256(('access' || n)::bytea)
+          FROM (SELECT array_agg(head) AS heads
+                FROM (SELECT decode(right(c.relname, 4), 'hex') AS head
+                      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                      WHERE i.inhparent = 'access_token'::regclass ORDER BY 1 OFFSET 1) there) all_there)"
+    };
+}
+
 /// $1 and $2 are the first and the last number, $3 the percent that is over, $4 whether all are of one machine client.
 /// Otherwise every second one is a user's, and twenty machine clients share the rest. Signatures are spread over the
 /// index as hashes are; what lives lives for another day to a month.
-const ACCESS_TOKENS: &str = "
+const ACCESS_TOKENS: &str = concat!(
+    "
     INSERT INTO access_token (signature, nid, family_id, client_id, subject, scope, audience, requested_at, expires_at, session)
-    SELECT sha256(('access' || n)::bytea), (SELECT id FROM network LIMIT 1), md5(family)::uuid, client, client,
+    SELECT ",
+    access_key!(),
+    ", (SELECT id FROM network LIMIT 1), md5(family)::uuid, client, client,
            '[\"load\"]', '[]', now() - interval '2 days',
            now() + CASE WHEN n % 100 < $3 THEN -interval '1 day' ELSE interval '1 day' END
                  + (n % 29) * CASE WHEN n % 100 < $3 THEN -interval '1 hour' ELSE interval '1 day' END,
@@ -23,7 +39,8 @@ const ACCESS_TOKENS: &str = "
     FROM (SELECT n, CASE WHEN $4 THEN 'machine' WHEN n % 2 = 0 THEN 'machine' || n / 2 % 20 ELSE 'ballast' || n END AS family,
                  'signet-loadtest-ballast' || CASE WHEN $4 OR n % 2 = 1 THEN '' ELSE '-' || n / 2 % 20 END AS client,
                  CASE WHEN $4 OR n % 2 = 0 THEN 0 ELSE 160 END AS user_bytes
-          FROM generate_series($1::bigint, $2::bigint) n) rows ON CONFLICT DO NOTHING";
+          FROM generate_series($1::bigint, $2::bigint) n) rows ON CONFLICT DO NOTHING"
+);
 /// Of users; a machine client's needs no row to be in the way.
 const FAMILIES: &str = "
     INSERT INTO token_family (id, nid, client_id, subject, shared, version)
@@ -36,15 +53,19 @@ const CONSENTS: &str = "
            md5('session' || n)::uuid, '[\"openid\",\"offline\"]', '[]', false, true, NULL,
            now() - interval '2 days', now() - interval '2 days', decode(repeat('5a', 620), 'hex'), NULL
     FROM generate_series($1::bigint, $2::bigint) n ON CONFLICT DO NOTHING";
-const REFRESH_TOKENS: &str = "
+const REFRESH_TOKENS: &str = concat!(
+    "
     INSERT INTO refresh_token (signature, nid, family_id, client_id, subject, scope, audience, requested_at, expires_at,
                                used_at, replayed, access_token, successor, session)
     SELECT sha256(('refresh' || n)::bytea), (SELECT id FROM network LIMIT 1), md5('ballast' || n)::uuid,
            'signet-loadtest-ballast', 'ballast-' || n, '[\"openid\",\"offline\"]', '[]', now() - interval '2 days',
            now() + CASE WHEN n % 100 < $3 THEN -interval '1 day' ELSE interval '1 day' END
                  + (n % 29) * CASE WHEN n % 100 < $3 THEN -interval '1 hour' ELSE interval '1 day' END,
-           NULL, 0, sha256(('access' || n)::bytea), '\\x', decode(repeat('5a', 330), 'hex')
-    FROM generate_series($1::bigint, $2::bigint) n ON CONFLICT DO NOTHING";
+           NULL, 0, ",
+    access_key!(),
+    ", '\\x', decode(repeat('5a', 330), 'hex')
+    FROM generate_series($1::bigint, $2::bigint) n ON CONFLICT DO NOTHING"
+);
 /// The order in which it can go.
 const REMOVE: [&str; 4] = [
     "DELETE FROM access_token WHERE client_id LIKE 'signet-loadtest-ballast%'",
@@ -55,7 +76,7 @@ const REMOVE: [&str; 4] = [
 /// What the tables and their indexes take, in bytes, and the rows that are dead and not yet vacuumed.
 const SIZE: &str = "
     SELECT sum(pg_total_relation_size(relid))::bigint, sum(n_dead_tup)::bigint
-    FROM pg_stat_user_tables WHERE relname = ANY ('{access_token,refresh_token,consent,token_family}')";
+    FROM pg_stat_user_tables WHERE relname ~ '^(access_token_[0-9a-f]{4}|refresh_token|consent|token_family)$'";
 
 /// What the ballast is like.
 #[derive(Args, Clone, Copy, Default)]

@@ -71,6 +71,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         dsn: settings.dsn.clone(),
         max_conns: settings.db.max_conns,
         statement_timeout: settings.db.statement_timeout,
+        access_token_life: settings.ttl.access_token,
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
         cache: introspections.clone(),

@@ -38,7 +38,15 @@ async fn keys() -> (Keys, Arc<Hands>) {
     let clock = Arc::new(Hands(AtomicI64::new(1_700_000_000_000_000)));
     let (dsn, statement_timeout) = ("memory".to_owned(), Duration::from_secs(5));
     let metrics = Metrics::new("test").unwrap();
-    let options = OpenOptions { dsn, max_conns: 2, statement_timeout, clock: clock.clone(), metrics, cache: None };
+    let options = OpenOptions {
+        dsn,
+        max_conns: 2,
+        statement_timeout,
+        access_token_life: statement_timeout,
+        clock: clock.clone(),
+        metrics,
+        cache: None,
+    };
     let store = open(options).await.unwrap();
     let rotation = Policy {
         rotation_interval: Duration::ZERO,

@@ -22,6 +22,7 @@ mod keys;
 mod migrate;
 mod mixed;
 mod outbox;
+mod partitions;
 mod reader;
 mod revoke;
 mod rows;
@@ -66,6 +67,7 @@ const LOCK_CLASS: i32 = 0x5349_474E;
 const LOCK_MIGRATE: i32 = 1;
 const LOCK_KEYS: i32 = 2;
 const LOCK_SWEEP: i32 = 3;
+const LOCK_PARTITIONS: i32 = 4;
 
 /// The store on PostgreSQL.
 pub(super) struct PostgresStore {
@@ -75,6 +77,8 @@ pub(super) struct PostgresStore {
     access_tokens: Reader<AccessToken>,
     refresh_tokens: Reader<FoundRefresh>,
     codes: Reader<FoundCode>,
+    /// How long most access tokens live.
+    life: Duration,
 }
 
 /// What a verb needs to run.
@@ -142,7 +146,7 @@ impl PostgresStore {
         let core = Core { pool, deadline, nid: Arc::default(), metrics: Arc::clone(&options.metrics) };
         let (access_tokens, refresh_tokens) = (Reader::start(&core, &io), Reader::start(&core, &io));
         let codes = Reader::start(&core, &io);
-        Ok(Self { core, io, feed, access_tokens, refresh_tokens, codes })
+        Ok(Self { core, io, feed, access_tokens, refresh_tokens, codes, life: options.access_token_life })
     }
 
     /// Tells listeners in this process at once; the others hear it from the database.

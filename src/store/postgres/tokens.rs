@@ -2,14 +2,33 @@
 
 use super::batch::{self, Kinds};
 use super::faults::Fault;
-use super::{PostgresStore, ended, feed, mixed, run};
-use crate::store::{AccessToken, Change, FoundRefresh, SignatureHash, StoreError, TokenStore, Verdict, Write};
+use super::{PostgresStore, ended, feed, mixed, partitions, run};
+use crate::domain::token::expiry_hour::ExpiryHour;
+use crate::store::{
+    AccessKey, AccessToken, Change, FoundRefresh, SignatureHash, StoreError, TokenStore, Verdict, Write,
+};
 use async_trait::async_trait;
 use deadpool_postgres::Object;
 use uuid::Uuid;
 
-async fn write_plain(conn: &Object, nid: Uuid, writes: &[Write]) -> Result<Vec<Verdict>, Fault> {
-    Ok(batch::in_order(Kinds::of(writes.iter().enumerate()).write(conn, nid).await?))
+async fn write_once(conn: &mut Object, nid: Uuid, writes: &[Write]) -> Result<Vec<Verdict>, Fault> {
+    if batch::is_plain(writes) {
+        Ok(batch::in_order(Kinds::of(writes.iter().enumerate()).write(&*conn, nid).await?))
+    } else {
+        mixed::write_mixed(conn, nid, writes).await
+    }
+}
+
+/// An hour that has no partition gets it, and the batch is written then: of the first try nothing is left.
+async fn write(conn: &mut Object, nid: Uuid, writes: &[Write]) -> Result<Vec<Verdict>, Fault> {
+    match write_once(conn, nid, writes).await {
+        Err(fault) if fault.is_without_partition() => {
+            let hours = writes.iter().filter_map(batch::issued).map(|t| ExpiryHour::at_head_of(&t.signature));
+            partitions::make_missed(conn, hours).await?;
+            write_once(conn, nid, writes).await
+        }
+        answer => answer,
+    }
 }
 
 const NEW_FAMILY: &str = "UPDATE client SET family_id = $3, version = version + 1 WHERE nid = $1 AND id = $2";
@@ -38,14 +57,10 @@ impl TokenStore for PostgresStore {
             return Ok(Vec::new());
         }
         let nid = self.nid().await?;
-        if batch::is_plain(writes) {
-            run!(self, |conn| write_plain(&*conn, nid, writes))
-        } else {
-            run!(self, |conn| mixed::write_mixed(conn, nid, writes))
-        }
+        run!(self, |conn| write(conn, nid, writes))
     }
 
-    async fn access_token(&self, signature: &SignatureHash) -> Result<Option<AccessToken>, StoreError> {
+    async fn access_token(&self, signature: &AccessKey) -> Result<Option<AccessToken>, StoreError> {
         self.access_tokens.get(signature).await
     }
 

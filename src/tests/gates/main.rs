@@ -4,12 +4,7 @@
 //! A test binary of its own, because its allocator counts: the server runs inside it, one request at a time, and the
 //! caller reuses its buffers and so allocates nothing. Ceilings are only ever lowered.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a failed test may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test may panic")]
 
 mod caller;
 mod paths;

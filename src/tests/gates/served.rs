@@ -4,6 +4,7 @@ use signet::config::{self, Mode, Sources};
 use signet::runtime::{self, Running, Which};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
+use std::time::Duration;
 
 /// What answers.
 pub struct Served {
@@ -25,7 +26,7 @@ fn bare() -> SocketAddr {
         actix_web::rt::System::new().block_on(async move {
             let answer = |_: web::Bytes| async { HttpResponse::Ok().content_type("application/json").body(JSON) };
             let app = move || App::new().route("/oauth2/token", web::post().to(answer));
-            let server = HttpServer::new(app).workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
+            let server = HttpServer::new(app).workers(1).keep_alive(Duration::from_secs(75)).disable_signals().bind(("127.0.0.1", 0)).unwrap();
             told.send(server.addrs()[0]).unwrap();
             server.run().await.unwrap();
         });
