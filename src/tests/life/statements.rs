@@ -228,7 +228,7 @@ const BALLAST: &str = "
 const PAGES: &str = "
     SELECT (shared_blks_hit + shared_blks_read) / calls, left(query, 300)
     FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
-    WHERE d.datname = current_database() AND query ~* '(access|refresh)_token' AND query !~* 'skip locked|generate_series|create |alter '
+    WHERE d.datname = current_database() AND query ~* '(access|refresh)_token' AND query !~* 'skip locked|generate_series|create |alter table|drop table'
     ORDER BY 1 DESC LIMIT 5";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
