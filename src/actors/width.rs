@@ -99,31 +99,38 @@ impl Width {
 mod tests {
     use super::*;
 
-    /// Plays a database that writes `rate(lanes)` rows a second, for so many seconds; the lanes at its end.
-    fn played(width: &mut Width, seconds: u64, waiting: bool, rate: impl Fn(usize) -> f64) -> usize {
-        let start = Instant::now();
-        let mut now = start;
-        while now.duration_since(start) < Duration::from_secs(seconds) {
-            now += Duration::from_millis(2);
-            let rows = rate(width.lanes()) * 0.002;
-            width.committed(now, rows as usize, waiting);
+    /// A writer and the time.
+    struct Played(Width, Instant);
+
+    impl Played {
+        fn new() -> Self {
+            Self(Width::new(), Instant::now())
         }
-        width.lanes
+
+        /// A minute on a database that writes `rate(lanes)` rows a second; the lanes at its end.
+        fn minute(&mut self, waiting: bool, rate: impl Fn(usize) -> f64) -> usize {
+            let Self(width, now) = self;
+            for _ in 0..30_000 {
+                *now += Duration::from_millis(2);
+                width.committed(*now, (rate(width.lanes()) * 0.002) as usize, waiting);
+            }
+            width.lanes
+        }
     }
 
     #[test]
     fn a_slow_disk_gets_more_lanes_and_a_quick_one_fewer() {
         let slow = |lanes: usize| 9_000.0 * (lanes as f64).powf(0.6);
         let quick = |lanes: usize| 60_000.0 / (lanes as f64).powf(0.4);
-        let mut width = Width::new();
-        assert_eq!(played(&mut width, 60, true, slow), MOST);
-        assert_eq!(played(&mut width, 60, true, quick), 1, "and it changes its mind");
-        assert_eq!(played(&mut width, 60, true, slow), MOST);
+        let mut played = Played::new();
+        assert_eq!(played.minute(true, slow), MOST);
+        assert_eq!(played.minute(true, quick), 1, "and it changes its mind");
+        assert_eq!(played.minute(true, slow), MOST);
     }
 
     #[test]
     fn without_a_difference_or_without_load_it_stays() {
-        assert_eq!(played(&mut Width::new(), 60, true, |_| 20_000.0), FIRST);
-        assert_eq!(played(&mut Width::new(), 60, false, |lanes| 9_000.0 * lanes as f64), FIRST);
+        assert_eq!(Played::new().minute(true, |_| 20_000.0), FIRST);
+        assert_eq!(Played::new().minute(false, |lanes| 9_000.0 * lanes as f64), FIRST);
     }
 }

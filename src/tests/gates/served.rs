@@ -26,7 +26,12 @@ fn bare() -> SocketAddr {
         actix_web::rt::System::new().block_on(async move {
             let answer = |_: web::Bytes| async { HttpResponse::Ok().content_type("application/json").body(JSON) };
             let app = move || App::new().route("/oauth2/token", web::post().to(answer));
-            let server = HttpServer::new(app).workers(1).keep_alive(Duration::from_secs(75)).disable_signals().bind(("127.0.0.1", 0)).unwrap();
+            let server = HttpServer::new(app)
+                .workers(1)
+                .keep_alive(Duration::from_secs(75))
+                .disable_signals()
+                .bind(("127.0.0.1", 0))
+                .unwrap();
             told.send(server.addrs()[0]).unwrap();
             server.run().await.unwrap();
         });
