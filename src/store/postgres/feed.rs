@@ -24,8 +24,8 @@ const NOTIFY: &str = "SELECT pg_notify('signet_change', $1)";
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often a quiet connection is asked whether it still lives, and how long it may take to answer.
-const QUIET: Duration = Duration::from_secs(15);
-const PATIENCE: Duration = Duration::from_secs(5);
+const QUIET: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The payload for a change of a client.
 pub(super) fn client_payload(id: &str) -> String {
