@@ -2,6 +2,7 @@
 //! tokens: PostgreSQL commits notifying transactions one after the other.
 
 use super::faults::Fault;
+use super::tries::jittered;
 use crate::store::Change;
 use deadpool_postgres::GenericClient;
 use futures_util::stream::{StreamExt, poll_fn};
@@ -59,7 +60,7 @@ pub(super) async fn listen(config: Config, tls: MakeRustlsConnect, feed: broadca
                 began = pass_on(&client, changes, &feed) => if began { pause = FIRST_PAUSE },
             }
         }
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(jittered(pause)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

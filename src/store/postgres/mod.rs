@@ -30,6 +30,7 @@ mod sessions;
 mod sweep;
 mod tls;
 mod tokens;
+mod tries;
 mod upkeep;
 mod usable;
 
@@ -49,6 +50,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::error::Elapsed;
+use tries::Tries;
 use uuid::Uuid;
 
 /// How many threads drive the sockets.
@@ -59,8 +61,6 @@ const FEED_LENGTH: usize = 1024;
 const GRACE: Duration = Duration::from_millis(500);
 /// How long a verb waits for a free connection.
 const WAIT: Duration = Duration::from_secs(1);
-/// How often a transaction is tried when it loses against another one.
-const TRIES: u32 = 3;
 
 /// The classes of advisory locks: "SIGN" in ASCII, then what it guards.
 const LOCK_CLASS: i32 = 0x5349_474E;
@@ -101,22 +101,22 @@ impl Deref for PostgresStore {
 /// What to do after a try.
 enum Settled<T> {
     Answer(Result<T, StoreError>),
-    Again,
+    /// After a pause.
+    Again(Duration),
 }
 
 /// Runs the body, which borrows the connection, under the verb's deadline; again if it lost against another
 /// transaction. The body must be a whole transaction.
 macro_rules! run {
     ($store:expr, |$conn:ident| $body:expr) => {{
-        let mut tries = 1;
+        let mut tries = $crate::store::postgres::tries::Tries::first($store.deadline);
         loop {
             let mut held = $store.connection().await?;
             let $conn = &mut held;
-            let span = $crate::store::deadline::left($store.deadline);
-            let outcome = tokio::time::timeout(span, $body).await;
-            match $store.settle(held, outcome, tries) {
+            let outcome = tokio::time::timeout(tries.span(), $body).await;
+            match $store.settle(held, outcome, &mut tries) {
                 $crate::store::postgres::Settled::Answer(answer) => break answer,
-                $crate::store::postgres::Settled::Again => tries += 1,
+                $crate::store::postgres::Settled::Again(pause) => tokio::time::sleep(pause).await,
             }
         }
     }};
@@ -165,30 +165,24 @@ impl Core {
         self.pool.timeout_get(&timeouts).await.map_err(faults::pool_error)
     }
 
-    fn settle<T>(&self, conn: Object, outcome: Result<Result<T, Fault>, Elapsed>, tries: u32) -> Settled<T> {
-        match outcome {
-            Ok(Err(fault))
-                if tries < TRIES
-                    && let Some(reason) = fault.lost_race() =>
-            {
-                self.metrics.db_tx_retry(reason);
-                Settled::Again
-            }
-            Ok(result) => Settled::Answer(result.map_err(Fault::into_store_error)),
+    fn settle<T>(&self, conn: Object, outcome: Result<Result<T, Fault>, Elapsed>, tries: &mut Tries) -> Settled<T> {
+        let fault = match outcome {
+            Ok(Ok(value)) => return Settled::Answer(Ok(value)),
+            Ok(Err(fault)) => fault,
             Err(_) => {
                 // Whatever it was doing, nobody knows: the next caller must not get it.
                 drop(Object::take(conn));
-                Settled::Answer(Err(StoreError::Unavailable("PostgreSQL did not answer in time".to_owned())))
+                let why = "PostgreSQL did not answer in time".to_owned();
+                return Settled::Answer(Err(StoreError::Unavailable(why)));
             }
+        };
+        if let Some(reason) = fault.lost_race()
+            && let Some(pause) = tries.next()
+        {
+            self.metrics.db_tx_retry(reason);
+            return Settled::Again(pause);
         }
-    }
-
-    /// As `settle` for a try that cannot be repeated.
-    fn settle_last<T>(&self, conn: Object, outcome: Result<Result<T, Fault>, Elapsed>) -> Result<T, StoreError> {
-        match self.settle(conn, outcome, TRIES) {
-            Settled::Answer(answer) => answer,
-            Settled::Again => Err(StoreError::Unavailable("PostgreSQL is too busy".to_owned())),
-        }
+        Settled::Answer(Err(fault.into_store_error()))
     }
 
     /// The network's id, read once: the schema may come after the server.
