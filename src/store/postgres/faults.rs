@@ -46,6 +46,11 @@ impl Fault {
         if let Self::Driver(fault) = self { fault.as_db_error() } else { None }
     }
 
+    /// Whether the server takes no writes.
+    pub(super) fn only_reads(&self) -> bool {
+        matches!(self, Self::Driver(fault) if fault.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION))
+    }
+
     /// The port's word for it.
     pub(super) fn into_store_error(self) -> StoreError {
         match self {

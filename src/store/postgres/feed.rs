@@ -1,11 +1,13 @@
 //! The feed of changes: `LISTEN` on a connection of its own. Only writes of clients and keys notify, never those of
 //! tokens: PostgreSQL commits notifying transactions one after the other.
 
+use super::door::Door;
 use super::faults::Fault;
 use super::tries::jittered;
 use crate::store::Change;
 use deadpool_postgres::GenericClient;
 use futures_util::stream::{StreamExt, poll_fn};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio_postgres::{AsyncMessage, Config};
@@ -49,7 +51,7 @@ pub(super) async fn notify(db: &impl GenericClient, payload: &str) -> Result<(),
 }
 
 /// Listens for ever; whenever a connection has begun, something may have been missed before.
-pub(super) async fn listen(config: Config, tls: MakeRustlsConnect, feed: broadcast::Sender<Change>) {
+pub(super) async fn listen(config: Config, tls: MakeRustlsConnect, feed: broadcast::Sender<Change>, door: Arc<Door>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let connecting = tokio::time::timeout(PATIENCE, config.connect(tls.clone()));
@@ -57,6 +59,7 @@ pub(super) async fn listen(config: Config, tls: MakeRustlsConnect, feed: broadca
             let (heard, changes) = mpsc::unbounded_channel();
             tokio::select! {
                 () = drive(connection, heard) => {}
+                () = door.renewed() => {}
                 began = pass_on(&client, changes, &feed) => if began { pause = FIRST_PAUSE },
             }
         }

@@ -10,6 +10,7 @@ mod columns;
 mod connect;
 mod consents;
 mod devices;
+mod door;
 mod dsn;
 mod ended;
 mod exchange;
@@ -36,12 +37,12 @@ mod usable;
 
 pub(super) use migrate::{migrate, migration_status};
 
-use super::deadline;
 use super::io::IoRuntime;
 use super::{AccessToken, Change, FoundCode, FoundRefresh, OpenError, OpenOptions, StoreError};
 use crate::telemetry::metrics::Metrics;
 use connect::ConnectOn;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use door::Door;
 use dsn::Dsn;
 use faults::Fault;
 use reader::Reader;
@@ -85,6 +86,7 @@ pub(super) struct PostgresStore {
 #[derive(Clone)]
 pub(super) struct Core {
     pool: Pool,
+    door: Arc<Door>,
     deadline: Duration,
     nid: Arc<OnceLock<Uuid>>,
     metrics: Arc<Metrics>,
@@ -131,7 +133,8 @@ impl PostgresStore {
         let io = IoRuntime::start("store-io", IO_THREADS)?;
         let connect = ConnectOn { io: io.handle(), tls: tls::connector(&dsn.tls)? };
         let (feed, _) = broadcast::channel(FEED_LENGTH);
-        io.keep(feed::listen(dsn.config.clone(), connect.tls.clone(), feed.clone()));
+        let door = Arc::<Door>::default();
+        io.keep(feed::listen(dsn.config.clone(), connect.tls.clone(), feed.clone(), Arc::clone(&door)));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(dsn.config.clone(), connect, recycling);
         let pool = Pool::builder(manager)
@@ -140,10 +143,12 @@ impl PostgresStore {
             .create_timeout(Some(dsn.connect_timeout.saturating_add(GRACE)))
             .runtime(Runtime::Tokio1)
             .pre_recycle(dsn.limits.hook())
+            .pre_recycle(door.hook())
             .build()
             .map_err(|e| OpenError::new(format!("cannot make a pool of connections ({e})"), "check max_conns"))?;
         let deadline = options.statement_timeout.saturating_add(GRACE);
-        let core = Core { pool, deadline, nid: Arc::default(), metrics: Arc::clone(&options.metrics) };
+        let (nid, metrics) = (Arc::default(), Arc::clone(&options.metrics));
+        let core = Core { pool, door, deadline, nid, metrics };
         let (access_tokens, refresh_tokens) = (Reader::start(&core, &io), Reader::start(&core, &io));
         let codes = Reader::start(&core, &io);
         Ok(Self { core, io, feed, access_tokens, refresh_tokens, codes, life: options.access_token_life })
@@ -156,22 +161,12 @@ impl PostgresStore {
 }
 
 impl Core {
-    async fn connection(&self) -> Result<Object, StoreError> {
-        let wait = deadline::left(WAIT);
-        if wait.is_zero() {
-            return Err(StoreError::Unavailable("the request's time is over".to_owned()));
-        }
-        let timeouts = Timeouts { wait: Some(wait), ..self.pool.timeouts() };
-        self.pool.timeout_get(&timeouts).await.map_err(faults::pool_error)
-    }
-
     fn settle<T>(&self, conn: Object, outcome: Result<Result<T, Fault>, Elapsed>, tries: &mut Tries) -> Settled<T> {
         let fault = match outcome {
             Ok(Ok(value)) => return Settled::Answer(Ok(value)),
             Ok(Err(fault)) => fault,
             Err(_) => {
-                // Whatever it was doing, nobody knows: the next caller must not get it.
-                drop(Object::take(conn));
+                self.was_silent(conn);
                 let why = "PostgreSQL did not answer in time".to_owned();
                 return Settled::Answer(Err(StoreError::Unavailable(why)));
             }
@@ -181,6 +176,9 @@ impl Core {
         {
             self.metrics.db_tx_retry(reason);
             return Settled::Again(pause);
+        }
+        if fault.only_reads() {
+            self.only_reads();
         }
         Settled::Answer(Err(fault.into_store_error()))
     }
