@@ -2,20 +2,21 @@
 
 pub mod table;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hdrhistogram::{Counter, Histogram};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::tally;
 use crate::watch::Reading;
 
 /// One run of one scenario.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     pub scenario: String,
     /// What is counted: requests, or whole flows, or rows.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// `closed, 64 connections` or `open, 2000/s`.
     pub pace: String,
     pub seconds: f64,
@@ -33,7 +34,7 @@ pub struct Report {
 }
 
 /// Percentiles in milliseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Latency {
     pub p50: f64,
     pub p90: f64,
@@ -51,9 +52,9 @@ impl Latency {
 }
 
 /// One step of a unit of work, or one kind of units.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Part {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub count: u64,
     pub failed: u64,
     /// Successes a second.
@@ -64,7 +65,7 @@ pub struct Part {
 }
 
 /// A bar of a histogram.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Bucket {
     pub up_to_ms: f64,
     pub count: u64,
@@ -100,7 +101,7 @@ impl Part {
             bucket
         };
         Self {
-            name,
+            name: name.into(),
             count,
             failed: part.failed,
             per_second: (count - part.failed.min(count)) as f64 / seconds,
@@ -111,7 +112,7 @@ impl Part {
 }
 
 /// What a run cost one watched process.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Cost {
     pub cpu_seconds: f64,
     pub cpu_seconds_per_1000: f64,
