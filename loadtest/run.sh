@@ -51,10 +51,14 @@ run() { "$load" "${pace[@]}" --save "$save" "$@"; }
 at() { run --public "$public" --admin "$admin" --watch "server=$server" "${postgres[@]}" "$@"; }
 
 machine() {
-  "$SIGNET_TEST_POSTGRES_BIN/pg_test_fsync" -s "$([[ -n $quick ]] && echo 1 || echo 3)" \
-    -f "$SIGNET_TEST_POSTGRES_DIR/fsync" >"$save/fsync.txt"
-  rm -f "$SIGNET_TEST_POSTGRES_DIR/fsync"
-  run machine --fsync "$save/fsync.txt" --postgres "$SIGNET_TEST_POSTGRES"
+  local tool fsync=()
+  tool=$({ command -v pg_test_fsync || ls {"$SIGNET_TEST_POSTGRES_BIN",/usr/lib/postgresql/*/bin}/pg_test_fsync; } 2>/dev/null | tail -1 || true)
+  if [[ -n $tool ]]; then
+    "$tool" -s "$([[ -n $quick ]] && echo 1 || echo 3)" -f "$SIGNET_TEST_POSTGRES_DIR/fsync" >"$save/fsync.txt"
+    rm -f "$SIGNET_TEST_POSTGRES_DIR/fsync"
+    fsync=(--fsync "$save/fsync.txt")
+  fi
+  run machine "${fsync[@]}" --postgres "$SIGNET_TEST_POSTGRES"
 }
 
 # The main server, two replicas of it with caches, and one that signs with RSA.
