@@ -11,8 +11,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 profile=${SIGNET_LOAD_PROFILE:-release}
 if [[ -z ${SIGNET_TEST_POSTGRES:-} ]]; then
-  build=(--locked --workspace --all-targets)
-  [[ $profile == debug ]] || build+=(--release)
+  build=(--locked --workspace)
+  if [[ $profile == debug ]]; then build+=(--all-targets); else build+=(--release); fi
   cd "$here" && cargo build "${build[@]}"
   # hey repeats Hydra's published procedure; without it the driver does.
   command -v hey >/dev/null || bash "$here/src/tests/scripts/install.sh" hey || true
@@ -94,17 +94,19 @@ memory() {
 
 # The server has a core to itself, and a path on which a request costs it a hundred times what it costs the generator.
 overload() {
-  local others=() pinned="all processes share all cores" cores
+  local others=() pinned="all processes share all cores" cores limits=256
   cores=$(nproc)
   new_database load_overload "$signet"
   if [[ $cores -gt 1 ]] && command -v taskset >/dev/null; then
     pin=(taskset -c 0) others=(taskset -c "1-$((cores - 1))")
-    pinned="RS256-4096, so that a token costs 2 ms of CPU; the server has core 0, the generator and PostgreSQL the others"
+    pinned="the server has core 0, the generator and PostgreSQL the others"
     taskset -acp "1-$((cores - 1))" "$SIGNET_TEST_POSTGRES_PID" >/dev/null
   fi
-  KEYS_RSA_BITS=4096 start_server "$signet" RS256
+  # Fewer connections fill a smaller room.
+  [[ -z $quick ]] || limits=16
+  KEYS_RSA_BITS=4096 LIMITS_TOKEN=$limits start_server "$signet" RS256
   "${others[@]}" "$load" "${pace[@]}" --save "$save" --public "$public" --admin "$admin" --watch "server=$server" \
-    "${postgres[@]}" overload --rounds "$rounds" --connections "$storm" --pinned "$pinned"
+    "${postgres[@]}" overload --rounds "$rounds" --connections "$storm" --pinned "RS256-4096, 2 ms of CPU a token; $pinned"
   pin=()
   [[ ${#others[@]} -eq 0 ]] || taskset -acp "0-$((cores - 1))" "$SIGNET_TEST_POSTGRES_PID" >/dev/null
 }

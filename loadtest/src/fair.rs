@@ -1,10 +1,12 @@
 //! One product beside another on the same machine, in turns, never both under load: as each is shipped, and with the same
 //! work asked of both. Any pair of servers that speak Hydra's API can be given; with one, only its side is run.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::FairArgs;
 use crate::http::Call;
@@ -16,9 +18,11 @@ use crate::run_set::shown;
 use crate::scenarios::Kind;
 use crate::side::Side;
 use crate::spread::Spread;
+use crate::target::{Target, issue, machine};
 
 /// The key sets that Hydra and Signet sign with.
-const SETS: [&str; 2] = ["hydra.openid.id-token", "hydra.jwt.access-token"];
+const ACCESS_TOKENS: &str = "hydra.jwt.access-token";
+const SETS: [&str; 2] = ["hydra.openid.id-token", ACCESS_TOKENS];
 /// What is the same on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 pub enum Track {
@@ -109,12 +113,32 @@ fn kinds(args: &FairArgs) -> Vec<Kind> {
 /// The same new key for all, in place of those they had.
 async fn give_key(sides: &[Side], alg: &str) -> Result<()> {
     for set in SETS {
-        let key = private_jwk::generate(alg, &format!("load-test-{alg}-{set}"))?;
+        let key = private_jwk::generate(alg, &kid(alg, set))?;
         for side in sides {
             let body = json!({"keys": [key]});
             let call = Call::json(Method::PUT, &side.target.admin, &format!("/admin/keys/{set}"), &body);
             Wire::default().ask(&call).await.with_context(|| format!("{} does not take the key", side.name))?;
         }
+    }
+    for side in sides {
+        signs_with(&side.target, &kid(alg, ACCESS_TOKENS)).await.with_context(|| side.name.clone())?;
+    }
+    Ok(())
+}
+
+fn kid(alg: &str, set: &str) -> String {
+    format!("load-test-{alg}-{set}")
+}
+
+/// An error when a server signs access tokens with another key.
+async fn signs_with(target: &Target, kid: &str) -> Result<()> {
+    let client = target.create_client(&machine("jwt")).await?;
+    let token = issue(&mut Wire::default(), &target.token_call(&client)).await;
+    target.forget(&[client]).await;
+    let header = URL_SAFE_NO_PAD.decode(token?.split('.').next().unwrap_or_default())?;
+    let header: Value = serde_json::from_slice(&header).context("the token is no JWT")?;
+    if header.get("kid").and_then(Value::as_str) != Some(kid) {
+        bail!("it was given the key {kid} and signs with {header}");
     }
     Ok(())
 }

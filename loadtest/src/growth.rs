@@ -191,3 +191,35 @@ impl Growth {
         Spread::shares(worked.map(|swept| (swept.with.latency_ms.p99, swept.without.latency_ms.p99)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size(rows: u64, rates: &[f64]) -> Size {
+        let report = |rate: &f64| {
+            let name = format!("{}, {rows} rows", run_set::OPAQUE);
+            vec![crate::report::made_up(&name, *rate, 1.0)]
+        };
+        Size { rows, cold: 0, tables: Vec::new(), rounds: rates.iter().map(report).collect() }
+    }
+
+    #[test]
+    fn what_is_left_is_the_last_size_against_the_first_round_by_round() {
+        let sizes = vec![size(10, &[100.0, 200.0]), size(100, &[5.0, 5.0]), size(1000, &[80.0, 180.0])];
+        let growth = Growth { sizes, shared_buffers: String::new(), janitor: Vec::new() };
+        assert_eq!(growth.left(run_set::OPAQUE), Spread::of([0.8, 0.9]));
+        assert_eq!(growth.left("refresh"), None);
+    }
+
+    #[test]
+    fn a_janitor_without_work_proves_nothing() {
+        let swept = |rows, p99| {
+            let of = |p99| crate::report::made_up("a", 1.0, p99);
+            Swept { without: of(10.0), with: of(p99), rows }
+        };
+        let growth = |janitor| Growth { sizes: Vec::new(), shared_buffers: String::new(), janitor };
+        assert_eq!(growth(vec![swept(0, 10.0)]).janitor_p99(), None);
+        assert_eq!(growth(vec![swept(0, 99.0), swept(5, 11.0)]).janitor_p99(), Some(Spread::single(1.1)));
+    }
+}

@@ -12,6 +12,7 @@ use anyhow::Result;
 use crate::assertion::Key;
 use crate::drive::{Pace, Progress, Window, drive};
 use crate::report::{Latency, Part, Report, costs};
+use crate::run_set::SIGN;
 use crate::tally::Tally;
 use crate::watch::{Reading, Watched, read_all};
 use crate::work::Source;
@@ -94,7 +95,7 @@ impl Bench {
         let bench = Self { pace, postgres: None, ..self.clone() };
         let (key, window, progress) = (Key::generate(alg)?, Window::new(&pace), Arc::new(Progress::default()));
         let work = sign::on_threads(key, threads, window, Arc::clone(&progress));
-        bench.run((&format!("sign {alg}"), "signature", 1), window, progress, work).await
+        bench.run((&format!("{SIGN}{alg}"), "signature", 1), window, progress, work).await
     }
 
     /// Runs a scenario, each sample of which stands for so many units.
@@ -125,6 +126,8 @@ impl Bench {
             requests,
             failed,
             per_second: (requests - failed) as f64 / seconds,
+            begun_per_second: tally.begun as f64 / seconds,
+            answered_per_second: tally.answered as f64 / seconds,
             latency_ms: Latency::of(&tally.latency),
             outcomes: tally.outcomes,
             parts: tally.parts.iter().map(|(name, part)| Part::of(name, part, seconds)).collect(),

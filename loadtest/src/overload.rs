@@ -15,8 +15,6 @@ use crate::target::Target;
 
 /// Requests in flight among which the peak is looked for.
 const PEAK: [usize; 2] = [16, 64];
-/// Outcomes of requests that the generator did not get out.
-const NEVER_SENT: &str = "never sent";
 
 /// What it found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,11 +60,9 @@ async fn round(bench: &Bench, target: &Target, options: &StormArgs) -> Result<Ro
 }
 
 impl Round {
-    /// What was sent, as a multiple of the peak.
+    /// What was really sent in that time, as a multiple of the peak.
     pub fn offered(&self) -> f64 {
-        let never = self.storm.outcomes.get(NEVER_SENT).copied().unwrap_or(0);
-        let sent = self.storm.requests.saturating_sub(never) as f64 / self.storm.seconds.max(f64::MIN_POSITIVE);
-        sent / self.peak.per_second.max(f64::MIN_POSITIVE)
+        self.storm.begun_per_second / self.peak.per_second.max(f64::MIN_POSITIVE)
     }
 
     fn part(&self, name: &str) -> Option<&Part> {
@@ -85,12 +81,37 @@ impl Round {
 }
 
 impl Overload {
-    /// Tokens a second in the storm over those at the peak.
+    /// Tokens a second that came while the storm was on, over those at the peak. One that came later is not counted:
+    /// a queue that is worked off afterwards is no goodput.
     pub fn goodput(&self) -> Option<Spread> {
-        Spread::shares(self.rounds.iter().map(|round| (round.storm.per_second, round.peak.per_second)))
+        Spread::shares(self.rounds.iter().map(|round| (round.storm.answered_per_second, round.peak.per_second)))
     }
 
     pub fn spread(&self, of: impl Fn(&Round) -> Option<f64>) -> Option<Spread> {
         Spread::of(self.rounds.iter().filter_map(of))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::made_up;
+
+    fn report(per_second: f64, begun_per_second: f64, answered_per_second: f64) -> Report {
+        Report { begun_per_second, answered_per_second, ..made_up("storm", per_second, 1.0) }
+    }
+
+    #[test]
+    fn tokens_that_come_after_the_storm_are_no_goodput() {
+        let latency_ms = report(0.0, 0.0, 0.0).latency_ms;
+        let probed = Probed { asked: 10, failed: 1, latency_ms };
+        // All that was due got its token in the end, nine tenths of the peak while the storm was on.
+        let round = Round { peak: report(100.0, 100.0, 100.0), storm: report(1000.0, 950.0, 90.0), probed };
+        assert_eq!(round.offered(), 9.5);
+        assert_eq!(round.probed.answered(), 0.9);
+        let strategy = "jwt".to_owned();
+        let found = Overload { strategy, factor: 10.0, connections: 1, pinned: String::new(), rounds: vec![round] };
+        assert_eq!(found.goodput(), Some(Spread::single(0.9)));
+        assert_eq!(found.spread(Round::refused_p99), None);
     }
 }

@@ -18,6 +18,8 @@ use crate::target::Target;
 
 /// Names of the reports the ratios are built from.
 pub const BARE_HTTP: &str = "bare-http";
+/// What the limits of signatures begin with.
+pub const SIGN: &str = "sign ";
 pub const SINGLE: &str = "bare-insert 1/commit";
 pub const REFUSED: &str = "token-refused";
 pub const OPAQUE: &str = "client-credentials opaque";
@@ -229,7 +231,7 @@ impl Found {
 
     /// Names of the closed-loop scenarios that drove the server, in order.
     pub fn scenarios(&self) -> Vec<(&str, &str)> {
-        let limit = |name: &str| name.starts_with("bare-") || name.starts_with("sign ");
+        let limit = |name: &str| name.starts_with("bare-") || name.starts_with(SIGN);
         let mut names: Vec<(&str, &str)> = Vec::new();
         for report in self.rounds.iter().flatten().filter(|report| !limit(&report.scenario)) {
             if !names.iter().any(|(name, _)| *name == report.scenario) {
@@ -244,4 +246,23 @@ fn rate(reports: &[Report], name: &str) -> Option<f64> {
     let found = reports.iter().find(|report| report.scenario == name)?.per_second;
     // A rate of nothing divides nothing.
     (found > 0.0).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::made_up;
+
+    #[test]
+    fn a_ratio_is_of_the_same_round_and_the_first_of_a_name() {
+        let round = |ours, half, bare| {
+            vec![made_up(BARE_HTTP, bare, 1.0), made_up(OPAQUE, ours, 1.0), made_up(OPAQUE, half, 1.0)]
+        };
+        let rounds = vec![round(50.0, 25.0, 100.0), round(40.0, 20.0, 50.0), vec![made_up(BARE_HTTP, 70.0, 1.0)]];
+        let found = Found { rounds, batch: 1 };
+        assert_eq!(found.ratio(OPAQUE, BARE_HTTP), Spread::of([0.5, 0.8]));
+        assert_eq!(found.rates(OPAQUE), [50.0, 40.0]);
+        assert_eq!(found.ratio(REFUSED, BARE_HTTP), None);
+        assert_eq!(found.scenarios(), [(OPAQUE, "request")]);
+    }
 }

@@ -25,6 +25,10 @@ pub struct Report {
     pub failed: u64,
     /// Successes a second.
     pub per_second: f64,
+    /// Units really begun a second, and successes that really ended in the window, whenever they were due. Of an open
+    /// loop that the server could not follow these are not what was asked.
+    pub begun_per_second: f64,
+    pub answered_per_second: f64,
     pub latency_ms: Latency,
     pub outcomes: BTreeMap<String, u64>,
     /// Kinds of units, or steps of one.
@@ -147,11 +151,13 @@ pub fn costs(
 /// Why a run is worth nothing, if it is: nothing measured, too much failed, or a generator without idle time, which
 /// measures itself.
 pub fn warning(report: &Report) -> Option<String> {
+    // What is measured there is the generator.
+    let is_own = report.scenario.starts_with(crate::run_set::SIGN);
     broken(report).or_else(|| {
         let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
         let used = report.processes.get(crate::GENERATOR)?.cores;
         let own = || format!("the generator used {used:.1} of {cores:.0} cores: this figure is its own");
-        (used > 0.8 * cores).then(own)
+        (used > 0.8 * cores && !is_own).then(own)
     })
 }
 
@@ -161,6 +167,27 @@ pub fn broken(report: &Report) -> Option<String> {
         return Some("nothing was measured: raise --tokens or lower --warmup".to_owned());
     }
     (report.failed * 1000 > report.requests).then(|| format!("{} of {} failed", report.failed, report.requests))
+}
+
+/// A report for tests of what is computed from reports.
+#[cfg(test)]
+pub fn made_up(scenario: &str, per_second: f64, p99: f64) -> Report {
+    Report {
+        scenario: scenario.to_owned(),
+        unit: "request".into(),
+        pace: String::new(),
+        seconds: 1.0,
+        requests: 1,
+        failed: 0,
+        per_second,
+        begun_per_second: per_second,
+        answered_per_second: per_second,
+        latency_ms: Latency { p50: p99, p90: p99, p99, p99_9: p99, max: p99 },
+        outcomes: BTreeMap::new(),
+        parts: Vec::new(),
+        processes: BTreeMap::new(),
+        postgres: None,
+    }
 }
 
 #[cfg(test)]

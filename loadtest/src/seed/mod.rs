@@ -86,10 +86,11 @@ where
         let [one, two] = LANES.map(|lane| tokio::spawn(copy(dsn.to_owned(), lane, next..last, Arc::clone(facts))));
         one.await??;
         two.await??;
+        let share = |row: u64| (row - rows.start) as f64 / total as f64;
+        let (before, share) = (share(next), share(last));
         next = last;
-        let share = (next - rows.start) as f64 / total as f64;
         beside(share).await?;
-        bar(share, next, began);
+        bar((before, share), next, began);
     }
     Ok(())
 }
@@ -116,12 +117,12 @@ async fn copy(dsn: String, tables: &'static [Table], rows: Range<u64>, facts: Ar
 }
 
 /// How far it is; where nobody watches, a line for every tenth.
-fn bar(share: f64, rows: u64, began: Instant) {
+fn bar((before, share): (f64, f64), rows: u64, began: Instant) {
     let (tenths, left) = ((share * 10.0) as usize, began.elapsed().as_secs_f64() * (1.0 - share) / share);
     let line = format!("[{:<10}] {rows} rows of each kind, {left:.0} s left", "#".repeat(tenths));
     if std::io::stderr().is_terminal() {
         eprint!("\r\x1b[K{line}{}", if share >= 1.0 { "\n" } else { "" });
-    } else if (share * 1000.0) as usize % 100 == 0 {
+    } else if tenths > (before * 10.0) as usize {
         eprintln!("{line}");
     }
 }
