@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# run.sh [--quick] [--rounds N] [--no-growth] [--rows N,N,N] [--only PART,PART] [--note TEXT]: measures a release build
+# run.sh [--quick] [--rounds N] [--seconds N] [--no-growth] [--rows N,N,N] [--only PART,PART] [--note TEXT]: measures a release build
 # of Signet on a private, durable PostgreSQL and writes loadtest/RESULTS.md with its charts.
 #   --quick      a moment of everything, to see that it works: its figures mean nothing and go to target/load-quick
 #   --rounds     how often everything is measured (3)
+#   --seconds    how long each scenario is (8), after a quarter of it that is not measured
 #   --no-growth  without the 10 million rows, which take half of the time and 30 GB of disk
 #   --rows       sizes of the growth (10000,1000000,10000000)
 #   --only       some of: machine set starts memory overload replay defaults equalised growth; the others' last
@@ -24,12 +25,13 @@ fi
 target=$(target_dir)
 signet=$target/$profile/signet load=$target/$profile/signet-loadtest
 
-rounds=3 rows=10000,1000000,10000000 only= note= growth=1 quick=
+rounds=3 seconds=8 rows=10000,1000000,10000000 only= note= growth=1 quick=
 while [[ $# -gt 0 ]]; do
   case $1 in
     --quick) quick=1 ;;
     --no-growth) growth= ;;
     --rounds) rounds=$2; shift ;;
+    --seconds) seconds=$2; shift ;;
     --rows) rows=$2; shift ;;
     --only) only=$2; shift ;;
     --note) note=$2; shift ;;
@@ -38,10 +40,10 @@ while [[ $# -gt 0 ]]; do
   shift
 done
 save=$target/load results=$here/loadtest/RESULTS.md
-pace=(--duration 8 --warmup 2) set_size=() fair_size=() tokens=1000000 cold=200000 expire=300000 storm=2000 replay=(--rounds 3)
+pace=(--duration "$seconds" --warmup "$(awk "BEGIN { print $seconds / 4 }")") set_size=() fair_size=() tokens=1000000 cold=200000 expire=300000 storm=2000 replay=(--rounds 3)
 if [[ -n $quick ]]; then
   save=$target/load-quick results=$target/load-quick/RESULTS.md rounds=1
-  pace=(--duration 0.5 --warmup 0.2 --concurrency 8)
+  pace=(--duration 0.3 --warmup 0.1 --concurrency 8)
   set_size=(--tokens 40 --revoked 2000 --revoked-refresh 60) fair_size=(--clients 20 --revoked 500)
   tokens=3000 rows=500,5000 cold=200 expire=20000 storm=200 replay=(--rounds 1 --requests 500)
 fi

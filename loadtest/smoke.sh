@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# smoke.sh [OPTIONS OF smoke]: runs every scenario for a second, every part of the report in small, and the k6 scripts for
+# smoke.sh [OPTIONS OF smoke]: runs every scenario for a moment, every part of the report in small, and the k6 scripts for
 # a few iterations, against a debug build of Signet on a private PostgreSQL and Redis. It shows that they work; its
 # figures mean nothing.
 set -euo pipefail
@@ -19,7 +19,7 @@ other=$admin
 IFS=, read -r public admin server <<<"$main"
 "$bin/signet-loadtest" smoke --public "$public" --admin "$admin" --other-admin "$other" \
   --postgres "$DSN" --watch "server=$first" --watch "postgres=$SIGNET_TEST_POSTGRES_PID" \
-  --concurrency 8 --duration 0.8 --warmup 0.2 "$@"
+  --concurrency 8 --duration 0.4 --warmup 0.1 "$@"
 if command -v node >/dev/null; then
   for script in "$here"/loadtest/k6/*.js; do
     [[ $script == */lib.js ]] || BASE=$public ADMIN=$admin node "$here/loadtest/src/tests/shim/run.mjs" "$script" 20

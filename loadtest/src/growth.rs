@@ -185,6 +185,17 @@ impl Growth {
         Spread::shares(last.rates(scenario).into_iter().zip(first.rates(scenario)))
     }
 
+    /// The same with every rate taken as a share of the bare handler's in its round: without what the machine itself did
+    /// between the sizes.
+    pub fn left_of_bare(&self, scenario: &str) -> Option<Spread> {
+        let shares = |size: &Size| -> Vec<f64> {
+            let both = size.rates(scenario).into_iter().zip(size.rates(run_set::BARE_HTTP));
+            both.filter(|(_, bare)| *bare > 0.0).map(|(rate, bare)| rate / bare).collect()
+        };
+        let (first, last) = (self.sizes.first()?, self.sizes.last()?);
+        Spread::shares(shares(last).into_iter().zip(shares(first)))
+    }
+
     /// The 99th percentile with a janitor at work over that without; nothing when it had no work.
     pub fn janitor_p99(&self) -> Option<Spread> {
         let worked = self.janitor.iter().filter(|swept| swept.rows > 0);
@@ -199,7 +210,10 @@ mod tests {
     fn size(rows: u64, rates: &[f64]) -> Size {
         let report = |rate: &f64| {
             let name = format!("{}, {rows} rows", run_set::OPAQUE);
-            vec![crate::report::made_up(&name, *rate, 1.0)]
+            let bare = format!("{}, {rows} rows", run_set::BARE_HTTP);
+            // A machine that is half as fast later on.
+            let speed = if rows > 10 { 500.0 } else { 1000.0 };
+            vec![crate::report::made_up(&bare, speed, 1.0), crate::report::made_up(&name, *rate, 1.0)]
         };
         Size { rows, cold: 0, tables: Vec::new(), rounds: rates.iter().map(report).collect() }
     }
@@ -209,6 +223,7 @@ mod tests {
         let sizes = vec![size(10, &[100.0, 200.0]), size(100, &[5.0, 5.0]), size(1000, &[80.0, 180.0])];
         let growth = Growth { sizes, shared_buffers: String::new(), janitor: Vec::new() };
         assert_eq!(growth.left(run_set::OPAQUE), Spread::of([0.8, 0.9]));
+        assert_eq!(growth.left_of_bare(run_set::OPAQUE), Spread::of([1.6, 1.8]));
         assert_eq!(growth.left("refresh"), None);
     }
 

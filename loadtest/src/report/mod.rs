@@ -153,7 +153,9 @@ pub fn costs(
 pub fn warning(report: &Report) -> Option<String> {
     // What is measured there is the generator.
     let is_own = report.scenario.starts_with(crate::run_set::SIGN);
-    broken(report).or_else(|| {
+    // Refusals in a storm are what was asked for.
+    let storm = report.parts.iter().any(|part| part.name == crate::scenarios::REFUSED);
+    broken(report).filter(|_| !storm).or_else(|| {
         let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
         let used = report.processes.get(crate::GENERATOR)?.cores;
         let own = || format!("the generator used {used:.1} of {cores:.0} cores: this figure is its own");

@@ -101,10 +101,12 @@ fn overload(found: &Overload) -> String {
     text
 }
 
+const INTROSPECT: &str = "introspect opaque";
+
 fn growth(found: &Growth) -> String {
     let mut text = format!(
         "\n## Growth\n\nRows of ballast of each kind; shared_buffers = {}. Cold introspections are drawn at random from \
-         tokens issued between the ballast. A second, closed loop.\n\n| rows | bare handler | client_credentials | \
+         tokens issued between the ballast. Units a second, closed loop.\n\n| rows | bare handler | client_credentials | \
          introspection | introspection, cold (tokens) | refresh | rows, MB | indexes, MB |\n\
          |---:|---:|---:|---:|---:|---:|---|---|\n",
         found.shared_buffers
@@ -117,7 +119,7 @@ fn growth(found: &Growth) -> String {
             count(size.rows),
             of(BARE_HTTP),
             of(OPAQUE),
-            of("introspect opaque"),
+            of(INTROSPECT),
             of(COLD),
             size.cold,
             of(REFRESH),
@@ -125,6 +127,13 @@ fn growth(found: &Growth) -> String {
             megabytes(size, |table| table.indexes_mb)
         );
     }
+    let left = [OPAQUE, INTROSPECT, COLD, REFRESH];
+    let left = left.map(|name| format!("{name} {}", spread(found.left_of_bare(name), 2))).join(", ");
+    let _ = writeln!(
+        text,
+        "\nThe last size against the first, with every rate taken as a share of the bare handler's in its round, so without \
+         what the machine itself did in between: {left}."
+    );
     text.push_str(&janitor(found));
     text
 }
