@@ -218,7 +218,7 @@ pub struct SetArgs {
     /// Rows a commit of the batched insert.
     #[arg(long, default_value_t = 512)]
     pub batch: usize,
-    /// NAME=PUBLIC,ADMIN[,PID] of another server of the set: `redis`, `local` (with introspection.local_entries) and
+    /// `NAME=PUBLIC,ADMIN[,PID]` of another server of the set: `redis`, `local` (with introspection.local_entries) and
     /// `rs256`. May be repeated.
     #[arg(long, value_name = "SIDE")]
     pub beside: Vec<Side>,
@@ -226,7 +226,7 @@ pub struct SetArgs {
 
 #[derive(Args)]
 pub struct FairArgs {
-    /// NAME=PUBLIC,ADMIN[,PID] of each side, Signet first. May be repeated.
+    /// `NAME=PUBLIC,ADMIN[,PID]` of each side, Signet first. May be repeated.
     #[arg(long, required = true, value_name = "SIDE")]
     pub side: Vec<Side>,
     #[arg(long, value_enum, default_value = "defaults")]

@@ -212,7 +212,7 @@ mod tests {
             let name = format!("{}, {rows} rows", run_set::OPAQUE);
             let bare = format!("{}, {rows} rows", run_set::BARE_HTTP);
             // A machine that is half as fast later on.
-            let speed = if rows > 10 { 500.0 } else { 1000.0 };
+            let speed = if rows > 10 { 512.0 } else { 1024.0 };
             vec![crate::report::made_up(&bare, speed, 1.0), crate::report::made_up(&name, *rate, 1.0)]
         };
         Size { rows, cold: 0, tables: Vec::new(), rounds: rates.iter().map(report).collect() }
