@@ -9,12 +9,13 @@ use crate::store::{StoreError, deadline};
 use deadpool_postgres::{Hook, HookError, Object, PoolError, TimeoutType, Timeouts};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
 
 /// The longest pause after an attempt to connect that failed.
 const PAUSE: Duration = Duration::from_millis(150);
 /// How often a caller looks whether a connection has come back.
 const LOOK: Duration = Duration::from_millis(5);
+/// How often one who holds a connection looks whether it is still of use.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How often all connections may be thrown away.
 const RENEWAL: Duration = Duration::from_secs(1);
 
@@ -23,9 +24,14 @@ const RENEWAL: Duration = Duration::from_secs(1);
 pub(super) struct Door {
     /// Until when nobody tries, and why.
     shut: Mutex<Option<(Instant, String)>>,
-    /// Connections of before are of no use.
-    renewed: Mutex<Option<Instant>>,
-    renewal: Notify,
+    renewal: Mutex<Renewal>,
+}
+
+/// Connections of before `last` are of no use, and from `due` on those of before that.
+#[derive(Default)]
+struct Renewal {
+    last: Option<Instant>,
+    due: Option<Instant>,
 }
 
 impl Door {
@@ -54,27 +60,40 @@ impl Door {
         *self.shut.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// From now on connections of before are of no use; not too often, for that may be how it stays.
-    fn renew(&self) {
-        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        if renewed.is_none_or(|at| at.elapsed() >= RENEWAL) {
-            *renewed = Some(Instant::now());
-            self.renewal.notify_waiters();
+    /// A connection of that age is of no use, so those of before it are none: from now on, or, as it may stay like that,
+    /// from the next time that is due.
+    fn renew(&self, created: Instant) {
+        if self.is_stale(created) {
+            return;
+        }
+        let (now, mut renewal) = (Instant::now(), self.renewal.lock().unwrap_or_else(PoisonError::into_inner));
+        match renewal.last.map(|at| at + RENEWAL).filter(|next| *next > now) {
+            Some(next) => renewal.due = Some(next),
+            None => renewal.last = Some(now),
         }
     }
 
-    /// Waits until connections of before are of no use.
-    pub(super) async fn renewed(&self) {
-        self.renewal.notified().await;
+    fn is_stale(&self, created: Instant) -> bool {
+        let mut renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        if renewal.due.is_some_and(|due| due <= Instant::now()) {
+            renewal.last = renewal.due.take();
+        }
+        renewal.last.is_some_and(|at| created < at)
+    }
+
+    /// Waits until a connection of that age is of no use.
+    pub(super) async fn renewed(&self, created: Instant) {
+        while !self.is_stale(created) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Hands out no connection that is of no use.
     pub(super) fn hook(self: &Arc<Self>) -> Hook {
         let door = Arc::clone(self);
         Hook::sync_fn(move |_, metrics| {
-            let renewed = *door.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-            let stale = renewed.is_some_and(|at| metrics.created < at);
-            if stale { Err(HookError::message("the connection is to another server than today's")) } else { Ok(()) }
+            let stale = door.is_stale(metrics.created);
+            if stale { Err(HookError::message("the connection may be to another server than today's")) } else { Ok(()) }
         })
     }
 }
@@ -133,7 +152,41 @@ impl Core {
     }
 
     /// A server that only reads: after a failover the writing one may be elsewhere, and what is read here is old.
-    pub(super) fn only_reads(&self) {
-        self.door.renew();
+    pub(super) fn only_reads(&self, conn: &Object) {
+        self.door.renew(Object::metrics(conn).created);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_renewed_too_soon_is_renewed_when_it_is_due() {
+        let (door, first) = (Door::default(), Instant::now());
+        assert!(!door.is_stale(first));
+        door.renew(first);
+        assert!(door.is_stale(first));
+        let second = Instant::now();
+        door.renew(first);
+        door.renew(second);
+        assert!(door.is_stale(first) && !door.is_stale(second), "not yet");
+        std::thread::sleep(RENEWAL);
+        assert!(door.is_stale(second) && !door.is_stale(Instant::now()));
+        door.renew(second);
+        assert!(door.is_stale(second), "what is known changes nothing");
+    }
+
+    #[test]
+    fn after_a_failure_one_tries_and_the_others_hear_why() {
+        let door = Door::default();
+        assert!(door.shut().is_none() && !door.last_failed());
+        door.failed(&StoreError::Unavailable("full".to_owned()));
+        assert_eq!(door.shut().as_deref(), Some("full"));
+        std::thread::sleep(PAUSE);
+        assert!(door.shut().is_none(), "one may try");
+        assert_eq!(door.shut().as_deref(), Some("full"), "and no other");
+        door.connected();
+        assert!(door.shut().is_none() && !door.last_failed());
     }
 }

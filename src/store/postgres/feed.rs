@@ -8,7 +8,7 @@ use crate::store::Change;
 use deadpool_postgres::GenericClient;
 use futures_util::stream::{StreamExt, poll_fn};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -54,12 +54,13 @@ pub(super) async fn notify(db: &impl GenericClient, payload: &str) -> Result<(),
 pub(super) async fn listen(config: Config, tls: MakeRustlsConnect, feed: broadcast::Sender<Change>, door: Arc<Door>) {
     let mut pause = FIRST_PAUSE;
     loop {
+        let begun = Instant::now();
         let connecting = tokio::time::timeout(PATIENCE, config.connect(tls.clone()));
         if let Ok(Ok((client, connection))) = connecting.await {
             let (heard, changes) = mpsc::unbounded_channel();
             tokio::select! {
                 () = drive(connection, heard) => {}
-                () = door.renewed() => {}
+                () = door.renewed(begun) => {}
                 began = pass_on(&client, changes, &feed) => if began { pause = FIRST_PAUSE },
             }
         }

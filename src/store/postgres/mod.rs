@@ -178,7 +178,7 @@ impl Core {
             return Settled::Again(pause);
         }
         if fault.only_reads() {
-            self.only_reads();
+            self.only_reads(&conn);
         }
         Settled::Answer(Err(fault.into_store_error()))
     }
