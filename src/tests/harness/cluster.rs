@@ -85,9 +85,14 @@ impl Cluster {
         format!("postgres://signet@127.0.0.1:{}/postgres?sslmode=disable", self.port)
     }
 
+    /// A connection for looking into it.
+    pub async fn client(&self) -> tokio_postgres::Client {
+        connect(&self.admin()).await
+    }
+
     /// Changes a setting of the whole cluster, for the sessions that there are too.
     pub async fn set(&self, setting: &str) {
-        let client = connect(&self.admin()).await;
+        let client = self.client().await;
         client.batch_execute(&format!("ALTER SYSTEM SET {setting}")).await.unwrap();
         client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
     }

@@ -4,6 +4,7 @@
 
 mod commit;
 mod killed;
+mod network;
 mod postgres;
 mod process;
 mod races;
@@ -17,6 +18,9 @@ use crate::harness::{Answer, Database, Peer, Proxy, Server, World};
 
 /// Settings under which nothing is written but what is asked for, and secrets cost little.
 const QUIET: [(&str, &str); 2] = [("JANITOR_INTERVAL", "1h"), ("OAUTH2_HASHERS_PBKDF2_ITERATIONS", "10000")];
+
+/// How long after PostgreSQL is there again everything is well: a second, and as much for a machine that does other things.
+const HEALED: Duration = Duration::from_secs(2);
 
 /// A server whose way to PostgreSQL leads through a proxy.
 struct Stand {
