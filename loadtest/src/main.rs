@@ -6,6 +6,8 @@ mod bare;
 mod chance;
 mod cli;
 mod drive;
+#[cfg(test)]
+mod fault_proxy;
 mod flow;
 mod growth;
 mod http;

@@ -4,8 +4,9 @@
 
 mod callee;
 mod database;
+#[path = "../../../loadtest/src/fault_proxy/mod.rs"]
+mod fault_proxy;
 mod flow;
-mod proxy;
 mod redis;
 mod server;
 mod table;
@@ -14,8 +15,8 @@ mod wire;
 
 pub use callee::{Callee, Question};
 pub use database::{Database, postgres};
+pub use fault_proxy::{Fault, Proxy};
 pub use flow::{consented, decide, to_client, to_page};
-pub use proxy::{Fault, Proxy};
 pub use redis::Redis;
 pub use server::{SECRET, Server, free_port, run, signal};
 pub(crate) use table::cases;

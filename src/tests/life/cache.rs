@@ -30,7 +30,7 @@ impl Pair {
         let (redis, admin) = (Redis::start()?, postgres()?);
         let database = Database::postgres(&admin).await;
         Server::migrate(&database.dsn());
-        let ways = [(); 2].map(|()| Proxy::to("127.0.0.1", redis.port));
+        let ways = [(); 2].map(|()| Proxy::to("127.0.0.1", redis.port).unwrap());
         let urls = ways.each_ref().map(|way| format!("redis://127.0.0.1:{}/", way.port));
         let env = |at: usize| {
             let mut env = vec![("REDIS_URL", urls[at].as_str()), ("INTROSPECTION_STALENESS", "2s")];
@@ -214,7 +214,7 @@ async fn a_redis_that_fails_in_any_way_makes_nobody_wrong() {
             let what = format!("{fault:?} for {ways:?}");
             let (ends, lives) = (pair.cached().await, pair.cached().await);
             for way in &ways {
-                pair.ways[*way].play(fault.clone());
+                pair.ways[*way].play(*fault);
             }
             judge(&pair, &what, &ends, &lives).await;
             for way in &ways {
@@ -296,7 +296,7 @@ async fn without_the_database_too_the_answer_is_503() {
     let database = Database::postgres(&admin).await;
     Server::migrate(&database.dsn());
     let (host, port) = database.address();
-    let (proxy, url) = (Proxy::to(&host, port), redis.url());
+    let (proxy, url) = (Proxy::to(&host, port).unwrap(), redis.url());
     let env = [("REDIS_URL", url.as_str()), ("INTROSPECTION_STALENESS", "2s")];
     let server = Server::start(&database.dsn_through(proxy.port), None, &env).await;
     let (id, secret) = (fresh("cached"), fresh("secret"));

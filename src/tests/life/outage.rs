@@ -20,7 +20,7 @@ async fn without_its_database_every_answer_is_503_and_none_is_a_lie() {
     let database = Database::postgres(&admin).await;
     Server::migrate(&database.dsn());
     let (host, port) = database.address();
-    let proxy = Proxy::to(&host, port);
+    let proxy = Proxy::to(&host, port).unwrap();
     let server = Server::start(&database.dsn_through(proxy.port), None, &[]).await;
     let peer = &server.peer;
     let (id, secret) = (fresh("outage"), fresh("secret"));

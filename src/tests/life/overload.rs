@@ -105,7 +105,7 @@ async fn a_database_that_hangs_holds_nobody_beyond_the_deadline() {
     let database = Database::postgres(&admin).await;
     Server::migrate(&database.dsn());
     let (host, port) = database.address();
-    let proxy = Proxy::to(&host, port);
+    let proxy = Proxy::to(&host, port).unwrap();
     let env = [("LIMITS_DEADLINE", "1s"), ("DB_STATEMENT_TIMEOUT", "20s")];
     let server = Server::start(&database.dsn_through(proxy.port), None, &env).await;
     let (id, secret) = (fresh("hang"), fresh("secret"));

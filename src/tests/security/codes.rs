@@ -244,7 +244,7 @@ async fn b11_a_replica_dies_between_the_commit_and_the_answer() {
     let database = Database::postgres(&admin).await;
     Server::migrate(&database.dsn());
     let (host, port) = database.address();
-    let (proxy, env) = (Proxy::to(&host, port), [("DB_STATEMENT_TIMEOUT", "20s")]);
+    let (proxy, env) = (Proxy::to(&host, port).unwrap(), [("DB_STATEMENT_TIMEOUT", "20s")]);
     let mut dying = Server::start(&database.dsn_through(proxy.port), None, &env).await;
     let other = Server::start(&database.dsn(), Some(&format!("{}/", dying.peer.public)), &env).await;
     let db = database.client().await;

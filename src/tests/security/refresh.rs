@@ -387,7 +387,7 @@ async fn c05_a_refresh_that_failed_five_times_succeeds_at_last() {
     let database = Database::postgres(&admin).await;
     Server::migrate(&database.dsn());
     let (host, port) = database.address();
-    let proxy = Proxy::to(&host, port);
+    let proxy = Proxy::to(&host, port).unwrap();
     let server = Server::start(&database.dsn_through(proxy.port), None, &[]).await;
     let peer = &server.peer;
     let web = Web { id: "patient".to_owned(), secret: "secret-of-patient".to_owned() };
