@@ -12,6 +12,7 @@ use crate::http::Origin;
 use crate::measure::Bench;
 use crate::scenarios::Kind;
 use crate::seed::Shape;
+use crate::soak::{self, RollingArgs, SoakArgs};
 use crate::target::Target;
 use crate::watch::Watched;
 
@@ -132,6 +133,10 @@ pub enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Replicas of --signet on --postgres under traffic and faults: ends with 1 when a rule was broken.
+    Soak(SoakArgs),
+    /// Restarts such replicas in turn under the same traffic: ends with 1 when a request failed.
+    Rolling(RollingArgs),
     #[command(name = bare::SUBCOMMAND, hide = true)]
     BareServer,
 }
@@ -182,6 +187,17 @@ impl Options {
             timeout: seconds("timeout", self.timeout)?,
         };
         Ok(Bench { pace, watched: self.watch.clone(), postgres: self.postgres.clone() })
+    }
+
+    /// What a soak takes of the options for all commands.
+    pub fn soak_terms(&self) -> Result<soak::Terms> {
+        let bench = self.bench()?;
+        Ok(soak::Terms {
+            dsn: self.dsn()?,
+            rate: self.rate,
+            workers: bench.pace.connections,
+            duration: bench.pace.duration,
+        })
     }
 
     /// The connection string, for commands that cannot do without.

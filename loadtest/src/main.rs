@@ -6,7 +6,7 @@ mod bare;
 mod chance;
 mod cli;
 mod drive;
-#[cfg(test)]
+#[cfg_attr(not(test), expect(dead_code, reason = "some of it is for the tests of the server"))]
 mod fault_proxy;
 mod flow;
 mod growth;
@@ -18,6 +18,7 @@ mod run_set;
 mod scenarios;
 mod seed;
 mod smoke;
+mod soak;
 mod tally;
 mod target;
 #[cfg(test)]
@@ -80,6 +81,8 @@ async fn run(Cli { command, options }: Cli) -> Result<()> {
         Command::Growth { rows, keep, shape } => {
             growth::run(&bench, &target, &options.dsn()?, &growth::Options { rows, keep, shape }).await?
         }
+        Command::Soak(args) => return soak::soak(&args, &options.soak_terms()?).await,
+        Command::Rolling(args) => return soak::rolling(&args, &options.soak_terms()?).await,
         Command::BareServer => bail!("handled before"),
     };
     write_json(&options, &reports)
