@@ -38,6 +38,8 @@ const BOUND: Duration = Duration::from_secs(5);
 /// How long the capacity is measured, and with how many requests at once.
 const CAPACITY_TAKES: Duration = Duration::from_secs(5);
 const CAPACITY_WORKERS: usize = 16;
+/// Units of work a second, unless the command line asks for more: all that is seen stays in memory.
+const MOST: f64 = 300.0;
 /// Longer than the server's own deadline of 10 s.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Between two restarts.
@@ -124,7 +126,7 @@ async fn rate(stage: &Arc<Stage>, args: &FleetArgs, terms: &Terms) -> Result<f64
     run(stage, args, pace(CAPACITY_WORKERS, CAPACITY_TAKES), &progress, false).await?;
     let capacity = progress.done.load(Ordering::Relaxed) as f64 / CAPACITY_TAKES.as_secs_f64();
     println!("{capacity:.0} units of work a second is what this machine can do now");
-    Ok((capacity * args.share).max(1.0))
+    Ok((capacity * args.share).clamp(1.0, MOST))
 }
 
 /// Drives the traffic and tells of it.

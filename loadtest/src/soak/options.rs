@@ -13,7 +13,7 @@ pub struct FleetArgs {
     /// The Redis that the soak starts and kills itself.
     #[arg(long, value_name = "FILE", default_value = "redis-server")]
     pub redis_server: PathBuf,
-    /// Share of a short measured capacity at which the traffic runs, when there is no --rate.
+    /// Share of a short measured capacity at which the traffic runs, when there is no --rate; 300 units of work a second at most.
     #[arg(long, default_value_t = 0.6)]
     pub share: f64,
     /// Decides the faults and which unit of work is which.
