@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # smoke.sh [OPTIONS OF smoke]: runs every scenario for a second, and the k6 scripts for a few iterations, against a debug
-# build of Signet, two replicas on a private PostgreSQL. It shows that they work; its figures mean nothing.
+# build of Signet, two replicas on a private PostgreSQL, then a short soak and a rolling restart. It shows that they work;
+# its figures mean nothing.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 if [[ -z ${SIGNET_TEST_POSTGRES:-} ]]; then
@@ -25,3 +26,10 @@ if command -v node >/dev/null; then
   done
   echo "the k6 scripts work"
 fi
+stop_servers
+redis=$(command -v redis-server || command -v valkey-server)
+for short in "soak --duration 20" "rolling --times 1"; do
+  new_database "signet_load_${short%% *}" "$bin/signet"
+  # shellcheck disable=SC2086 # the words are arguments
+  "$bin/signet-loadtest" $short --signet "$bin/signet" --redis-server "$redis" --postgres "$DSN" --rate 60 --markdown /dev/null
+done
