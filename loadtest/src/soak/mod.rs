@@ -181,6 +181,7 @@ async fn conclude(stage: &Arc<Stage>, args: &FleetArgs, told: Told, strict: bool
     }
     let mut windows = stage.log.windows.lock().unwrap_or_else(PoisonError::into_inner).clone();
     windows.sort_by_key(|window| window.from);
+    let started = |replica: &Arc<fleet::Replica>| replica.lives.load(Ordering::Relaxed) as usize;
     let double_chains = stage.database.double_chains().await?;
     let verdicts = checker::check(&Seen {
         records: &records,
@@ -191,6 +192,7 @@ async fn conclude(stage: &Arc<Stage>, args: &FleetArgs, told: Told, strict: bool
         rows: &rows,
         double_chains,
         lost_answers: stage.replicas.iter().map(|replica| replica.postgres.lost()).sum(),
+        restarts: stage.replicas.iter().map(started).sum(),
         panics: &stage.panics(),
         failures: &stage.failures(),
         bound: Micros::try_from(BOUND.as_micros())?,

@@ -71,6 +71,8 @@ pub struct Seen<'a> {
     /// Answers of PostgreSQL to commits that were swallowed.
     pub lost_answers: usize,
     pub panics: &'a [String],
+    /// Processes that were started.
+    pub restarts: usize,
     /// What the replicas and the faults did not do as they should.
     pub failures: &'a [String],
     /// `introspection.staleness`.

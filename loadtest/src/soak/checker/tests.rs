@@ -105,6 +105,7 @@ fn judged(records: &[Record], beside: &Beside) -> Vec<Verdict> {
         rows: &beside.rows,
         double_chains: beside.double_chains,
         lost_answers: 0,
+        restarts: 2,
         panics: &beside.panics,
         failures: &beside.failures,
         bound: BOUND,
