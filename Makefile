@@ -1,6 +1,6 @@
 # One word each: quickstart to see it run, check for the habits, test for everything.
 .DEFAULT_GOAL := help
-.PHONY: help quickstart check fmt test advisories load load-report
+.PHONY: help quickstart check fmt test advisories load load-report soak rolling
 SHELL := bash
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -40,6 +40,12 @@ load: ## every load scenario and part in small, on private services: that they w
 
 load-report: ## the whole load test of a release build, over an hour of an idle machine (ARGS: --quick, --no-growth, --rounds N)
 	bash loadtest/run.sh $(ARGS)
+
+soak: ## two replicas of a release build under traffic and faults, and what they promised checked (ARGS="--duration 1800 --seed 7")
+	bash loadtest/soak.sh soak $(ARGS)
+
+rolling: ## three replicas restarted in turn under traffic without a failed request (ARGS="--times 20")
+	bash loadtest/soak.sh rolling $(ARGS)
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# smoke.sh [OPTIONS OF smoke]: runs every scenario for a moment, every part of the report in small, and the k6 scripts for
-# a few iterations, against a debug build of Signet on a private PostgreSQL and Redis. It shows that they work; its
-# figures mean nothing.
+# smoke.sh [OPTIONS OF smoke]: runs every scenario for a moment, every part of the report in small, the k6 scripts for a few
+# iterations, a short soak and a rolling restart, against a debug build of Signet on a private PostgreSQL and Redis. It
+# shows that they work; its figures mean nothing.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 if [[ -z ${SIGNET_TEST_POSTGRES:-} ]]; then
@@ -30,3 +30,9 @@ stop_servers
 rm -rf "$(target_dir)/load-quick"
 SIGNET_LOAD_PROFILE=debug bash "$here/loadtest/run.sh" --quick
 echo "the parts of the report work"
+redis=$(command -v redis-server || command -v valkey-server)
+for short in "soak --duration 10" "rolling --times 1"; do
+  new_database "signet_load_${short%% *}" "$bin/signet"
+  # shellcheck disable=SC2086 # the words are arguments
+  "$bin/signet-loadtest" $short --signet "$bin/signet" --redis-server "$redis" --postgres "$DSN" --rate 60 --markdown /dev/null
+done

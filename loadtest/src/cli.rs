@@ -14,6 +14,7 @@ use crate::measure::Bench;
 use crate::scenarios::Kind;
 use crate::seed::Shape;
 use crate::side::Side;
+use crate::soak::{self, RollingArgs, SoakArgs};
 use crate::target::Target;
 use crate::watch::Watched;
 use crate::{bare, replay};
@@ -197,6 +198,10 @@ pub enum Command {
         #[arg(long, default_value = "")]
         note: String,
     },
+    /// Replicas of --signet on --postgres under traffic and faults: ends with 1 when a rule was broken.
+    Soak(SoakArgs),
+    /// Restarts such replicas in turn under the same traffic: ends with 1 when a request failed.
+    Rolling(RollingArgs),
     #[command(name = bare::SUBCOMMAND, hide = true)]
     BareServer { document: usize },
 }
@@ -288,6 +293,17 @@ impl Options {
     /// Where findings are kept.
     pub fn folder(&self) -> Folder {
         Folder(self.save.clone())
+    }
+
+    /// What a soak takes of the options for all commands.
+    pub fn soak_terms(&self) -> Result<soak::Terms> {
+        let bench = self.bench()?;
+        Ok(soak::Terms {
+            dsn: self.dsn()?,
+            rate: self.rate,
+            workers: bench.pace.connections,
+            duration: bench.pace.duration,
+        })
     }
 
     /// The connection string, for commands that cannot do without.

@@ -85,13 +85,13 @@ impl Flow {
         self.token_call(&[("grant_type", "refresh_token"), ("refresh_token", token)]).expecting("\"refresh_token\"")
     }
 
-    fn token_call(&self, form: &[(&str, &str)]) -> Call {
+    pub fn token_call(&self, form: &[(&str, &str)]) -> Call {
         Call::form(&self.target.public, "/oauth2/token", encoded(form))
             .basic(&self.client.id, &self.client.secret)
             .expecting("\"access_token\"")
     }
 
-    fn request(&self, state: &str, verifier: &str) -> String {
+    pub fn request(&self, state: &str, verifier: &str) -> String {
         let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
         let nonce = chance::text();
         let query = encoded(&[
@@ -152,7 +152,7 @@ impl Flow {
     }
 
     /// A request of the login and consent app.
-    fn app(&self, method: Method, what: &str, challenge: &str, body: Option<&Value>) -> Call {
+    pub fn app(&self, method: Method, what: &str, challenge: &str, body: Option<&Value>) -> Call {
         let kind = what.split('/').next().unwrap_or_default();
         let query = encoded(&[(&format!("{kind}_challenge"), challenge)]);
         let path = format!("/admin/oauth2/auth/requests/{what}?{query}");
@@ -167,7 +167,7 @@ impl Flow {
 }
 
 /// A query parameter of an address.
-fn param(url: &str, name: &str) -> Option<String> {
+pub fn param(url: &str, name: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
 }

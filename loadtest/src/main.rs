@@ -7,7 +7,7 @@ mod chance;
 mod cli;
 mod drive;
 mod fair;
-#[cfg(test)]
+#[cfg_attr(not(test), expect(dead_code, reason = "some of it is for the tests of the server"))]
 mod fault_proxy;
 mod flow;
 mod folder;
@@ -29,6 +29,7 @@ mod seed;
 mod side;
 mod sign;
 mod smoke;
+mod soak;
 mod spread;
 mod starts;
 mod tally;
@@ -88,6 +89,8 @@ async fn run(Cli { command, options }: Cli) -> Result<()> {
         }
         Command::RunSet(args) => run_set(&bench, &target, &args, &options).await?,
         Command::Smoke { other_admin } => smoke::run(&bench, &target, other_admin).await?,
+        Command::Soak(args) => return soak::soak(&args, &options.soak_terms()?).await,
+        Command::Rolling(args) => return soak::rolling(&args, &options.soak_terms()?).await,
         Command::Seed { remove: true, .. } => return seed::remove(&options.dsn()?).await,
         Command::Seed { rows, shape, .. } => return seed::fill(&options.dsn()?, 0..rows, shape).await,
         other => return part(other, &bench, &target, &options).await,

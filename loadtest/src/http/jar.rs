@@ -7,7 +7,7 @@ use hyper::header::SET_COOKIE;
 
 /// Names and values. Attributes are not looked at, but for those that delete: a flow lasts milliseconds and stays at
 /// one origin.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Jar(Vec<(String, String)>);
 
 impl Jar {
