@@ -35,10 +35,10 @@ test: ## every test, with a private PostgreSQL, Redis, browser and Apache (insta
 advisories: $(deny) ## known vulnerabilities of dependencies; needs the network for the advisory database
 	$(deny) --locked --config .cargo/deny.toml check advisories
 
-load: ## every load scenario for a second, on private services: that they work, not how fast (ARGS go to `smoke`)
+load: ## every load scenario and part in small, on private services: that they work, not how fast (ARGS go to `smoke`)
 	bash loadtest/smoke.sh $(ARGS)
 
-load-report: ## the whole load test of a release build, with its reports and charts (ARGS go to `run-set`; needs an idle machine)
+load-report: ## the whole load test of a release build, over an hour of an idle machine (ARGS: --quick, --no-growth, --rounds N)
 	bash loadtest/run.sh $(ARGS)
 
 soak: ## two replicas of a release build under traffic and faults, and what they promised checked (ARGS="--duration 1800 --seed 7")

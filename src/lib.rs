@@ -16,6 +16,9 @@
 //! 5. **Postgres sockets live on their own runtime,** so that a busy web worker cannot stall another worker's query.
 //! 6. **aws-lc-rs signs inside biscuit's container**: biscuit's own signer is slower and its claim types panic on
 //!    foreign input, so foreign JWTs never reach them.
+//! 7. **An access token says in which hour it ends,** under its signature, and its row's key begins with it. So
+//!    PostgreSQL finds the row in that hour's partition and drops the hour as a whole. A token's lookup that knew its
+//!    end otherwise would change it.
 
 pub mod actors;
 pub mod cli;

@@ -63,7 +63,8 @@ impl Key {
         Ok(jwk)
     }
 
-    fn sign(&self, text: &str) -> Result<Vec<u8>> {
+    /// A signature over a text.
+    pub fn sign(&self, text: &str) -> Result<Vec<u8>> {
         let random = SystemRandom::new();
         match self {
             Self::Es256(pair) => Ok(pair.sign(&random, text.as_bytes())?.as_ref().to_vec()),

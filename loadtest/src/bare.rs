@@ -1,11 +1,13 @@
-//! The HTTP limit: an actix-web handler that does nothing but answer JSON of a token response's size, in a process of
-//! its own so that its CPU time is not mixed with the generator's.
+//! The HTTP limit: actix-web handlers that do nothing but answer, in a process of its own so that its CPU time is not
+//! mixed with the generator's. One takes a form and answers JSON of a token response's size, the other is asked with GET
+//! and answers as many bytes as the document has that is held against it.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::{Context, Result};
+use bytes::Bytes;
 
 use crate::http::{Call, Origin};
 use crate::work::{Source, calls};
@@ -13,18 +15,26 @@ use crate::work::{Source, calls};
 /// The hidden subcommand that becomes the handler's process.
 pub const SUBCOMMAND: &str = "bare-server";
 
+/// Where the document is.
+const DOCUMENT: &str = "/document";
+const JSON_TYPE: &str = "application/json";
 const FORM: &str = "grant_type=client_credentials&scope=load";
 const JSON: &str = r#"{"access_token":"ory_at_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB","expires_in":3599,"scope":"load","token_type":"bearer"}"#;
 
 /// Serves on a free port, prints `port N` and runs until standard input ends.
-pub fn serve() -> Result<()> {
+pub fn serve(document: usize) -> Result<()> {
     // Whoever started us holds the other end; when it is gone there is nobody left to serve.
     std::thread::spawn(|| {
         drop(std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
         std::process::exit(0);
     });
     actix_web::rt::System::new().block_on(async {
-        let app = || App::new().route("/oauth2/token", web::post().to(answer));
+        let bytes = Bytes::from(vec![b' '; document]);
+        let app = move || {
+            let bytes = bytes.clone();
+            let document = move || std::future::ready(HttpResponse::Ok().content_type(JSON_TYPE).body(bytes.clone()));
+            App::new().route("/oauth2/token", web::post().to(answer)).route(DOCUMENT, web::get().to(document))
+        };
         let server = HttpServer::new(app).disable_signals().bind(("127.0.0.1", 0))?;
         let port = server.addrs().first().context("no port")?.port();
         println!("port {port}");
@@ -33,11 +43,11 @@ pub fn serve() -> Result<()> {
     })
 }
 
-async fn answer(form: web::Bytes) -> HttpResponse {
+async fn answer(form: Bytes) -> HttpResponse {
     if form.is_empty() {
         return HttpResponse::BadRequest().finish();
     }
-    HttpResponse::Ok().content_type("application/json").insert_header(("Cache-Control", "no-store")).body(JSON)
+    HttpResponse::Ok().content_type(JSON_TYPE).insert_header(("Cache-Control", "no-store")).body(JSON)
 }
 
 /// The running handler; it ends with this value.
@@ -47,10 +57,10 @@ pub struct BareServer {
 }
 
 impl BareServer {
-    /// Starts it and waits for its port.
-    pub fn start() -> Result<Self> {
+    /// Starts it, with a document of so many bytes, and waits for its port.
+    pub fn start(document: usize) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .arg(SUBCOMMAND)
+            .args([SUBCOMMAND, &document.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -64,6 +74,12 @@ impl BareServer {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The document, again and again.
+    pub fn document(&self) -> Source {
+        let call = Call::get(&self.origin, DOCUMENT);
+        calls(move |_| Some(call.clone()))
     }
 
     /// The same form, again and again.

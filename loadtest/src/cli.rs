@@ -6,15 +6,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::bare;
 use crate::drive::Pace;
+use crate::fair::Track;
+use crate::folder::Folder;
 use crate::http::Origin;
 use crate::measure::Bench;
 use crate::scenarios::Kind;
 use crate::seed::Shape;
+use crate::side::Side;
 use crate::soak::{self, RollingArgs, SoakArgs};
 use crate::target::Target;
 use crate::watch::Watched;
+use crate::{bare, replay};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,7 +38,12 @@ Examples:
     signet-loadtest bare-insert --postgres postgres://user:secret@localhost/scratch
 
   Everything, three rounds, with the ratios:
-    signet-loadtest run-set --postgres \"$DSN\" --markdown loadtest/RESULTS.md
+    signet-loadtest run-set --postgres \"$DSN\"
+    signet-loadtest report --markdown loadtest/RESULTS.md
+
+  Beside a Hydra, with the same work asked of both:
+    signet-loadtest fair --track equalised --side signet=http://127.0.0.1:4444,http://127.0.0.1:4445 \\
+      --side hydra=http://127.0.0.1:5444,http://127.0.0.1:5445
 
 Closed loops measure capacity and flatter latency; open loops measure latency. Use both. A figure taken while the
 generator used more than 80 % of the cores is the generator's own, and the report says so.";
@@ -82,6 +90,9 @@ pub struct Options {
     /// Also write the reports to this file.
     #[arg(long, global = true, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Where the findings for the report are kept.
+    #[arg(long, global = true, default_value = "target/load", value_name = "FOLDER")]
+    pub save: PathBuf,
     /// Threads of the generator; by default one for each core.
     #[arg(long, global = true)]
     pub threads: Option<usize>,
@@ -122,23 +133,77 @@ pub enum Command {
         #[arg(long)]
         remove: bool,
     },
-    /// Throughput before seeding, and again with so many rows of ballast, as ratios.
+    /// Throughput with so many rows of ballast, cold introspection, and the latency beside a janitor at work.
     Growth {
         #[command(flatten)]
         shape: Shape,
         /// Rows of each kind, smallest first.
-        #[arg(long, value_delimiter = ',', default_value = "10000,1000000")]
+        #[arg(long, value_delimiter = ',', default_value = "10000,1000000,10000000")]
         rows: Vec<u64>,
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Live tokens among the ballast that are introspected at random, at most.
+        #[arg(long, default_value_t = 200_000)]
+        cold: u64,
+        /// Expired rows of each kind that the janitor is given in every round; 0 leaves it out.
+        #[arg(long, default_value_t = 300_000)]
+        expire: u64,
         /// Leaves the ballast there afterwards.
         #[arg(long)]
         keep: bool,
+    },
+    /// Limit: signatures that all cores can make.
+    Sign {
+        /// What signs: ES256 or RS256 (of 2048 bits).
+        #[arg(long, default_value = "RS256", value_parser = ["ES256", "RS256"])]
+        alg: String,
+    },
+    /// Starts a server again and again: when it is ready, and what it holds when idle.
+    Starts {
+        #[arg(long, default_value_t = 5)]
+        count: usize,
+        /// The program and its arguments, which serves at --public.
+        #[arg(last = true, required = true)]
+        program: Vec<String>,
+    },
+    /// What the server (--watch server=PID) holds while it issues very many tokens.
+    Memory {
+        #[arg(long, default_value_t = 1_000_000)]
+        tokens: u64,
+    },
+    /// A multiple of what the server can carry: what it still does, how it refuses, and whether it answers probes.
+    Overload(StormArgs),
+    /// One product beside another in turns; with one side only that.
+    Fair(FairArgs),
+    /// Hydra's published procedure: hey -n 10000 -c 100.
+    Replay {
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Another number of requests than the published.
+        #[arg(long, default_value_t = replay::REQUESTS)]
+        requests: u64,
+    },
+    /// What the figures are measured on, for the report.
+    Machine {
+        /// What pg_test_fsync said.
+        #[arg(long, value_name = "FILE")]
+        fsync: Option<PathBuf>,
+    },
+    /// Writes the report from what was saved.
+    Report {
+        /// Where the markdown goes, and into a folder of its name the charts.
+        #[arg(long, default_value = "loadtest/RESULTS.md", value_name = "FILE")]
+        markdown: PathBuf,
+        /// A sentence about this run.
+        #[arg(long, default_value = "")]
+        note: String,
     },
     /// Replicas of --signet on --postgres under traffic and faults: ends with 1 when a rule was broken.
     Soak(SoakArgs),
     /// Restarts such replicas in turn under the same traffic: ends with 1 when a request failed.
     Rolling(RollingArgs),
     #[command(name = bare::SUBCOMMAND, hide = true)]
-    BareServer,
+    BareServer { document: usize },
 }
 
 #[derive(Args)]
@@ -158,12 +223,48 @@ pub struct SetArgs {
     /// Rows a commit of the batched insert.
     #[arg(long, default_value_t = 512)]
     pub batch: usize,
-    /// Milliseconds the server took to become ready, for the report.
-    #[arg(long, value_name = "MS")]
-    pub ready: Option<f64>,
-    /// Where the markdown goes, and into a folder of its name the charts.
-    #[arg(long, default_value = "loadtest/RESULTS.md", value_name = "FILE")]
-    pub markdown: PathBuf,
+    /// `NAME=PUBLIC,ADMIN[,PID]` of another server of the set: `redis`, `local` (with introspection.local_entries) and
+    /// `rs256`. May be repeated.
+    #[arg(long, value_name = "SIDE")]
+    pub beside: Vec<Side>,
+}
+
+#[derive(Args)]
+pub struct FairArgs {
+    /// `NAME=PUBLIC,ADMIN[,PID]` of each side, Signet first. May be repeated.
+    #[arg(long, required = true, value_name = "SIDE")]
+    pub side: Vec<Side>,
+    #[arg(long, value_enum, default_value = "defaults")]
+    pub track: Track,
+    /// The key given to both sides of the equalised track.
+    #[arg(long, default_value = "RS256", value_parser = ["ES256", "RS256"])]
+    pub key: String,
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
+    /// Clients of the scenario in which not every secret was seen before.
+    #[arg(long, default_value_t = 1000)]
+    pub clients: usize,
+    /// Access tokens for revocation.
+    #[arg(long, default_value_t = 20_000)]
+    pub revoked: usize,
+}
+
+#[derive(Args)]
+pub struct StormArgs {
+    /// Form of the tokens: jwt costs the server a signature each, and the generator next to nothing.
+    #[arg(long, default_value = "jwt", value_parser = ["opaque", "jwt"])]
+    pub strategy: String,
+    /// So many times the peak.
+    #[arg(long, default_value_t = 10.0)]
+    pub factor: f64,
+    /// Connections of the storm.
+    #[arg(long, default_value_t = 2000)]
+    pub connections: usize,
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
+    /// What runs where, for the report.
+    #[arg(long, default_value = "all processes share all cores")]
+    pub pinned: String,
 }
 
 impl Options {
@@ -187,6 +288,11 @@ impl Options {
             timeout: seconds("timeout", self.timeout)?,
         };
         Ok(Bench { pace, watched: self.watch.clone(), postgres: self.postgres.clone() })
+    }
+
+    /// Where findings are kept.
+    pub fn folder(&self) -> Folder {
+        Folder(self.save.clone())
     }
 
     /// What a soak takes of the options for all commands.

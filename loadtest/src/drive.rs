@@ -42,6 +42,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// Whether a moment is in the measured part.
+    fn holds(&self, moment: Instant) -> bool {
+        moment >= self.measured && moment < self.end
+    }
+
     pub fn new(pace: &Pace) -> Self {
         let start = Instant::now();
         Self { start, measured: start + pace.warmup, end: start + pace.warmup + pace.duration }
@@ -101,11 +106,14 @@ impl<'a> Lane<'a> {
 
     /// Does unit number `n`, whose latency counts from `from`; false when there is no such unit.
     async fn one(&mut self, n: u64, from: Instant) -> Result<bool> {
+        let begun = Instant::now();
         let Some(unit) = self.worker.unit(n, &mut self.wire).await else { return Ok(false) };
         let (took, shared) = (from.elapsed(), self.shared);
+        self.tally.begun += u64::from(shared.window.holds(begun));
+        self.tally.answered += u64::from(unit.ok && shared.window.holds(Instant::now()));
         shared.progress.done.fetch_add(1, Ordering::Relaxed);
         shared.progress.failed.fetch_add(u64::from(!unit.ok), Ordering::Relaxed);
-        let measured = from >= shared.window.measured && from < shared.window.end;
+        let measured = shared.window.holds(from);
         if measured {
             self.tally.record(&unit, took)?;
         }

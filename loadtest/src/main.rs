@@ -6,19 +6,32 @@ mod bare;
 mod chance;
 mod cli;
 mod drive;
+mod fair;
 #[cfg_attr(not(test), expect(dead_code, reason = "some of it is for the tests of the server"))]
 mod fault_proxy;
 mod flow;
+mod folder;
 mod growth;
 mod http;
+mod machine;
 mod measure;
+mod memory;
+mod overload;
 mod postgres;
+mod private_jwk;
+mod probe;
+mod replay;
 mod report;
+mod results;
 mod run_set;
 mod scenarios;
 mod seed;
+mod side;
+mod sign;
 mod smoke;
 mod soak;
+mod spread;
+mod starts;
 mod tally;
 mod target;
 #[cfg(test)]
@@ -32,6 +45,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser as _;
 
 use cli::{Cli, Command, Options, SetArgs};
+use machine::Machine;
 use measure::Bench;
 use report::Report;
 use run_set::SetSize;
@@ -52,8 +66,8 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<()> {
-    if matches!(cli.command, Command::BareServer) {
-        return bare::serve();
+    if let Command::BareServer { document } = cli.command {
+        return bare::serve(document);
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = cli.options.threads {
@@ -67,25 +81,51 @@ async fn run(Cli { command, options }: Cli) -> Result<()> {
     let reports = match command {
         Command::Scenario(kind) => scenario(&kind, &bench, &target).await?,
         Command::BareHttp => shown(vec![run_set::bare_http(&bench).await?]),
+        Command::Sign { alg } => shown(vec![bench.sign(&alg).await?]),
         Command::BareInsert { batch, connections } => {
             let dsn = options.dsn()?;
             let single = bench.insert(&dsn, 1, 1).await?;
             shown(vec![single, bench.insert(&dsn, batch.max(1), connections.max(1)).await?])
         }
-        Command::RunSet(args) => run_set(&bench, &target, &args).await?,
+        Command::RunSet(args) => run_set(&bench, &target, &args, &options).await?,
         Command::Smoke { other_admin } => smoke::run(&bench, &target, other_admin).await?,
-        Command::Seed { rows, remove, shape } => {
-            let client = postgres::connect(&options.dsn()?).await?;
-            return if remove { seed::remove(&client).await } else { seed::fill(&client, 0..rows, shape).await };
-        }
-        Command::Growth { rows, keep, shape } => {
-            growth::run(&bench, &target, &options.dsn()?, &growth::Options { rows, keep, shape }).await?
-        }
         Command::Soak(args) => return soak::soak(&args, &options.soak_terms()?).await,
         Command::Rolling(args) => return soak::rolling(&args, &options.soak_terms()?).await,
-        Command::BareServer => bail!("handled before"),
+        Command::Seed { remove: true, .. } => return seed::remove(&options.dsn()?).await,
+        Command::Seed { rows, shape, .. } => return seed::fill(&options.dsn()?, 0..rows, shape).await,
+        other => return part(other, &bench, &target, &options).await,
     };
     write_json(&options, &reports)
+}
+
+/// Runs a part of the report and keeps what it finds, or writes the report.
+async fn part(command: Command, bench: &Bench, target: &Target, options: &Options) -> Result<()> {
+    let folder = options.folder();
+    match command {
+        Command::Starts { count, program } => {
+            folder.save(results::STARTS, &starts::run(target, &program, count).await?)
+        }
+        Command::Memory { tokens } => folder.save(results::MEMORY, &memory::run(bench, target, tokens).await?),
+        Command::Overload(args) => folder.save(results::OVERLOAD, &overload::run(bench, target, &args).await?),
+        Command::Growth { rows, rounds, cold, expire, keep, shape } => {
+            let how = growth::Options { rows, rounds, cold, expired: expire, keep, shape };
+            folder.save(results::GROWTH, &growth::run(bench, target, &options.dsn()?, &how).await?)
+        }
+        Command::Fair(args) => folder.save(results::track(args.track), &fair::run(bench, &args).await?),
+        Command::Replay { rounds, requests } => {
+            folder.save(results::REPLAY, &replay::run(target, rounds, requests).await?)
+        }
+        Command::Machine { fsync } => {
+            let machine = Machine::read(bench.postgres.as_deref(), fsync.as_deref()).await?;
+            folder.save(results::MACHINE, &machine)
+        }
+        Command::Report { markdown, note } => {
+            results::Findings::read(&folder)?.write(&markdown, &note)?;
+            println!("written to {}", markdown.display());
+            Ok(())
+        }
+        _ => bail!("handled before"),
+    }
 }
 
 async fn scenario(kind: &Kind, bench: &Bench, target: &Target) -> Result<Vec<Report>> {
@@ -100,7 +140,7 @@ async fn scenario(kind: &Kind, bench: &Bench, target: &Target) -> Result<Vec<Rep
     Ok(reports)
 }
 
-async fn run_set(bench: &Bench, target: &Target, args: &SetArgs) -> Result<Vec<Report>> {
+async fn run_set(bench: &Bench, target: &Target, args: &SetArgs, options: &Options) -> Result<Vec<Report>> {
     if bench.pace.rate.is_some() {
         bail!("run-set measures capacity first and picks its own rates: leave --rate out");
     }
@@ -111,9 +151,8 @@ async fn run_set(bench: &Bench, target: &Target, args: &SetArgs) -> Result<Vec<R
         revoked_refresh: args.revoked_refresh,
         batch: args.batch,
     };
-    let found = run_set::run(bench, target, size, args.ready).await?;
-    run_set::markdown::write(&found, &args.markdown)?;
-    println!("written to {}", args.markdown.display());
+    let found = run_set::run(bench, target, &args.beside, size).await?;
+    options.folder().save(results::SET, &found)?;
     Ok(found.rounds.concat())
 }
 

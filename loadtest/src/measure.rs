@@ -9,12 +9,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::assertion::Key;
 use crate::drive::{Pace, Progress, Window, drive};
-use crate::postgres;
 use crate::report::{Latency, Part, Report, costs};
+use crate::run_set::SIGN;
 use crate::tally::Tally;
 use crate::watch::{Reading, Watched, read_all};
 use crate::work::Source;
+use crate::{postgres, sign};
+
+/// The name of the server among the watched processes.
+pub const SERVER: &str = "server";
 
 /// The meters and the pace of a run.
 #[derive(Clone, Debug)]
@@ -30,6 +35,25 @@ impl Bench {
         let mut bench = self.clone();
         bench.watched.push(Watched { name: name.to_owned(), pid, family: true });
         bench
+    }
+
+    /// The same meters with another process as the server.
+    pub fn of_server(&self, pid: Option<u32>) -> Self {
+        let mut bench = self.clone();
+        bench.watched.retain(|watched| watched.name != SERVER);
+        bench.watched.extend(pid.map(|pid| Watched { name: SERVER.to_owned(), pid, family: true }));
+        bench
+    }
+
+    /// The same meters for so long, and a quarter of it before.
+    pub fn lasting(&self, seconds: f64) -> Self {
+        let duration = Duration::try_from_secs_f64(seconds).unwrap_or(self.pace.duration);
+        Self { pace: Pace { duration, warmup: duration / 4, ..self.pace }, ..self.clone() }
+    }
+
+    /// The same meters with so many connections.
+    pub fn with_connections(&self, connections: usize) -> Self {
+        Self { pace: Pace { connections, ..self.pace }, ..self.clone() }
     }
 
     /// The same meters around an open loop.
@@ -64,6 +88,16 @@ impl Bench {
         report
     }
 
+    /// Signs on every core and reports signatures a second: what no server of JWTs can be faster than.
+    pub async fn sign(&self, alg: &str) -> Result<Report> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let pace = Pace { connections: threads, rate: None, ..self.pace };
+        let bench = Self { pace, postgres: None, ..self.clone() };
+        let (key, window, progress) = (Key::generate(alg)?, Window::new(&pace), Arc::new(Progress::default()));
+        let work = sign::on_threads(key, threads, window, Arc::clone(&progress));
+        bench.run((&format!("{SIGN}{alg}"), "signature", 1), window, progress, work).await
+    }
+
     /// Runs a scenario, each sample of which stands for so many units.
     async fn run(
         &self,
@@ -86,12 +120,14 @@ impl Bench {
         let failed = tally.failed * per_sample;
         Ok(Report {
             scenario: scenario.to_owned(),
-            unit,
+            unit: unit.into(),
             pace: self.pace_name(),
             seconds,
             requests,
             failed,
             per_second: (requests - failed) as f64 / seconds,
+            begun_per_second: tally.begun as f64 / seconds,
+            answered_per_second: tally.answered as f64 / seconds,
             latency_ms: Latency::of(&tally.latency),
             outcomes: tally.outcomes,
             parts: tally.parts.iter().map(|(name, part)| Part::of(name, part, seconds)).collect(),

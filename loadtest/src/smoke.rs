@@ -7,7 +7,7 @@ use crate::report::{Report, broken};
 use crate::scenarios::Kind;
 use crate::seed::Shape;
 use crate::target::Target;
-use crate::{postgres, run_set, seed};
+use crate::{run_set, seed};
 
 /// Rows of ballast, put in and taken out again.
 const BALLAST: u64 = 2_000;
@@ -25,6 +25,7 @@ pub fn kinds(other_admin: Option<String>) -> Vec<Kind> {
         client_credentials("opaque", 1, false),
         client_credentials("jwt", 1, false),
         client_credentials("opaque", 10, true),
+        Kind::TokenRefused,
         introspect("opaque", false),
         introspect("jwt", false),
         introspect("opaque", true),
@@ -39,7 +40,9 @@ pub fn kinds(other_admin: Option<String>) -> Vec<Kind> {
         Kind::Jwks,
         Kind::Discovery,
         Kind::Mixed { tokens: 40 },
+        Kind::Million { tokens: 3_000 },
         Kind::WrongSecrets { percent: 10 },
+        Kind::Storm { strategy: text("opaque") },
         private_key_jwt("ES256"),
         private_key_jwt("RS256"),
         Kind::Staleness { other_admin, bound: 5.0 },
@@ -53,9 +56,8 @@ pub async fn run(bench: &Bench, target: &Target, other_admin: Option<String>) ->
         reports.push(run_set::shown(kind.run(bench, target).await?));
     }
     if let Some(dsn) = &bench.postgres {
-        let client = postgres::connect(dsn).await?;
-        seed::fill(&client, 0..BALLAST, Shape { expired: 10, one_client: false }).await?;
-        seed::remove(&client).await?;
+        seed::fill(dsn, 0..BALLAST, Shape { expired: 10, one_client: false }).await?;
+        seed::remove(dsn).await?;
     }
     let faults: Vec<_> =
         reports.iter().filter_map(|report| Some(format!("{}: {}", report.scenario, broken(report)?))).collect();

@@ -17,6 +17,10 @@ pub struct Tally {
     pub latency: Histogram<u64>,
     pub outcomes: BTreeMap<String, u64>,
     pub failed: u64,
+    /// Units begun inside the window, and successes that ended in it, whenever they were due: an open loop that runs
+    /// late counts here what really happened in that time.
+    pub begun: u64,
+    pub answered: u64,
     pub last: Option<Instant>,
     /// Kinds of units, or steps of one.
     pub parts: BTreeMap<&'static str, Part>,
@@ -40,6 +44,8 @@ impl Tally {
             latency: Histogram::new_with_bounds(1, LONGEST, 3)?,
             outcomes: BTreeMap::new(),
             failed: 0,
+            begun: 0,
+            answered: 0,
             last: None,
             parts: BTreeMap::new(),
         })
@@ -76,6 +82,8 @@ impl Tally {
             part.failed += seen.failed;
         }
         self.failed += other.failed;
+        self.begun += other.begun;
+        self.answered += other.answered;
         self.last = self.last.max(other.last);
         Ok(())
     }

@@ -104,6 +104,11 @@ impl Target {
     /// Issues `count` tokens, as fast as a few connections can.
     pub async fn issue(&self, client: &TestClient, count: usize) -> Result<Vec<String>> {
         eprintln!("issuing {count} tokens");
+        self.issue_quietly(client, count).await
+    }
+
+    /// The same, when a progress bar is on.
+    pub async fn issue_quietly(&self, client: &TestClient, count: usize) -> Result<Vec<String>> {
         let call = self.token_call(client);
         let issued = by_hands(count, move |_, mut wire| {
             let call = call.clone();

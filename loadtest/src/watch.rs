@@ -81,6 +81,12 @@ fn read(pid: u32, family: Option<&[u32]>) -> Option<Reading> {
     })
 }
 
+/// Megabytes that a process holds at this moment.
+pub fn resident_mb(pid: u32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(kilobytes(&status, "VmRSS:") as f64 / 1024.0)
+}
+
 struct Ticks {
     own: u64,
     reaped: u64,
@@ -123,6 +129,8 @@ mod tests {
     fn reads_its_own_process() {
         let reading = read_all(&[Watched::generator()]);
         assert!(reading.get(crate::GENERATOR).is_some_and(|reading| reading.rss_kb > 1000));
+        assert!(resident_mb(std::process::id()).is_some_and(|held| held > 1.0));
+        assert_eq!(resident_mb(u32::MAX), None);
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub fn is_success(answer: &Answer) -> bool {
     (200..300).contains(&answer.status)
 }
 
-fn contains(body: &[u8], text: &str) -> bool {
+pub fn contains(body: &[u8], text: &str) -> bool {
     body.windows(text.len()).any(|window| window == text.as_bytes())
 }
 

@@ -149,13 +149,12 @@ impl FlowCoordinator {
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
         while let Some(batch) = self.lanes.take() {
-            self.parts
-                .metrics
-                .actor_batch(labels::Actor::FlowCoordinator, u32::try_from(batch.len()).unwrap_or(u32::MAX));
+            let writes = batch.len();
+            self.parts.metrics.actor_batch(labels::Actor::FlowCoordinator, u32::try_from(writes).unwrap_or(u32::MAX));
             let (store, span) = (Arc::clone(&self.parts.store), lanes::span("actor.flow_coordinator.commit", &batch));
             let work = async move { lanes::commit(batch, &*store, |store, writes| store.write_flows(writes)).await };
-            ctx.spawn(work.instrument(span).into_actor(self).map(|(), this, ctx| {
-                this.lanes.give_back();
+            ctx.spawn(work.instrument(span).into_actor(self).map(move |(), this, ctx| {
+                this.lanes.give_back(writes);
                 this.flush(ctx);
             }));
         }

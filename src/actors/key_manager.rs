@@ -1,7 +1,7 @@
 //! KeyManager: the single writer of keys. Creates the first ones, however many replicas start together; rotates by
 //! schedule and on demand; publishes the snapshot that signing and JWKS read.
 
-pub use super::key_ring::{ACCESS_TOKEN_SET, ID_TOKEN_SET, KeyRing};
+pub use super::key_ring::{ACCESS_TOKEN_SET, ID_TOKEN_SET, KeyRing, entity_tag};
 pub use super::key_vault::{KeyError, KeyVault};
 
 use super::key_ring::meta;
@@ -86,7 +86,7 @@ impl Keys {
             let fresh = if wants_key { Some(self.generate(set).await?) } else { None };
             let (vault, rotation) = (self.vault.clone(), self.policy.rotation);
             let decide = move |rows: &[KeyRow], now: Timestamp| {
-                changes(set, self::due(&vault, set, rows, now, &rotation), now, fresh)
+                changes(set, self::due(&vault, set, rows, now, &rotation), now, fresh.clone())
             };
             self.vault.store.change_keys(&[set.to_owned()], Box::new(decide)).await?;
             rows = self.vault.store.keys(&sets).await?;
@@ -316,7 +316,7 @@ impl Handler<Admitted<CreateKey>> for KeyManager {
             let (id, mine) = (row.kid.clone(), row.sealed.clone());
             let add = move |rows: &[KeyRow], now: Timestamp| {
                 let taken = rows.iter().any(|r| r.kid == id);
-                if taken { Vec::new() } else { vec![KeyChange::Put(at(row, now))] }
+                if taken { Vec::new() } else { vec![KeyChange::Put(at(row.clone(), now))] }
             };
             let rows = vault.store.change_keys(&[set], Box::new(add)).await?;
             // No two seals are alike, so this row is there only if it was ours that went in.
@@ -352,13 +352,13 @@ impl Handler<Admitted<PutKeys>> for KeyManager {
             let opener = vault.clone();
             // The first key of a list is the newest: one microsecond apart keeps the order.
             let put = move |found: &[KeyRow], now: Timestamp| {
-                let dated = rows.into_iter().zip(&keys).rev().zip(0..).map(|((row, key), i)| {
+                let dated = rows.iter().cloned().zip(&keys).rev().zip(0..).map(|((row, key), i)| {
                     let row = at(row, now.plus(Duration::from_micros(i)));
                     let activates_at =
                         known_since(&opener, found, key).map_or(row.activates_at, |was| was.min(row.activates_at));
                     KeyRow { activates_at, ..row }
                 });
-                gone.into_iter().chain(dated.map(KeyChange::Put)).collect()
+                gone.iter().cloned().chain(dated.map(KeyChange::Put)).collect()
             };
             vault.store.change_keys(&[set], Box::new(put)).await?;
             Ok(())
@@ -377,7 +377,7 @@ impl Handler<Admitted<DeleteKeys>> for KeyManager {
                 Some(kid) => KeyChange::Delete { set: set.clone(), kid },
                 None => KeyChange::DeleteSet { set: set.clone() },
             };
-            vault.store.change_keys(&[set], Box::new(|_, _| vec![change])).await?;
+            vault.store.change_keys(&[set], Box::new(move |_, _| vec![change.clone()])).await?;
             Ok(())
         })
     }

@@ -43,6 +43,11 @@ pub fn meta(row: &KeyRow) -> KeyMeta {
     }
 }
 
+/// The entity tag of a document (RFC 9110 §8.8.3): half of its SHA-256.
+pub fn entity_tag(document: &[u8]) -> String {
+    format!("\"{}\"", hex::encode(Sha256::digest(document).get(..16).unwrap_or_default()))
+}
+
 impl KeyRing {
     /// Parses the keys that are published `now`. Symmetric keys are never published.
     pub fn of(keys: &[(KeyRow, Jwk)], now: Timestamp) -> Self {
@@ -68,7 +73,7 @@ impl KeyRing {
             }
         }
         let document = json!({"keys": public}).to_string();
-        ring.etag = format!("\"{}\"", hex::encode(Sha256::digest(&document).get(..16).unwrap_or_default()));
+        ring.etag = entity_tag(document.as_bytes());
         ring.jwks = Bytes::from(document);
         ring
     }

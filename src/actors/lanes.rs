@@ -4,15 +4,15 @@
 //! came meanwhile. No timer, so no latency when idle. An answer comes after the commit.
 
 use super::mailbox::Ticket;
+use super::width::Width;
 use crate::store::{Store, StoreError};
 use futures_util::future::BoxFuture;
+use std::time::Instant;
 use tokio::sync::oneshot;
 use tracing::{Span, debug_span};
 
 /// Largest batch: the flat part of the measured curve begins near 100 rows.
 const BATCH: usize = 256;
-/// Commits under way at once. A second lane fills while the first waits for the disk.
-const LANES: usize = 2;
 
 /// Somebody's write and who waits for it.
 pub(super) struct Waiting<W, V> {
@@ -29,14 +29,15 @@ pub(super) type Answer<V> = BoxFuture<'static, Result<V, StoreError>>;
 /// What waits, and how many commits may still begin.
 pub(super) struct Lanes<W, V> {
     queue: Vec<Waiting<W, V>>,
-    free: usize,
+    under_way: usize,
+    width: Width,
     draining: Vec<oneshot::Sender<()>>,
 }
 
 impl<W: Clone + Send + 'static, V: Clone + Send + 'static> Lanes<W, V> {
     /// Idle.
     pub(super) const fn new() -> Self {
-        Self { queue: Vec::new(), free: LANES, draining: Vec::new() }
+        Self { queue: Vec::new(), under_way: 0, width: Width::new(), draining: Vec::new() }
     }
 
     /// Queues a write; the answer to wait for.
@@ -50,16 +51,17 @@ impl<W: Clone + Send + 'static, V: Clone + Send + 'static> Lanes<W, V> {
 
     /// The next batch, if there is one and a lane is free; the lane is taken.
     pub(super) fn take(&mut self) -> Option<Vec<Waiting<W, V>>> {
-        if self.free == 0 || self.queue.is_empty() {
+        if self.under_way >= self.width.lanes() || self.queue.is_empty() {
             return None;
         }
-        self.free -= 1;
+        self.under_way += 1;
         Some(self.queue.drain(..self.queue.len().min(BATCH)).collect())
     }
 
-    /// A commit has ended.
-    pub(super) const fn give_back(&mut self) {
-        self.free += 1;
+    /// A commit of so many writes has ended.
+    pub(super) fn give_back(&mut self, writes: usize) {
+        self.under_way -= 1;
+        self.width.committed(Instant::now(), writes, !self.queue.is_empty());
     }
 
     /// Asks to be told when nothing is left.
@@ -71,7 +73,7 @@ impl<W: Clone + Send + 'static, V: Clone + Send + 'static> Lanes<W, V> {
 
     /// Whether somebody asked to be told and nothing is left; tells them.
     pub(super) fn is_drained(&mut self) -> bool {
-        if !self.queue.is_empty() || self.free < LANES || self.draining.is_empty() {
+        if !self.queue.is_empty() || self.under_way > 0 || self.draining.is_empty() {
             return false;
         }
         for waiter in self.draining.drain(..) {

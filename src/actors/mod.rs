@@ -9,3 +9,4 @@ pub mod key_vault;
 mod lanes;
 pub mod mailbox;
 pub mod token_issuer;
+mod width;

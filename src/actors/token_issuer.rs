@@ -36,11 +36,12 @@ impl TokenIssuer {
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
         while let Some(batch) = self.lanes.take() {
-            self.metrics.actor_batch(labels::Actor::TokenIssuer, u32::try_from(batch.len()).unwrap_or(u32::MAX));
+            let writes = batch.len();
+            self.metrics.actor_batch(labels::Actor::TokenIssuer, u32::try_from(writes).unwrap_or(u32::MAX));
             let (store, span) = (Arc::clone(&self.store), lanes::span("actor.token_issuer.commit", &batch));
             let work = async move { lanes::commit(batch, &*store, |store, writes| store.write_tokens(writes)).await };
-            ctx.spawn(work.instrument(span).into_actor(self).map(|(), this, ctx| {
-                this.lanes.give_back();
+            ctx.spawn(work.instrument(span).into_actor(self).map(move |(), this, ctx| {
+                this.lanes.give_back(writes);
                 this.flush(ctx);
             }));
         }

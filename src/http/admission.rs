@@ -11,12 +11,15 @@ use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use actix_web::{HttpMessage, HttpRequest, web};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// For each seat so many may wait.
 const WAITING: usize = 4;
+/// A queue that has stood for as long as anybody waits smooths no burst, it only makes everybody late: until it is empty
+/// again, so much fewer may wait.
+const STANDING: usize = 64;
 /// Who is refused is told to come again in so many seconds at most, each another number.
 const LATEST: usize = 3;
 
@@ -57,6 +60,9 @@ struct Room {
     most_waiting: usize,
     waiting: AtomicUsize,
     refused: AtomicUsize,
+    /// When nobody waited last, in microseconds since `began`.
+    calm_at: AtomicU64,
+    began: Instant,
     patience: Duration,
     metrics: Arc<Metrics>,
 }
@@ -69,6 +75,8 @@ impl Room {
             most_waiting: seats.saturating_mul(WAITING),
             waiting: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
+            calm_at: AtomicU64::new(0),
+            began: Instant::now(),
             patience,
             metrics: Arc::clone(metrics),
         }
@@ -76,7 +84,11 @@ impl Room {
 
     async fn enter(&self) -> Result<Seat, ApiError> {
         let permit = match Arc::clone(&self.seats).try_acquire_owned() {
-            Ok(permit) => permit,
+            Ok(permit) => {
+                // The semaphore gives nobody a seat past those who wait.
+                self.calm_at.store(self.micros(), Ordering::Relaxed);
+                permit
+            }
             Err(_) => self.wait().await.ok_or_else(|| self.refuse())?,
         };
         self.metrics.seat_taken(self.class);
@@ -84,8 +96,21 @@ impl Room {
     }
 
     async fn wait(&self) -> Option<OwnedSemaphorePermit> {
-        let _waiting = Waiting::among(&self.waiting, self.most_waiting)?;
+        let _waiting = Waiting::among(&self.waiting, self.may_wait())?;
         tokio::time::timeout(self.patience, Arc::clone(&self.seats).acquire_owned()).await.ok()?.ok()
+    }
+
+    fn micros(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn may_wait(&self) -> usize {
+        let stood = self.micros().saturating_sub(self.calm_at.load(Ordering::Relaxed));
+        if u128::from(stood) < self.patience.as_micros() {
+            self.most_waiting
+        } else {
+            self.most_waiting.div_ceil(STANDING)
+        }
     }
 
     fn refuse(&self) -> ApiError {
@@ -195,6 +220,22 @@ mod tests {
         drop(seat);
         assert!(room.enter().await.is_ok());
         assert_eq!(room.waiting.load(Ordering::Relaxed), 0, "no place is lost");
+    }
+
+    #[actix_web::test]
+    async fn a_queue_that_has_stood_lets_few_wait_until_it_is_empty() {
+        let room = Room::new(Class::Token, 64, Duration::from_millis(20), &Metrics::new("test").unwrap());
+        let seats: Vec<Seat> = futures_util::future::join_all((0..64).map(|_| room.enter()))
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(room.may_wait(), 64 * WAITING);
+        assert!(room.enter().await.is_err(), "nobody left meanwhile");
+        assert_eq!(room.may_wait(), 64 * WAITING / STANDING);
+        drop(seats);
+        assert!(room.enter().await.is_ok());
+        assert_eq!(room.may_wait(), 64 * WAITING);
     }
 
     #[actix_web::test]

@@ -179,6 +179,8 @@ pub struct App {
     pub key_manager: Mailbox<KeyManager>,
     /// Reads keys.
     pub key_vault: KeyVault,
+    /// The metadata documents.
+    pub metadata: public::well_known::Metadata,
     /// The keys in use.
     pub keys: watch::Receiver<Arc<KeyRing>>,
     /// Hashes new secrets.

@@ -5,7 +5,7 @@ use crate::actors::key_manager::ACCESS_TOKEN_SET;
 use crate::crypto::jose::Unverified;
 use crate::domain::token::jwt;
 use crate::domain::token::opaque::{Presented, TokenKind};
-use crate::store::SignatureHash;
+use crate::store::{AccessKey, SignatureHash};
 use crate::telemetry::labels::SecretKind;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const KEYS_ARE_OLD: Duration = Duration::from_secs(15);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Row {
     /// An access token's.
-    Access(SignatureHash),
+    Access(AccessKey),
     /// A refresh token's.
     Refresh(SignatureHash),
 }
@@ -24,19 +24,24 @@ pub enum Row {
 /// An opaque token of that kind that we made.
 pub fn opaque(app: &App, kind: TokenKind, token: &str) -> Option<Presented> {
     let found = app.opaque.present(kind, token)?;
-    if found.generation > 0 {
+    note(app, found.generation);
+    Some(found)
+}
+
+fn note(app: &App, generation: usize) {
+    if generation > 0 {
         app.metrics.old_secret_used(SecretKind::System);
     }
-    Some(found)
 }
 
 /// The row of an access token that we made, opaque or signed.
 ///
 /// # Errors
 /// 503 for a signed token while this process has not read any key, or not for some time: it may be ours.
-pub fn access(app: &App, token: &str) -> Result<Option<SignatureHash>, ApiError> {
-    if let Some(found) = opaque(app, TokenKind::Access, token) {
-        return Ok(Some(found.signature));
+pub fn access(app: &App, token: &str) -> Result<Option<AccessKey>, ApiError> {
+    if let Some(found) = app.opaque.present_access(token) {
+        note(app, found.generation);
+        return Ok(Some(found.key));
     }
     let Ok(unverified) = Unverified::parse(token) else { return Ok(None) };
     let ring = app.keys.borrow().clone();
@@ -49,7 +54,8 @@ pub fn access(app: &App, token: &str) -> Result<Option<SignatureHash>, ApiError>
             "the keys are out of date; the token may be signed with a newer one".to_owned(),
         ));
     }
-    Ok(key.filter(|key| unverified.verify_with(key).is_ok()).and_then(|_| jwt::row_key(token)))
+    let Some(claims) = key.and_then(|key| unverified.verify_with(key).ok()) else { return Ok(None) };
+    Ok(jwt::row_key(token, claims.str("jti").unwrap_or_default()))
 }
 
 /// The row of an access or a refresh token that we made. Which of them it is, the token itself proves: a hint of the

@@ -2,8 +2,9 @@
 
 use super::{ApiError, App};
 use crate::crypto::seal::{SealError, aad};
+use crate::domain::token::expiry_hour::hash_in;
 use crate::domain::token::session::{AccessSession, TokenSession};
-use crate::store::{AccessToken, SignatureHash};
+use crate::store::{AccessKey, AccessToken};
 use crate::telemetry::labels::SecretKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,7 +40,7 @@ impl Table {
 ///
 /// # Errors
 /// 503 without randomness.
-pub fn close_tokens(app: &App, table: Table, row: &SignatureHash, session: &TokenSession) -> Result<Vec<u8>, ApiError> {
+pub fn close_tokens(app: &App, table: Table, row: &[u8], session: &TokenSession) -> Result<Vec<u8>, ApiError> {
     close(app, table, row, session)
 }
 
@@ -47,12 +48,7 @@ pub fn close_tokens(app: &App, table: Table, row: &SignatureHash, session: &Toke
 ///
 /// # Errors
 /// 500 when it was tampered with, or lies in the clear although it is to be sealed.
-pub fn open_tokens(
-    app: &App,
-    table: Table,
-    row: &SignatureHash,
-    sealed: &[u8],
-) -> Result<Option<TokenSession>, ApiError> {
+pub fn open_tokens(app: &App, table: Table, row: &[u8], sealed: &[u8]) -> Result<Option<TokenSession>, ApiError> {
     open(app, table, row, sealed)
 }
 
@@ -60,8 +56,8 @@ pub fn open_tokens(
 ///
 /// # Errors
 /// 503 without randomness.
-pub fn close_access(app: &App, row: &SignatureHash, session: &AccessSession) -> Result<Vec<u8>, ApiError> {
-    if session.is_empty() { Ok(Vec::new()) } else { close(app, Table::Access, row, session) }
+pub fn close_access(app: &App, row: &AccessKey, session: &AccessSession) -> Result<Vec<u8>, ApiError> {
+    if session.is_empty() { Ok(Vec::new()) } else { close(app, Table::Access, hash_in(row), session) }
 }
 
 /// What an access token's row keeps; `None` when the secret that sealed it was dropped, which ends the token.
@@ -72,10 +68,10 @@ pub fn open_access(app: &App, row: &AccessToken) -> Result<Option<AccessSession>
     if row.session.is_empty() {
         return Ok(Some(AccessSession::default()));
     }
-    open(app, Table::Access, &row.signature, &row.session)
+    open(app, Table::Access, hash_in(&row.signature), &row.session)
 }
 
-fn close(app: &App, table: Table, row: &SignatureHash, session: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+fn close(app: &App, table: Table, row: &[u8], session: &impl Serialize) -> Result<Vec<u8>, ApiError> {
     let plain = serde_json::to_vec(session).map_err(|e| ApiError::Internal(e.to_string()))?;
     if !app.rules.encrypt_sessions {
         return Ok([&[CLEAR], plain.as_slice()].concat());
@@ -84,12 +80,7 @@ fn close(app: &App, table: Table, row: &SignatureHash, session: &impl Serialize)
     sealed.map_err(|e| ApiError::Internal(e.to_string()))
 }
 
-fn open<T: DeserializeOwned>(
-    app: &App,
-    table: Table,
-    row: &SignatureHash,
-    sealed: &[u8],
-) -> Result<Option<T>, ApiError> {
+fn open<T: DeserializeOwned>(app: &App, table: Table, row: &[u8], sealed: &[u8]) -> Result<Option<T>, ApiError> {
     let broken = |why: String| ApiError::Internal(format!("session data of {}: {why}", table.name()));
     let read = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|e| broken(e.to_string()));
     match sealed.split_first() {

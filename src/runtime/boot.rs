@@ -16,6 +16,7 @@ use crate::http::demo::Demo;
 use crate::http::jwks_uri::JwksCache;
 use crate::http::logout_courier::LogoutCourier;
 use crate::http::outbound::Outbound;
+use crate::http::public::well_known::Metadata;
 use crate::http::secret_check::SecretCheck;
 use crate::http::{App, Rotation};
 use crate::store::introspection_cache::{CacheOptions, IntrospectionCache};
@@ -70,6 +71,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         dsn: settings.dsn.clone(),
         max_conns: settings.db.max_conns,
         statement_timeout: settings.db.statement_timeout,
+        access_token_life: settings.ttl.access_token,
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
         cache: introspections.clone(),
@@ -139,6 +141,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         issuer,
         key_manager,
         key_vault: vault,
+        metadata: Metadata::default(),
         keys: published,
         hasher,
         hash_permits,

@@ -95,7 +95,7 @@ async fn i05_claims_under_a_dropped_secret_end_the_token_and_moved_ones_are_a_fa
     let access_claims = json!({"tenant": "t"}).as_object().cloned().unwrap();
     let claims = AccessSession { access_claims, ..AccessSession::default() };
     let mut row = AccessToken {
-        signature: [7; 32],
+        signature: [7; 34],
         family_id: uuid::Uuid::nil(),
         client_id: "a".to_owned(),
         subject: "a".to_owned(),
@@ -103,12 +103,12 @@ async fn i05_claims_under_a_dropped_secret_end_the_token_and_moved_ones_are_a_fa
         audience: Vec::new(),
         requested_at: up.app.clock.now(),
         expires_at: up.app.clock.now(),
-        session: session::close_access(&up.app, &[7; 32], &claims).unwrap(),
+        session: session::close_access(&up.app, &[7; 34], &claims).unwrap(),
     };
     assert_eq!(session::open_access(&up.app, &row).unwrap(), Some(claims));
-    row.signature = [8; 32];
+    row.signature = [8; 34];
     assert!(matches!(session::open_access(&up.app, &row), Err(ApiError::Internal(_))));
-    row.signature = [7; 32];
+    row.signature = [7; 34];
     let others = Secrets::new(&["another-system-secret-of-enough-length".to_owned()]).unwrap();
     Arc::get_mut(&mut up.app).unwrap().sessions = others.sealer("row/session");
     assert_eq!(session::open_access(&up.app, &row).unwrap(), None);

@@ -51,8 +51,9 @@ pub enum KeyChange {
     },
 }
 
-/// Decides, inside the lock, on all keys of the locked sets and the store's present moment; pure.
-pub type KeyDecision = Box<dyn FnOnce(&[KeyRow], Timestamp) -> Vec<KeyChange> + Send>;
+/// Decides, inside the lock, on all keys of the locked sets and the store's present moment; pure, and asked again when the
+/// transaction has to be.
+pub type KeyDecision = Box<dyn FnMut(&[KeyRow], Timestamp) -> Vec<KeyChange> + Send>;
 
 /// Verbs on keys.
 #[async_trait]

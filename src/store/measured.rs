@@ -6,10 +6,10 @@
 
 use super::introspection_cache::{Ended, IntrospectionCache, ended_by_flows, ended_by_tokens};
 use super::{
-    AccessToken, Attempt, Change, ClientPage, ClientRecord, ClientStore, Consent, ConsentFilter, ConsentPage,
-    Delivered, DevicePoll, DeviceRequest, FlowStore, FlowVerdict, FlowWrite, FoundCode, FoundRefresh, KeyDecision,
-    KeyRow, KeyStore, LoginSession, LogoutDelivery, Migration, OutboxDepth, PoolStatus, Replaced, SignatureHash, Store,
-    StoreError, Sweep, TokenStore, Upkeep, UserCodeGuess, Verdict, Write,
+    AccessKey, AccessToken, Attempt, Change, ClientPage, ClientRecord, ClientStore, Consent, ConsentFilter,
+    ConsentPage, Delivered, DevicePoll, DeviceRequest, FlowStore, FlowVerdict, FlowWrite, FoundCode, FoundRefresh,
+    KeyDecision, KeyRow, KeyStore, LoginSession, LogoutDelivery, Migration, OutboxDepth, PoolStatus, Replaced,
+    SignatureHash, Store, StoreError, Sweep, TokenStore, Upkeep, UserCodeGuess, Verdict, Write,
 };
 use crate::domain::world::Timestamp;
 use crate::telemetry::metrics::Metrics;
@@ -151,7 +151,7 @@ impl<S: Store> TokenStore for Measured<S> {
         answer
     }
 
-    async fn access_token(&self, signature: &SignatureHash) -> Result<Option<AccessToken>, StoreError> {
+    async fn access_token(&self, signature: &AccessKey) -> Result<Option<AccessToken>, StoreError> {
         watched!(self.access_token(signature))
     }
 
@@ -370,6 +370,7 @@ mod tests {
             dsn: "memory".to_owned(),
             max_conns: 1,
             statement_timeout: Duration::from_secs(5),
+            access_token_life: Duration::from_secs(3600),
             clock: Arc::new(Still),
             metrics: Arc::clone(&metrics),
             cache: None,
@@ -399,7 +400,7 @@ mod tests {
         store.replace_client(&record, 1).await.unwrap();
         store.note_remembered_consent("a").await.unwrap();
         store.write_tokens(&[]).await.unwrap();
-        store.access_token(&[0; 32]).await.unwrap();
+        store.access_token(&[0; 34]).await.unwrap();
         store.delete_tokens_of_client("a", Uuid::max()).await.unwrap();
         store.refresh_token(&[0; 32]).await.unwrap();
         all_flows(&store, now).await;

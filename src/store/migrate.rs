@@ -36,6 +36,12 @@ pub(super) const SCRIPTS: &[Script] = &[
         postgres: include_str!("../../migrations/postgres/0003_remembered_consents.sql"),
         sqlite: include_str!("../../migrations/sqlite/0003_remembered_consents.sql"),
     },
+    Script {
+        version: 4,
+        name: "access_tokens_by_hour",
+        postgres: include_str!("../../migrations/postgres/0004_access_tokens_by_hour.sql"),
+        sqlite: include_str!("../../migrations/sqlite/0004_access_tokens_by_hour.sql"),
+    },
 ];
 
 /// What the database remembers of a migration it has.

@@ -17,6 +17,7 @@ mod sqlite;
 mod tokens;
 mod upkeep;
 
+pub use crate::domain::token::expiry_hour::AccessKey;
 pub use clients::{ClientPage, ClientRecord, ClientStore, Replaced};
 pub use flows::{
     Attempt, AuthorizationCode, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, DeviceState,

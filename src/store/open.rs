@@ -21,6 +21,8 @@ pub struct OpenOptions {
     pub max_conns: usize,
     /// How long PostgreSQL may work on one statement.
     pub statement_timeout: Duration,
+    /// How long most access tokens live: for so long ahead PostgreSQL has a place for them.
+    pub access_token_life: Duration,
     /// The present moment for SQLite; PostgreSQL uses its own.
     pub clock: Arc<dyn Clock>,
     /// Where every verb is timed and every retry counted.

@@ -1,11 +1,12 @@
 //! Verbs on tokens. A token is valid while its row is there, unexpired by the store's clock, and its family unrevoked.
 
 use super::StoreError;
+use crate::domain::token::expiry_hour::AccessKey;
 use crate::domain::world::Timestamp;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-/// SHA-256 over a token's kind and signature: all that the database knows of a token.
+/// SHA-256 over a token's kind and signature: all that the database knows of a token, but for an access token's hour.
 pub type SignatureHash = [u8; 32];
 
 /// The single use of a client assertion (RFC 7523 §3, `jti`).
@@ -23,7 +24,7 @@ pub struct JtiUse {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessToken {
     /// The key of the row.
-    pub signature: SignatureHash,
+    pub signature: AccessKey,
     /// The family whose revocation ends this token too.
     pub family_id: Uuid,
     /// `client_id` of the client it was issued to.
@@ -73,7 +74,7 @@ pub struct RefreshToken {
     /// When it ends; `None` never.
     pub expires_at: Option<Timestamp>,
     /// The access token issued with it.
-    pub access_token: SignatureHash,
+    pub access_token: AccessKey,
     /// What later tokens are to say, sealed.
     pub session: Vec<u8>,
 }
@@ -156,7 +157,7 @@ pub struct Replay {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revoked {
     /// An access token.
-    Access(SignatureHash),
+    Access(AccessKey),
     /// A refresh token, used or not.
     Refresh(SignatureHash),
 }
@@ -217,7 +218,7 @@ pub trait TokenStore: Send + Sync + 'static {
 
     /// The valid access token of that key (one statement), or `None`: unknown, expired by the store's clock, or of a
     /// revoked family.
-    async fn access_token(&self, signature: &SignatureHash) -> Result<Option<AccessToken>, StoreError>;
+    async fn access_token(&self, signature: &AccessKey) -> Result<Option<AccessToken>, StoreError>;
 
     /// The refresh token of that key, used, expired and revoked ones too (one statement).
     async fn refresh_token(&self, signature: &SignatureHash) -> Result<Option<FoundRefresh>, StoreError>;

@@ -39,8 +39,10 @@ pub struct Migration {
 /// How many rows a sweep deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepCounts {
-    /// Access tokens, expired or of a revoked family.
+    /// Access tokens, expired (those without an hour, in PostgreSQL) or of a revoked family.
     pub access_tokens: u64,
+    /// Access tokens that went with their hour, as the database's statistics have counted them.
+    pub in_hours: u64,
     /// Refresh tokens, expired or of a revoked family; used ones too.
     pub refresh_tokens: u64,
     /// Authorization codes, expired or of a revoked family; spent ones too.
@@ -66,10 +68,14 @@ pub struct SweepCounts {
 }
 
 impl SweepCounts {
+    /// The name of what goes in any number at a time.
+    pub const IN_HOURS: &'static str = "access_token_hour";
+
     /// Each count by the name of its table.
-    pub const fn by_table(&self) -> [(&'static str, u64); 11] {
+    pub const fn by_table(&self) -> [(&'static str, u64); 12] {
         [
             ("access_token", self.access_tokens),
+            (Self::IN_HOURS, self.in_hours),
             ("refresh_token", self.refresh_tokens),
             ("authorization_code", self.codes),
             ("device", self.devices),
@@ -116,7 +122,8 @@ pub trait Upkeep: Send + Sync + 'static {
     async fn migrations(&self) -> Result<Vec<Migration>, StoreError>;
 
     /// Deletes at most `limit` rows of each kind whose time is over by the store's clock, in one transaction under a
-    /// lease.
+    /// lease. When there is no more, PostgreSQL drops the hours whose access tokens have all expired, and makes those
+    /// that come.
     async fn sweep(&self, limit: usize) -> Result<Sweep, StoreError>;
 
     /// The feed of changes from now on.

@@ -29,6 +29,14 @@ async fn planted(dsn: &str, count: usize) -> Server {
     server
 }
 
+/// An hour of January 2026 with a token.
+const OVER: &str = "
+    CREATE TABLE access_token_0001 PARTITION OF access_token FOR VALUES FROM ('\\x0001') TO ('\\x0002');
+    INSERT INTO access_token
+    SELECT '\\x0001' || substr(signature, 3), nid, family_id, client_id, subject, scope, audience, requested_at,
+           expires_at, session
+    FROM access_token LIMIT 1";
+
 /// Runs it; how many access tokens it says to have deleted.
 fn deleted(args: &[&str], env: &[(&str, &str)]) -> (u64, Output) {
     let done = run(args, env);
@@ -69,9 +77,16 @@ async fn what_is_over_goes_from_postgresql_beside_a_running_server() {
     let database = Database::postgres(&admin).await;
     let dsn = database.dsn();
     let _server = planted(&dsn, 5).await;
+    let client = database.client().await;
+    // As they would lie if they had lived for long; and one more in an hour that is over.
+    let lasted = "UPDATE access_token SET signature = '\\xffff' || substr(signature, 3) WHERE expires_at <= now()";
+    assert_eq!(client.execute(lasted, &[]).await.unwrap(), 5);
+    client.batch_execute(OVER).await.unwrap();
     tokio::task::spawn_blocking(move || sweeps_what_was_asked(&dsn)).await.unwrap();
-    let rows = database.client().await.query_one("SELECT count(*) FROM access_token", &[]).await.unwrap();
+    let rows = client.query_one("SELECT count(*) FROM access_token", &[]).await.unwrap();
     assert_eq!(rows.get::<_, i64>(0), 1);
+    let over = client.query_one("SELECT to_regclass('access_token_0001') IS NULL", &[]).await.unwrap();
+    assert!(over.get::<_, bool>(0), "the hour is gone");
 }
 
 #[test]

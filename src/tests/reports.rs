@@ -114,6 +114,22 @@ async fn b59_b67_a_jwt_names_key_issuer_client_audience_and_scope() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_public_documents_are_not_sent_to_who_has_them() {
+    let world = World::sqlite(&[]).await;
+    let paths =
+        ["/.well-known/jwks.json", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+    for path in paths {
+        let ask = |tag: &str| Peer::send(world.a.to_public(Method::GET, path).header("if-none-match", tag));
+        let first = world.a.get(path).await;
+        let tag = first.header("etag");
+        assert!(tag.starts_with('"'), "{path}: {:?}", first.headers);
+        let (known, other) = (ask(&tag).await, ask("\"another\"").await);
+        assert_eq!((known.status, known.text.as_str(), known.header("etag")), (304, "", tag.clone()), "{path}");
+        assert_eq!((other.status, &other.text, other.header("etag")), (200, &first.text, tag), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b66_settings_from_the_environment_have_their_type() {
     let database = Database::sqlite();
     Server::migrate(&database.dsn());

@@ -44,6 +44,7 @@ struct State {
     fault: Mutex<Fault>,
     far: Mutex<(String, u16)>,
     open: Mutex<Vec<Arc<Link>>>,
+    begun: AtomicUsize,
     lost: AtomicUsize,
 }
 
@@ -70,6 +71,7 @@ impl Proxy {
             fault: Mutex::new(Fault::None),
             far: Mutex::new((host.to_owned(), port)),
             open: Mutex::default(),
+            begun: AtomicUsize::new(0),
             lost: AtomicUsize::new(0),
         });
         let shared = Arc::clone(&state);
@@ -110,6 +112,11 @@ impl Proxy {
         *locked(&self.state.far) = (host.to_owned(), port);
     }
 
+    /// How many connections have begun.
+    pub fn begun(&self) -> usize {
+        self.state.begun.load(Ordering::Relaxed)
+    }
+
     /// How many answers [`Fault::LoseAnswer`] has swallowed.
     pub fn lost(&self) -> usize {
         self.state.lost.load(Ordering::Relaxed)
@@ -122,6 +129,7 @@ impl State {
     }
 
     fn begin(self: &Arc<Self>, near: TcpStream) -> Result<()> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
         if self.fault() == Fault::Cut {
             return Ok(());
         }
@@ -259,7 +267,7 @@ mod tests {
         proxy.strand();
         assert_eq!(said(&stream, b'7'), None);
         assert_eq!(said(&begun(&proxy, b'b')?, b'8'), Some(b'8'));
-        assert_eq!(heard(&stream), None);
+        assert_eq!((heard(&stream), proxy.begun()), (None, 3));
         Ok(())
     }
 }

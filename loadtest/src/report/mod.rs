@@ -2,20 +2,21 @@
 
 pub mod table;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hdrhistogram::{Counter, Histogram};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::tally;
 use crate::watch::Reading;
 
 /// One run of one scenario.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     pub scenario: String,
     /// What is counted: requests, or whole flows, or rows.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// `closed, 64 connections` or `open, 2000/s`.
     pub pace: String,
     pub seconds: f64,
@@ -24,6 +25,10 @@ pub struct Report {
     pub failed: u64,
     /// Successes a second.
     pub per_second: f64,
+    /// Units really begun a second, and successes that really ended in the window, whenever they were due. Of an open
+    /// loop that the server could not follow these are not what was asked.
+    pub begun_per_second: f64,
+    pub answered_per_second: f64,
     pub latency_ms: Latency,
     pub outcomes: BTreeMap<String, u64>,
     /// Kinds of units, or steps of one.
@@ -33,7 +38,7 @@ pub struct Report {
 }
 
 /// Percentiles in milliseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Latency {
     pub p50: f64,
     pub p90: f64,
@@ -51,9 +56,9 @@ impl Latency {
 }
 
 /// One step of a unit of work, or one kind of units.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Part {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub count: u64,
     pub failed: u64,
     /// Successes a second.
@@ -64,7 +69,7 @@ pub struct Part {
 }
 
 /// A bar of a histogram.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Bucket {
     pub up_to_ms: f64,
     pub count: u64,
@@ -100,7 +105,7 @@ impl Part {
             bucket
         };
         Self {
-            name,
+            name: name.into(),
             count,
             failed: part.failed,
             per_second: (count - part.failed.min(count)) as f64 / seconds,
@@ -111,7 +116,7 @@ impl Part {
 }
 
 /// What a run cost one watched process.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Cost {
     pub cpu_seconds: f64,
     pub cpu_seconds_per_1000: f64,
@@ -146,11 +151,15 @@ pub fn costs(
 /// Why a run is worth nothing, if it is: nothing measured, too much failed, or a generator without idle time, which
 /// measures itself.
 pub fn warning(report: &Report) -> Option<String> {
-    broken(report).or_else(|| {
+    // What is measured there is the generator.
+    let is_own = report.scenario.starts_with(crate::run_set::SIGN);
+    // Refusals in a storm are what was asked for.
+    let storm = report.parts.iter().any(|part| part.name == crate::scenarios::REFUSED);
+    broken(report).filter(|_| !storm).or_else(|| {
         let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
         let used = report.processes.get(crate::GENERATOR)?.cores;
         let own = || format!("the generator used {used:.1} of {cores:.0} cores: this figure is its own");
-        (used > 0.8 * cores).then(own)
+        (used > 0.8 * cores && !is_own).then(own)
     })
 }
 
@@ -160,6 +169,27 @@ pub fn broken(report: &Report) -> Option<String> {
         return Some("nothing was measured: raise --tokens or lower --warmup".to_owned());
     }
     (report.failed * 1000 > report.requests).then(|| format!("{} of {} failed", report.failed, report.requests))
+}
+
+/// A report for tests of what is computed from reports.
+#[cfg(test)]
+pub fn made_up(scenario: &str, per_second: f64, p99: f64) -> Report {
+    Report {
+        scenario: scenario.to_owned(),
+        unit: "request".into(),
+        pace: String::new(),
+        seconds: 1.0,
+        requests: 1,
+        failed: 0,
+        per_second,
+        begun_per_second: per_second,
+        answered_per_second: per_second,
+        latency_ms: Latency { p50: p99, p90: p99, p99, p99_9: p99, max: p99 },
+        outcomes: BTreeMap::new(),
+        parts: Vec::new(),
+        processes: BTreeMap::new(),
+        postgres: None,
+    }
 }
 
 #[cfg(test)]

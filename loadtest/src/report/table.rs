@@ -8,7 +8,7 @@ use crate::scenarios::INACTIVE_AFTER;
 /// The table printed after a run.
 pub fn table(report: &Report) -> String {
     let mut text = String::new();
-    let (lat, unit) = (report.latency_ms, report.unit);
+    let (lat, unit) = (report.latency_ms, &report.unit);
     let _ = writeln!(text, "{} ({}), {:.1} s measured", report.scenario, report.pace, report.seconds);
     let _ = writeln!(
         text,

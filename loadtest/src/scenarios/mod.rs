@@ -1,11 +1,14 @@
 //! The scenarios: what each prepares before the window opens, and what its workers do in it.
 
 mod code_flow;
+mod million;
 mod mixed;
 mod private_key_jwt;
 mod refresh;
+mod refused;
 mod single;
 mod staleness;
+mod storm;
 mod wrong_secrets;
 
 use std::time::Duration;
@@ -20,7 +23,9 @@ use crate::report::Report;
 use crate::target::{Target, TestClient};
 use crate::work::Source;
 
+pub use single::{COLD, introspect_cold};
 pub use staleness::INACTIVE_AFTER;
+pub use storm::{ACCEPTED, REFUSED};
 pub use wrong_secrets::compared;
 
 /// A scenario and its sizes, as the command line names them.
@@ -38,6 +43,8 @@ pub enum Kind {
         #[arg(long)]
         zipf: bool,
     },
+    /// The token endpoint without the store: a right client asks for a scope it may not have and is refused.
+    TokenRefused,
     /// Introspection of live tokens, issued before the run.
     Introspect {
         /// Form of the tokens.
@@ -93,11 +100,23 @@ pub enum Kind {
         #[arg(long, default_value_t = 1000)]
         tokens: usize,
     },
+    /// So many new tokens, with introspection and refreshes between them; ends when they are issued.
+    Million {
+        /// Tokens by client_credentials.
+        #[arg(long, default_value_t = 1_000_000)]
+        tokens: u64,
+    },
     /// Client_credentials with wrong secrets beside the right ones; run without them first, then with them.
     WrongSecrets {
         /// Percent of the requests with a wrong secret.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(..=100))]
         percent: u8,
+    },
+    /// Client_credentials from a server that may answer 503: tokens and refusals by themselves.
+    Storm {
+        /// Form of the tokens.
+        #[arg(long, default_value = "opaque", value_parser = ["opaque", "jwt"])]
+        strategy: String,
     },
     /// Client_credentials with private_key_jwt; the run ends early when the assertions are used up.
     PrivateKeyJwt {
@@ -155,6 +174,7 @@ impl Kind {
             Self::ClientCredentials { strategy, clients, zipf } => {
                 single::client_credentials(target, strategy, *clients, *zipf).await
             }
+            Self::TokenRefused => refused::prepare(target).await,
             Self::Introspect { strategy, tokens, invalid: false } => {
                 single::introspect(target, strategy, *tokens).await
             }
@@ -172,7 +192,9 @@ impl Kind {
             Self::Jwks => single::jwks(target),
             Self::Discovery => single::discovery(target),
             Self::Mixed { tokens } => mixed::prepare(target, workers, *tokens).await,
+            Self::Million { tokens } => million::prepare(target, workers, *tokens).await,
             Self::WrongSecrets { percent } => wrong_secrets::prepare(target, *percent).await,
+            Self::Storm { strategy } => storm::prepare(target, strategy).await,
             Self::PrivateKeyJwt { alg, assertions } => private_key_jwt::prepare(target, alg, *assertions).await,
             Self::Staleness { other_admin, bound } => {
                 let other = other_admin.as_deref().map_or(Ok(target.admin.clone()), Origin::parse)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use super::Scenario;
@@ -12,6 +12,8 @@ use crate::http::Call;
 use crate::target::{Target, machine, web};
 use crate::work::{calls, in_turn, once_each};
 
+/// The name of introspection over very many tokens.
+pub const COLD: &str = "introspect cold";
 const ACTIVE: &str = "\"active\":true";
 const INACTIVE: &str = "\"active\":false";
 /// Life of the tokens that must have expired.
@@ -41,6 +43,16 @@ pub async fn introspect(target: &Target, strategy: &str, count: usize) -> Result
     let tokens = target.issue(&client, count).await?;
     let source = in_turn(tokens.iter().map(|token| target.introspection(token, ACTIVE)).collect())?;
     Ok(Scenario::new(format!("introspect {strategy}"), source, vec![client]))
+}
+
+/// Tokens drawn at random among very many, issued before; their client stays.
+pub fn introspect_cold(target: &Target, tokens: &[String]) -> Result<Scenario> {
+    if tokens.is_empty() {
+        bail!("no tokens to ask for");
+    }
+    let asked: Vec<Call> = tokens.iter().map(|token| target.introspection(token, ACTIVE)).collect();
+    let source = calls(move |n| asked.get(usize::try_from(chance::mixed(n)).ok()? % asked.len()).cloned());
+    Ok(Scenario::new(COLD, source, Vec::new()))
 }
 
 /// Tokens that are not: a quarter each of garbage, tampered with, expired, and of a client that was deleted.

@@ -188,6 +188,9 @@ impl World {
         if !allowed {
             return HttpResponse::BadRequest().json(json!({"error": "invalid_grant"}));
         }
+        if form.get("scope").is_some_and(|scope| scope == "forbidden") {
+            return HttpResponse::BadRequest().json(json!({"error": "invalid_scope"}));
+        }
         let mut answer = json!({"token_type": "bearer"});
         let names = if form["grant_type"] == "client_credentials" { 1 } else { 2 };
         for name in ["access_token", "refresh_token"].into_iter().take(names) {

@@ -36,6 +36,7 @@ pub fn compare(who: &str, scenario: &str, asked: &[String]) -> Option<String> {
 fn name(kind: &Kind) -> &'static str {
     match kind {
         Kind::ClientCredentials { .. } => "client-credentials",
+        Kind::TokenRefused => "token-refused",
         Kind::Introspect { invalid: false, .. } => "introspect",
         Kind::Introspect { invalid: true, .. } => "introspect --invalid",
         Kind::CodeFlow { .. } => "code-flow",
@@ -46,7 +47,9 @@ fn name(kind: &Kind) -> &'static str {
         Kind::Jwks => "jwks",
         Kind::Discovery => "discovery",
         Kind::Mixed { .. } => "mixed",
+        Kind::Million { .. } => "million",
         Kind::WrongSecrets { .. } => "wrong-secrets",
+        Kind::Storm { .. } => "storm",
         Kind::PrivateKeyJwt { .. } => "private-key-jwt",
         Kind::Staleness { .. } => "staleness",
     }

@@ -3,9 +3,9 @@
 use super::*;
 use crate::domain::world::Timestamp;
 use crate::store::{
-    AccessToken, Attempt, ClientPage, ClientStore, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll,
-    DeviceRequest, FlowStore, FlowVerdict, FlowWrite, FoundCode, FoundRefresh, KeyDecision, KeyRow, KeyStore,
-    LoginSession, LogoutDelivery, Migration, OutboxDepth, Replaced, SignatureHash, Sweep, TokenStore, Upkeep,
+    AccessKey, AccessToken, Attempt, ClientPage, ClientStore, Consent, ConsentFilter, ConsentPage, Delivered,
+    DevicePoll, DeviceRequest, FlowStore, FlowVerdict, FlowWrite, FoundCode, FoundRefresh, KeyDecision, KeyRow,
+    KeyStore, LoginSession, LogoutDelivery, Migration, OutboxDepth, Replaced, SignatureHash, Sweep, TokenStore, Upkeep,
     UserCodeGuess, Verdict, Write,
 };
 use async_trait::async_trait;
@@ -75,7 +75,7 @@ impl TokenStore for Gated {
         away()
     }
 
-    async fn access_token(&self, _: &SignatureHash) -> Result<Option<AccessToken>, StoreError> {
+    async fn access_token(&self, _: &AccessKey) -> Result<Option<AccessToken>, StoreError> {
         away()
     }
 

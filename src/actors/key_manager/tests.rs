@@ -38,7 +38,15 @@ async fn keys() -> (Keys, Arc<Hands>) {
     let clock = Arc::new(Hands(AtomicI64::new(1_700_000_000_000_000)));
     let (dsn, statement_timeout) = ("memory".to_owned(), Duration::from_secs(5));
     let metrics = Metrics::new("test").unwrap();
-    let options = OpenOptions { dsn, max_conns: 2, statement_timeout, clock: clock.clone(), metrics, cache: None };
+    let options = OpenOptions {
+        dsn,
+        max_conns: 2,
+        statement_timeout,
+        access_token_life: statement_timeout,
+        clock: clock.clone(),
+        metrics,
+        cache: None,
+    };
     let store = open(options).await.unwrap();
     let rotation = Policy {
         rotation_interval: Duration::ZERO,
@@ -150,7 +158,7 @@ async fn without_the_secret_keys_are_left_alone() {
     clock.pass(60);
     let row = other.vault.seal(ACCESS_TOKEN_SET, &foreign, clock.now(), clock.now()).unwrap();
     let set = [ACCESS_TOKEN_SET.to_owned()];
-    keys.vault.store.change_keys(&set, Box::new(|_, _| vec![KeyChange::Put(row)])).await.unwrap();
+    keys.vault.store.change_keys(&set, Box::new(move |_, _| vec![KeyChange::Put(row.clone())])).await.unwrap();
     assert_eq!(signs(&keys.turn().await.unwrap(), clock.now()), first);
     let rows = keys.vault.store.keys(&set).await.unwrap();
     assert!(rows.iter().all(|row| row.retires_at.is_none()));
@@ -210,7 +218,7 @@ async fn what_an_older_secret_sealed_after_the_boot_is_sealed_again_within_the_h
         vault.seal("more", &late, clock.now(), clock.now()).unwrap()
     };
     let (set, late) = (["more".to_owned()], row(&old.vault));
-    old.vault.store.change_keys(&set, Box::new(|_, _| vec![KeyChange::Put(late)])).await.unwrap();
+    old.vault.store.change_keys(&set, Box::new(move |_, _| vec![KeyChange::Put(late.clone())])).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(old.vault.read("more").await.unwrap().len(), 1, "not yet");
     clock.pass(3600);

@@ -1,8 +1,10 @@
 //! JWT access tokens: their claims (contract: `iss sub aud client_id exp iat nbf jti scp ext`).
 
+use super::expiry_hour::{AccessKey, ExpiryHour};
 use super::opaque::signature_hash;
 use crate::domain::world::Timestamp;
 use serde_json::{Map, Value, json};
+use uuid::{Builder, Uuid, Variant, Version};
 
 /// Which claims carry the scope (`strategies.jwt.scope_claim`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,10 +97,28 @@ pub fn claims(of: &AccessClaims<'_>, rules: &JwtRules) -> Map<String, Value> {
     out
 }
 
-/// The row key of a JWT access token: the hash of its signature part. `None` when it has no three parts.
-pub fn row_key(token: &str) -> Option<[u8; 32]> {
+/// The `jti` of an access token that ends in that hour: a UUID of version 8 (RFC 9562 §5.8), random but for the hour,
+/// which comes first. Before there were hours it was one of version 4.
+pub fn jti(hour: ExpiryHour, random: Uuid) -> Uuid {
+    let mut bytes = random.into_bytes();
+    let (head, _) = bytes.split_at_mut(2);
+    head.copy_from_slice(&hour.number().to_be_bytes());
+    Builder::from_bytes(bytes).with_variant(Variant::RFC4122).with_version(Version::Custom).into_uuid()
+}
+
+fn hour(jti: &str) -> ExpiryHour {
+    let known = Uuid::try_parse(jti).ok().filter(|id| id.get_version() == Some(Version::Custom));
+    known.map_or(ExpiryHour::NONE, |id| {
+        let [high, low, ..] = id.into_bytes();
+        ExpiryHour::of_number(u16::from_be_bytes([high, low]))
+    })
+}
+
+/// The row key of a JWT access token with that `jti`: its hour, and the hash of its signature part. `None` when it has
+/// no three parts.
+pub fn row_key(token: &str, jti: &str) -> Option<AccessKey> {
     let (_, signature) = token.rsplit_once('.')?;
-    Some(signature_hash("jwt", signature.as_bytes()))
+    Some(hour(jti).before(&signature_hash("jwt", signature.as_bytes())))
 }
 
 #[cfg(test)]
@@ -133,6 +153,19 @@ mod tests {
         let x = made(&rules, &json!({"sub": "evil", "tenant": "t", "scp": ["admin"]}));
         assert_eq!((&x["sub"], &x["tenant"], &x["scp"]), (&json!("s"), &json!("t"), &json!(["a", "b"])));
         assert_eq!(x["ext"]["sub"], "evil");
+    }
+
+    #[test]
+    fn the_hour_is_in_the_jti_and_older_ones_have_none() {
+        let ends = ExpiryHour::of_number(7890);
+        let id = jti(ends, Uuid::from_u128(u128::MAX));
+        assert_eq!((id.get_version_num(), id.get_variant()), (8, Variant::RFC4122));
+        assert_eq!(row_key("a.b.c", &id.to_string()).map(|key| ExpiryHour::at_head_of(&key)), Some(ends));
+        let hash = signature_hash("jwt", b"c");
+        for older in ["1ed2c0de-0000-4000-8000-000000000000", "", "other"] {
+            assert_eq!(row_key("a.b.c", older), Some(ExpiryHour::NONE.before(&hash)));
+        }
+        assert_eq!(row_key("abc", ""), None);
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Opaque tokens: `ory_at_<key>.<signature>`, both base64url, 32 bytes each.
+//! Opaque tokens: `ory_at_<key>.<signature>`, both base64url, 32 bytes each; an access token's key has the hour of its
+//! end before its 32 random bytes, or not, if it was issued before there were hours.
 //!
 //! The signature is an HMAC over kind and key under a key of its own for each kind, so that a prefix cannot be
 //! exchanged. It is checked before any query: a forged token costs no I/O. The database knows the token by a hash of
 //! its signature alone.
 
+use super::expiry_hour::{AccessKey, ExpiryHour};
 use crate::crypto::seal::{MacRing, Secrets};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -55,6 +57,23 @@ pub struct Minted {
     pub signature: [u8; 32],
 }
 
+/// An access token made just now.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MintedAccess {
+    /// The token.
+    pub token: String,
+    /// The key of its row.
+    pub key: AccessKey,
+}
+
+/// An access token of ours that somebody presented.
+pub struct PresentedAccess {
+    /// The key of its row.
+    pub key: AccessKey,
+    /// Which secret made it; 0 is the newest.
+    pub generation: usize,
+}
+
 /// A token of ours that somebody presented.
 pub struct Presented {
     /// The key of its row.
@@ -75,8 +94,10 @@ pub struct Opaque {
     registration: MacRing,
 }
 
-/// Length of 32 bytes in base64url without padding.
-const PART: usize = 43;
+/// Length of so many bytes in base64url without padding.
+const fn encoded(bytes: usize) -> usize {
+    (4 * bytes).div_ceil(3)
+}
 
 impl Opaque {
     /// Keys for every kind, derived from the system secrets: the first signs, all check.
@@ -102,10 +123,20 @@ impl Opaque {
 
     /// Makes a token of 32 random bytes.
     pub fn mint(&self, kind: TokenKind, random: &[u8; 32]) -> Minted {
-        let tag = self.ring(kind).tag(&[kind.label().as_bytes(), random]);
-        let mut token = String::with_capacity(kind.prefix().len() + 2 * PART + 1);
+        self.make(kind, random)
+    }
+
+    /// Makes an access token of 32 random bytes that ends in that hour.
+    pub fn mint_access(&self, hour: ExpiryHour, random: &[u8; 32]) -> MintedAccess {
+        let Minted { token, signature } = self.make(TokenKind::Access, &hour.before(random));
+        MintedAccess { token, key: hour.before(&signature) }
+    }
+
+    fn make(&self, kind: TokenKind, key: &[u8]) -> Minted {
+        let tag = self.ring(kind).tag(&[kind.label().as_bytes(), key]);
+        let mut token = String::with_capacity(kind.prefix().len() + encoded(key.len()) + 1 + encoded(tag.len()));
         token.push_str(kind.prefix());
-        URL_SAFE_NO_PAD.encode_string(random, &mut token);
+        URL_SAFE_NO_PAD.encode_string(key, &mut token);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(tag, &mut token);
         Minted { token, signature: signature_hash(kind.label(), &tag) }
@@ -119,19 +150,35 @@ impl Opaque {
 
     /// The same with the token's random part, for what is sealed under the token itself.
     pub fn present(&self, kind: TokenKind, token: &str) -> Option<Presented> {
+        let (key, signature, generation) = self.verified(kind, token)?;
+        Some(Presented { signature, generation, key })
+    }
+
+    /// The row key of an access token that we made, with an hour or without; `None` for anything else.
+    pub fn present_access(&self, token: &str) -> Option<PresentedAccess> {
+        let kind = TokenKind::Access;
+        let (hour, (hash, generation)) = match self.verified::<34>(kind, token) {
+            Some((key, hash, generation)) => (ExpiryHour::at_head_of(&key), (hash, generation)),
+            None => (ExpiryHour::NONE, self.check(kind, token)?),
+        };
+        Some(PresentedAccess { key: hour.before(&hash), generation })
+    }
+
+    /// The key of a token that we made, the hash of its signature, and which secret made it.
+    fn verified<const N: usize>(&self, kind: TokenKind, token: &str) -> Option<(Zeroizing<[u8; N]>, [u8; 32], usize)> {
         let body = token.strip_prefix(kind.prefix()).unwrap_or(token);
-        if body.len() != 2 * PART + 1 {
+        if body.len() != encoded(N) + 1 + encoded(32) {
             return None;
         }
         let (key, tag) = body.split_once('.')?;
-        let (key, tag) = (Zeroizing::new(decode(key)?), decode(tag)?);
+        let (key, tag) = (Zeroizing::new(decode::<N>(key)?), decode::<32>(tag)?);
         let generation = self.ring(kind).verify(&[kind.label().as_bytes(), key.as_slice()], &tag)?;
-        Some(Presented { signature: signature_hash(kind.label(), &tag), generation, key })
+        Some((key, signature_hash(kind.label(), &tag), generation))
     }
 }
 
-/// Exactly 32 bytes in canonical base64url.
-fn decode(part: &str) -> Option<[u8; 32]> {
+/// Exactly so many bytes in canonical base64url.
+fn decode<const N: usize>(part: &str) -> Option<[u8; N]> {
     URL_SAFE_NO_PAD.decode(part).ok()?.try_into().ok()
 }
 
@@ -180,7 +227,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_access_token_keeps_its_hour_and_those_of_before_have_none() {
+        let opaque = opaque(&["a-system-secret-of-some-length"]);
+        let hour = ExpiryHour::of_number(7890);
+        let (of_an_hour, of_before) = (opaque.mint_access(hour, &[7; 32]), opaque.mint(TokenKind::Access, &[7; 32]));
+        assert_eq!(of_an_hour.token.len(), "ory_at_".len() + 46 + 1 + 43);
+        let key = |token: &str| opaque.present_access(token).map(|found| found.key);
+        assert_eq!(key(&of_an_hour.token), Some(of_an_hour.key));
+        assert_eq!(ExpiryHour::at_head_of(&of_an_hour.key), hour);
+        assert_eq!(key(of_an_hour.token.trim_start_matches("ory_at_")), Some(of_an_hour.key));
+        assert_eq!(key(&of_before.token), Some(ExpiryHour::NONE.before(&of_before.signature)));
+        assert_eq!(opaque.check(TokenKind::Access, &of_an_hour.token), None, "two forms, never mixed");
+        // Another hour, or none, under the signature of this one.
+        let (_, signature) = of_an_hour.token.split_once('.').unwrap();
+        for forged in [&ExpiryHour::of_number(7891).before(&[7; 32])[..], &[7; 32]] {
+            assert_eq!(key(&format!("ory_at_{}.{signature}", URL_SAFE_NO_PAD.encode(forged))), None);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_other_access_token_is_refused(at in 0usize..97, to in "[A-Za-z0-9_.-]") {
+            let opaque = opaque(&["a-system-secret-of-some-length"]);
+            let token = opaque.mint_access(ExpiryHour::of_number(7890), &[9; 32]).token;
+            let changed: String = token.chars().enumerate().map(|(i, c)| if i == at { to.chars().next().unwrap() } else { c }).collect();
+            prop_assert_eq!(opaque.present_access(&changed).is_some(), changed == token);
+        }
+
         #[test]
         fn any_other_text_is_refused(at in 0usize..94, to in "[A-Za-z0-9_.-]") {
             let opaque = opaque(&["a-system-secret-of-some-length"]);

@@ -9,8 +9,8 @@ use crate::http::presented::{self, Row};
 use crate::http::public::token::known;
 use crate::http::session::{self, Table};
 use crate::http::{ApiError, App, reply};
-use crate::store::SignatureHash;
 use crate::store::introspection_cache::{Answer, IntrospectionCache};
+use crate::store::{AccessKey, SignatureHash};
 use crate::telemetry::labels::{Introspected, Source};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -99,7 +99,7 @@ fn written(app: &App, valid: &Valid<'_>, session: AccessSession) -> Result<Bytes
     body.map(Bytes::from).map_err(|e| ApiError::Internal(e.to_string()))
 }
 
-async fn access_token(app: &App, key: &SignatureHash) -> Result<(Source, Lookup), ApiError> {
+async fn access_token(app: &App, key: &AccessKey) -> Result<(Source, Lookup), ApiError> {
     let Some(cache) = &app.introspections else { return Ok((Source::Db, read(app, key, None).await?)) };
     match cache.get(key).await {
         Some((answer, true)) => Ok((Source::Local, Ok(Said::Kept(answer)))),
@@ -108,7 +108,7 @@ async fn access_token(app: &App, key: &SignatureHash) -> Result<(Source, Lookup)
     }
 }
 
-async fn read(app: &App, key: &SignatureHash, cache: Option<&Arc<IntrospectionCache>>) -> Result<Lookup, ApiError> {
+async fn read(app: &App, key: &AccessKey, cache: Option<&Arc<IntrospectionCache>>) -> Result<Lookup, ApiError> {
     let read_at = app.clock.now();
     let Some(row) = app.store.access_token(key).await? else { return Ok(Err(Introspected::Unknown)) };
     let Some(session) = session::open_access(app, &row)? else { return Ok(Err(Introspected::Unknown)) };

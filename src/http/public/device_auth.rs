@@ -6,6 +6,7 @@ use crate::actors::token_issuer::Commit;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::grant::device_code::check_request;
 use crate::domain::scope::{parse_audience, parse_scope};
+use crate::domain::token::expiry_hour::ExpiryHour;
 use crate::domain::token::opaque::{Minted, TokenKind};
 use crate::http::client_auth::{Authenticated, authenticate, credential, tries_basic};
 use crate::http::form::Form;
@@ -108,7 +109,8 @@ async fn use_up(app: &App, who: &Authenticated, minted: &Minted) -> Result<(), A
         return Ok(());
     }
     let client_id = who.client.client.client_id.clone();
-    let order = Revoke { token: Revoked::Access(minted.signature), client_id, jti: who.jti.clone() };
+    let order =
+        Revoke { token: Revoked::Access(ExpiryHour::NONE.before(&minted.signature)), client_id, jti: who.jti.clone() };
     if app.issuer.ask(Commit(Write::Revoke(order))).await?? == Verdict::JtiKnown {
         app.metrics.client_auth_failure(who.method, AuthFailure::ReplayedAssertion);
         return Err(OAuthError::plain(ErrorCode::JtiKnown).into());

@@ -1,10 +1,13 @@
 //! The metadata documents (OpenID Connect Discovery §3, RFC 8414) and the public keys (RFC 7517 §5).
 
-use crate::actors::key_manager::ID_TOKEN_SET;
-use crate::http::{App, cors, reply};
-use actix_web::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use crate::actors::key_manager::{ID_TOKEN_SET, entity_tag};
+use crate::http::{App, cors};
+use actix_web::http::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// What an operator may say about the documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,14 +49,19 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
 /// `GET /.well-known/jwks.json`.
 pub async fn jwks(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
     let ring = app.keys.borrow().clone();
-    let known = request.headers().get_all(IF_NONE_MATCH).filter_map(|v| v.to_str().ok());
-    if known.into_iter().any(|tags| names(tags, &ring.etag)) {
-        return HttpResponse::NotModified().insert_header((ETAG, ring.etag.clone())).finish();
+    unless_known(&request, &ring.etag, &ring.jwks)
+}
+
+/// The document, or that the caller has it already (RFC 9110 §13.1.2).
+fn unless_known(request: &HttpRequest, etag: &str, document: &Bytes) -> HttpResponse {
+    let mut known = request.headers().get_all(IF_NONE_MATCH).filter_map(|v| v.to_str().ok());
+    if known.any(|tags| names(tags, etag)) {
+        return HttpResponse::NotModified().insert_header((ETAG, etag)).finish();
     }
     HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "application/json; charset=utf-8"))
-        .insert_header((ETAG, ring.etag.clone()))
-        .body(ring.jwks.clone())
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8")))
+        .insert_header((ETAG, etag))
+        .body(document.clone())
 }
 
 /// Whether a list of entity tags names this one. Compared weakly (RFC 9110 §13.1.2): a proxy that compresses makes the
@@ -63,10 +71,35 @@ fn names(tags: &str, etag: &str) -> bool {
 }
 
 /// Both metadata documents, which are the same.
-pub async fn metadata(app: web::Data<App>) -> HttpResponse {
+pub async fn metadata(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
     let now = app.clock.now();
     let alg = app.keys.borrow().signer(ID_TOKEN_SET, now).map_or("RS256", |k| k.alg().as_str());
-    reply::json(200, &document(&app.rules.issuer, &app.rules.public_url, &app.rules.discovery, alg))
+    let written = app.metadata.of(alg, || {
+        Value::from(document(&app.rules.issuer, &app.rules.public_url, &app.rules.discovery, alg)).to_string()
+    });
+    unless_known(&request, &written.etag, &written.document)
+}
+
+/// The metadata document as it was last written: it changes only with the algorithm of the keys.
+#[derive(Default)]
+pub struct Metadata(ArcSwapOption<Written>);
+
+struct Written {
+    alg: &'static str,
+    etag: String,
+    document: Bytes,
+}
+
+impl Metadata {
+    fn of(&self, alg: &'static str, write: impl FnOnce() -> String) -> Arc<Written> {
+        if let Some(written) = self.0.load_full().filter(|written| written.alg == alg) {
+            return written;
+        }
+        let document = Bytes::from(write());
+        let written = Arc::new(Written { alg, etag: entity_tag(&document), document });
+        self.0.store(Some(Arc::clone(&written)));
+        written
+    }
 }
 
 /// The document. The algorithms of our own tokens are that of the newest ID token key.

@@ -1,7 +1,7 @@
 //! What ended lately: kept by every replica for as long as an answer from before may be told.
 
 use super::value::{self, Answer};
-use crate::store::{ConsentFilter, SignatureHash};
+use crate::store::{AccessKey, ConsentFilter};
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -19,13 +19,13 @@ const ROUND: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// One access token.
-    Token(SignatureHash),
+    Token(AccessKey),
     /// All of a family, but for one that was issued in exchange.
     Family {
         /// The family.
         id: Uuid,
         /// The one that lives.
-        but: Option<SignatureHash>,
+        but: Option<AccessKey>,
     },
     /// All of a client.
     Client(String),
@@ -93,7 +93,7 @@ impl Ended {
 #[derive(Default)]
 struct Table {
     /// By a hash of what ended: two with the same hash only cost a read of the database.
-    by: HashMap<u64, (Option<SignatureHash>, Instant)>,
+    by: HashMap<u64, (Option<AccessKey>, Instant)>,
     pruned: Option<Instant>,
     /// Too many to be told apart, until then.
     all_until: Option<Instant>,
@@ -155,7 +155,7 @@ impl Lately {
     }
 
     /// Whether the token of an answer has ended since it was given.
-    pub(super) fn covers(&self, key: &SignatureHash, answer: &Answer, now: Instant) -> bool {
+    pub(super) fn covers(&self, key: &AccessKey, answer: &Answer, now: Instant) -> bool {
         if self.length.load(Ordering::Acquire) == 0 {
             return false;
         }
@@ -182,14 +182,14 @@ mod tests {
     use super::super::value::tests::answer;
     use super::*;
 
-    const KEY: SignatureHash = [1; 32];
+    const KEY: AccessKey = [1; 34];
 
     fn all() -> Vec<Ended> {
         let (subject, client_id) = ("größe".to_owned(), "a client".to_owned());
         vec![
             Ended::Token(KEY),
             Ended::Family { id: Uuid::from_u128(7), but: None },
-            Ended::Family { id: Uuid::from_u128(7), but: Some([2; 32]) },
+            Ended::Family { id: Uuid::from_u128(7), but: Some([2; 34]) },
             Ended::Client(client_id.clone()),
             Ended::Subject { subject: subject.clone(), client_id: None },
             Ended::Subject { subject, client_id: Some(client_id) },
@@ -212,7 +212,7 @@ mod tests {
                 subject: "somebody".to_owned(),
                 ..said.clone()
             };
-            assert!(!lately.covers(&[3; 32], &other, now), "{ended:?} is not theirs");
+            assert!(!lately.covers(&[3; 34], &other, now), "{ended:?} is not theirs");
         }
     }
 
@@ -223,9 +223,9 @@ mod tests {
         let exchange = |but| Ended::Family { id: said.family_id, but };
         lately.add(&exchange(Some(KEY)), now, later);
         lately.add(&exchange(Some(KEY)), now, later);
-        assert!(!lately.covers(&KEY, &said, now) && lately.covers(&[2; 32], &said, now));
-        lately.add(&exchange(Some([2; 32])), now, later);
-        assert!(lately.covers(&KEY, &said, now) && lately.covers(&[2; 32], &said, now));
+        assert!(!lately.covers(&KEY, &said, now) && lately.covers(&[2; 34], &said, now));
+        lately.add(&exchange(Some([2; 34])), now, later);
+        assert!(lately.covers(&KEY, &said, now) && lately.covers(&[2; 34], &said, now));
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
         }
         assert!(lately.covers(&KEY, &said, now));
         let (after, until) = (later + ROUND, later + ROUND + ROUND);
-        lately.add(&Ended::Token([9; 32]), after, until);
+        lately.add(&Ended::Token([9; 34]), after, until);
         assert!(!lately.covers(&KEY, &said, after));
         assert_eq!(lately.table.read().unwrap().by.len(), 1, "what is over is forgotten");
         lately.add_all(until + ROUND);

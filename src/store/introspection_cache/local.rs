@@ -1,7 +1,7 @@
 //! The tier inside the process: a bounded number of answers, in shards so that workers seldom wait for each other.
 
 use super::value::Answer;
-use crate::store::SignatureHash;
+use crate::store::AccessKey;
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ const SHARDS: usize = 16;
 
 /// An answer, and until when it may be told: by this process's own clock, which nobody sets.
 type Entry = (Arc<Answer>, Instant);
-type Shard = LruCache<SignatureHash, Entry>;
+type Shard = LruCache<AccessKey, Entry>;
 
 /// The answers nearest at hand.
 pub(super) struct Local(Vec<Mutex<Shard>>);
@@ -24,26 +24,26 @@ impl Local {
     }
 
     /// A key is a hash: any byte of it spreads evenly.
-    fn shard(&self, key: &SignatureHash) -> Option<MutexGuard<'_, Shard>> {
+    fn shard(&self, key: &AccessKey) -> Option<MutexGuard<'_, Shard>> {
         let at = usize::from(key.last().copied().unwrap_or_default()) % SHARDS;
         Some(self.0.get(at)?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The answer, unless its time is over.
-    pub(super) fn get(&self, key: &SignatureHash) -> Option<Arc<Answer>> {
+    pub(super) fn get(&self, key: &AccessKey) -> Option<Arc<Answer>> {
         let mut shard = self.shard(key)?;
         let (answer, until) = shard.get(key)?;
         (*until > Instant::now()).then(|| Arc::clone(answer))
     }
 
     /// Keeps an answer for so long.
-    pub(super) fn put(&self, key: SignatureHash, answer: Arc<Answer>, left: Duration) {
+    pub(super) fn put(&self, key: AccessKey, answer: Arc<Answer>, left: Duration) {
         if let Some(mut shard) = self.shard(&key) {
             shard.put(key, (answer, Instant::now() + left));
         }
     }
 
-    pub(super) fn remove(&self, key: &SignatureHash) {
+    pub(super) fn remove(&self, key: &AccessKey) {
         if let Some(mut shard) = self.shard(key) {
             shard.pop(key);
         }
@@ -68,14 +68,14 @@ mod tests {
         let Some(local) = Local::of(32) else { unreachable!("there is room") };
         let said = Arc::new(answer(1000));
         for n in 0..=255 {
-            local.put([n; 32], Arc::clone(&said), Duration::from_secs(60));
+            local.put([n; 34], Arc::clone(&said), Duration::from_secs(60));
         }
-        assert_eq!((0..=255).filter(|n| local.get(&[*n; 32]).is_some()).count(), 32);
-        local.remove(&[255; 32]);
-        assert!(local.get(&[255; 32]).is_none() && local.get(&[254; 32]).is_some());
-        local.put([254; 32], said, Duration::ZERO);
-        assert!(local.get(&[254; 32]).is_none(), "its time is over");
+        assert_eq!((0..=255).filter(|n| local.get(&[*n; 34]).is_some()).count(), 32);
+        local.remove(&[255; 34]);
+        assert!(local.get(&[255; 34]).is_none() && local.get(&[254; 34]).is_some());
+        local.put([254; 34], said, Duration::ZERO);
+        assert!(local.get(&[254; 34]).is_none(), "its time is over");
         local.clear();
-        assert!(local.get(&[253; 32]).is_none());
+        assert!(local.get(&[253; 34]).is_none());
     }
 }

@@ -19,7 +19,7 @@ pub use ended::Ended;
 pub use value::Answer;
 
 use super::io::IoRuntime;
-use super::{FlowVerdict, FlowWrite, OpenError, Revoked, SignatureHash, Verdict, Write};
+use super::{AccessKey, FlowVerdict, FlowWrite, OpenError, Revoked, Verdict, Write};
 use crate::crypto::seal::{MacRing, Sealer};
 use crate::domain::world::{Clock, Entropy, Timestamp};
 use crate::telemetry::labels::{CacheAnswer, NewsPath};
@@ -93,7 +93,7 @@ struct Shared {
 /// The cache.
 pub struct IntrospectionCache {
     shared: Arc<Shared>,
-    fills: mpsc::Sender<(SignatureHash, Arc<Answer>)>,
+    fills: mpsc::Sender<(AccessKey, Arc<Answer>)>,
     io: IoRuntime,
 }
 
@@ -131,7 +131,7 @@ impl IntrospectionCache {
     }
 
     /// The answer for the access token of that key, and whether it was in this process. `None`: ask the database.
-    pub async fn get(&self, key: &SignatureHash) -> Option<(Arc<Answer>, bool)> {
+    pub async fn get(&self, key: &AccessKey) -> Option<(Arc<Answer>, bool)> {
         let shared = &self.shared;
         if !shared.may_tell() {
             shared.metrics.cache_answer(CacheAnswer::Bypassed);
@@ -149,7 +149,7 @@ impl IntrospectionCache {
     }
 
     /// Keeps what the database said, unless something else is kept.
-    pub fn fill(&self, key: &SignatureHash, answer: Arc<Answer>) {
+    pub fn fill(&self, key: &AccessKey, answer: Arc<Answer>) {
         let shared = &self.shared;
         if shared.may_tell() {
             shared.keep_at_hand(key, &answer);
@@ -186,17 +186,17 @@ impl Shared {
         !self.staleness.is_zero() && self.ear.has_heard_for(self.staleness + SKEW)
     }
 
-    fn holds(&self, key: &SignatureHash, answer: &Answer) -> bool {
+    fn holds(&self, key: &AccessKey, answer: &Answer) -> bool {
         answer.left(self.clock.now(), self.staleness).is_some() && !self.lately.covers(key, answer, Instant::now())
     }
 
-    fn keep_at_hand(&self, key: &SignatureHash, answer: &Arc<Answer>) {
+    fn keep_at_hand(&self, key: &AccessKey, answer: &Arc<Answer>) {
         if let (Some(local), Some(left)) = (&self.local, answer.left(self.clock.now(), self.staleness)) {
             local.put(*key, Arc::clone(answer), left);
         }
     }
 
-    fn at_hand(&self, key: &SignatureHash) -> Option<Arc<Answer>> {
+    fn at_hand(&self, key: &AccessKey) -> Option<Arc<Answer>> {
         let local = self.local.as_ref()?;
         let answer = local.get(key)?;
         if self.holds(key, &answer) {
@@ -206,7 +206,7 @@ impl Shared {
         None
     }
 
-    async fn in_redis(&self, key: &SignatureHash) -> Result<Arc<Answer>, CacheAnswer> {
+    async fn in_redis(&self, key: &AccessKey) -> Result<Arc<Answer>, CacheAnswer> {
         let bytes = match self.link.get(self.name(key).as_bytes()).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Err(CacheAnswer::Miss),
@@ -220,7 +220,7 @@ impl Shared {
         }
     }
 
-    fn name(&self, key: &SignatureHash) -> String {
+    fn name(&self, key: &AccessKey) -> String {
         let mut name = String::with_capacity(self.prefix.len() + 46);
         name.push_str(&self.prefix);
         name.push_str(":t:");
@@ -288,7 +288,7 @@ impl Shared {
     }
 
     /// The command that keeps an answer while it is fresh, if nothing is there.
-    fn keep(&self, key: &SignatureHash, answer: &Answer, now: Timestamp) -> Option<redis::Cmd> {
+    fn keep(&self, key: &AccessKey, answer: &Answer, now: Timestamp) -> Option<redis::Cmd> {
         let left = u64::try_from(answer.left(now, self.staleness)?.as_millis()).ok().filter(|left| *left > 0)?;
         if self.lately.covers(key, answer, Instant::now()) {
             return None;
@@ -307,7 +307,7 @@ impl Shared {
 }
 
 /// Sends fills, many together, for ever.
-async fn fill(shared: &Shared, mut waiting: mpsc::Receiver<(SignatureHash, Arc<Answer>)>) {
+async fn fill(shared: &Shared, mut waiting: mpsc::Receiver<(AccessKey, Arc<Answer>)>) {
     let mut all = Vec::with_capacity(FILLS_AT_ONCE);
     while waiting.recv_many(&mut all, FILLS_AT_ONCE).await > 0 {
         let now = shared.clock.now();

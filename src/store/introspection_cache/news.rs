@@ -94,7 +94,7 @@ mod tests {
         let (ring, both) = (macs(&["one"]), macs(&["newer", "one"]));
         let clock = Timestamp::from_secs(-5);
         for news in [
-            News::Ended(vec![Ended::Token([1; 32]), Ended::Client("c".to_owned())]),
+            News::Ended(vec![Ended::Token([1; 34]), Ended::Client("c".to_owned())]),
             News::Ended(Vec::new()),
             News::Canary { from: 1, number: 2, ask: 3, clock },
             News::Echo { to: 1, number: 2 },

@@ -5,7 +5,7 @@
 
 use crate::crypto::seal::{MacRing, Sealer, aad};
 use crate::domain::world::Timestamp;
-use crate::store::SignatureHash;
+use crate::store::AccessKey;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,22 +117,22 @@ pub(super) fn verified<'a>(macs: &MacRing, mut bytes: &'a [u8]) -> Option<&'a [u
 }
 
 /// The value for a live token. `salt` must be fresh random bytes, here and below.
-pub(super) fn active(sealer: &Sealer, salt: &[u8; 32], key: &SignatureHash, answer: &Answer) -> Option<Vec<u8>> {
+pub(super) fn active(sealer: &Sealer, salt: &[u8; 32], key: &AccessKey, answer: &Answer) -> Option<Vec<u8>> {
     let plain = [&[VERSION, ACTIVE], answer.write().as_slice()].concat();
     sealer.seal(salt, &about(key), &plain).ok()
 }
 
 /// The value for a token that has ended.
-pub(super) fn tombstone(sealer: &Sealer, salt: &[u8; 32], key: &SignatureHash) -> Option<Vec<u8>> {
+pub(super) fn tombstone(sealer: &Sealer, salt: &[u8; 32], key: &AccessKey) -> Option<Vec<u8>> {
     sealer.seal(salt, &about(key), &[VERSION, ENDED]).ok()
 }
 
-fn about(key: &SignatureHash) -> Vec<u8> {
+fn about(key: &AccessKey) -> Vec<u8> {
     aad("redis", "introspection", key)
 }
 
 /// Reads a value; nothing if it is not ours, not of this token, or of a version that is not known here.
-pub(super) fn read(sealer: &Sealer, key: &SignatureHash, bytes: &[u8]) -> Option<Kept> {
+pub(super) fn read(sealer: &Sealer, key: &AccessKey, bytes: &[u8]) -> Option<Kept> {
     let opened = sealer.open(&about(key), bytes).ok()?;
     match opened.plain.as_slice() {
         [VERSION, ACTIVE, payload @ ..] => Some(Kept::Active(Arc::new(Answer::read(payload)?))),
@@ -178,13 +178,13 @@ pub(super) mod tests {
     #[test]
     fn a_value_is_read_by_those_who_share_a_secret_and_for_its_own_token_only() {
         let (old, both, other) = (sealer(&["old"]), sealer(&["new", "old"]), sealer(&["other"]));
-        let (key, said) = ([1; 32], answer(1000));
+        let (key, said) = ([1; 34], answer(1000));
         let bytes = active(&old, &SALT, &key, &said).unwrap();
         assert!(!bytes.windows(6).any(|part| part == b"active"), "nobody else reads it");
         assert_eq!(read(&both, &key, &bytes), Some(Kept::Active(Arc::new(said))));
         assert_eq!(read(&both, &key, &tombstone(&old, &SALT, &key).unwrap()), Some(Kept::Ended));
         assert_eq!(read(&other, &key, &bytes), None);
-        assert_eq!(read(&old, &[2; 32], &bytes), None, "moved to another token");
+        assert_eq!(read(&old, &[2; 34], &bytes), None, "moved to another token");
         let newer = active(&both, &SALT, &key, &answer(1000)).unwrap();
         assert_eq!(read(&old, &key, &newer), None, "a secret not yet known here");
     }
@@ -200,7 +200,7 @@ pub(super) mod tests {
 
     #[test]
     fn no_changed_bit_is_believed() {
-        let (ring, key) = (sealer(&["one"]), [1; 32]);
+        let (ring, key) = (sealer(&["one"]), [1; 34]);
         let values = [active(&ring, &SALT, &key, &answer(1000)), tombstone(&ring, &SALT, &key)];
         for whole in values.map(Option::unwrap) {
             for at in 0..whole.len() {
@@ -227,7 +227,7 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert_eq!(read(&sealer(&["one"]), &[0; 32], &bytes), None);
+            prop_assert_eq!(read(&sealer(&["one"]), &[0; 34], &bytes), None);
             prop_assert_eq!(verified(&macs(&["one"]), &bytes), None);
             let _ = Answer::read(&bytes);
         }

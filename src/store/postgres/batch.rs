@@ -4,7 +4,7 @@ use super::exchange::{redeem_all, replay_all, rotate_all};
 use super::faults::Fault;
 use super::issue::issue_all;
 use super::revoke::{end_all, revoke_all};
-use crate::store::{Issue, JtiUse, Redeem, Replay, Revoke, Rotate, Verdict, Write};
+use crate::store::{AccessToken, Issue, JtiUse, Redeem, Replay, Revoke, Rotate, Verdict, Write};
 use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
@@ -17,6 +17,16 @@ pub(super) fn jti(write: &Write) -> Option<&JtiUse> {
         Write::Rotate(order) => order.jti.as_ref(),
         Write::Replay(order) => order.jti.as_ref(),
         Write::RevokeFamily(_) => None,
+    }
+}
+
+/// The access token that a write issues.
+pub(super) fn issued(write: &Write) -> Option<&AccessToken> {
+    match write {
+        Write::Issue(order) => Some(&order.token),
+        Write::Redeem(order) => Some(&order.access),
+        Write::Rotate(order) => Some(&order.access),
+        Write::Revoke(_) | Write::Replay(_) | Write::RevokeFamily(_) => None,
     }
 }
 

@@ -4,24 +4,9 @@ use super::faults::Fault;
 use super::revoke;
 use super::rows::{self, Moment};
 use crate::domain::world::Timestamp;
-use crate::store::{Consent, ConsentFilter, ConsentPage, FoundCode, SignatureHash};
+use crate::store::{Consent, ConsentFilter, ConsentPage};
 use deadpool_postgres::{GenericClient, Object};
 use uuid::Uuid;
-
-const CODE: &str = "
-    SELECT t.signature, t.family_id, t.client_id, t.redirect_uri, t.code_challenge, t.expires_at, t.session, t.spent_at,
-           t.expires_at <= clock_timestamp() AS expired, f.revoked_at IS NOT NULL AS revoked
-    FROM authorization_code t JOIN token_family f ON f.id = t.family_id WHERE t.signature = $1 AND t.nid = $2";
-
-/// The code of that key, spent and expired ones too.
-pub(super) async fn code(
-    db: &impl GenericClient,
-    nid: Uuid,
-    signature: &SignatureHash,
-) -> Result<Option<FoundCode>, Fault> {
-    let statement = db.prepare_cached(CODE).await?;
-    db.query_opt(&statement, &[&signature.as_slice(), &nid]).await?.as_ref().map(rows::found_code).transpose()
-}
 
 const PREVIOUS: &str = "
     SELECT id, client_id, subject, session_id, scope, audience, skipped, remember, remember_until, requested_at,

@@ -12,6 +12,10 @@ use url::Url;
 
 /// How long connecting may take, unless the DSN says `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A peer from which nothing comes for so long is gone; a quiet connection is probed well before.
+const SILENCE: Duration = Duration::from_secs(10);
+const PROBED_AFTER: Duration = Duration::from_secs(4);
+const PROBED_EVERY: Duration = Duration::from_secs(2);
 /// How long a statement may wait for another one's lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -102,8 +106,8 @@ impl Dsn {
             dsn.config.host("localhost");
         }
         dsn.config.connect_timeout(dsn.connect_timeout);
-        dsn.config.keepalives(true).keepalives_idle(Duration::from_secs(30));
-        dsn.config.tcp_user_timeout(Duration::from_secs(15));
+        dsn.config.keepalives(true).keepalives_idle(PROBED_AFTER).keepalives_interval(PROBED_EVERY);
+        dsn.config.tcp_user_timeout(SILENCE);
         dsn.set_options();
         Ok(dsn)
     }

@@ -98,14 +98,18 @@ const LEFT: [&str; 3] = [
         ORDER BY subject LIMIT $3 FOR UPDATE))",
 ];
 
-/// Deletes a batch of each kind of what a client that is gone has left; whether there may be more.
-pub(super) async fn delete_left(db: &impl GenericClient, nid: Uuid, client: &str) -> Result<bool, Fault> {
-    let mut more = false;
+/// Deletes a batch of one kind of what a client that is gone has left; whether there may be more.
+async fn delete_some_left(db: &impl GenericClient, nid: Uuid, client: &str, sql: &str) -> Result<bool, Fault> {
+    let statement = db.prepare_cached(sql).await?;
+    Ok(db.execute(&statement, &[&nid, &client, &BATCH]).await? >= BATCH.unsigned_abs())
+}
+
+/// Deletes a batch of each kind of what a client that is gone has left.
+pub(super) async fn delete_left(db: &impl GenericClient, nid: Uuid, client: &str) -> Result<(), Fault> {
     for sql in LEFT {
-        let statement = db.prepare_cached(sql).await?;
-        more |= db.execute(&statement, &[&nid, &client, &BATCH]).await? >= BATCH.unsigned_abs();
+        delete_some_left(db, nid, client, sql).await?;
     }
-    Ok(more)
+    Ok(())
 }
 
 impl PostgresStore {
@@ -128,7 +132,9 @@ impl PostgresStore {
 
     /// Deletes all that a client that is gone has left, a batch at a time.
     pub(super) async fn delete_all_left(&self, nid: Uuid, client: &str) -> Result<(), StoreError> {
-        while run!(self, |conn| delete_left(&*conn, nid, client))? {}
+        for sql in LEFT {
+            while run!(self, |conn| delete_some_left(&*conn, nid, client, sql))? {}
+        }
         Ok(())
     }
 }

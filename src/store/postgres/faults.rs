@@ -5,7 +5,7 @@ use crate::telemetry::labels::TxRetry;
 use deadpool_postgres::{PoolError, TimeoutType};
 use std::error::Error as _;
 use tokio_postgres::Error;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 /// Why a try failed.
 pub(super) enum Fault {
@@ -30,6 +30,25 @@ impl Fault {
             code if *code == SqlState::T_R_DEADLOCK_DETECTED => Some(TxRetry::Deadlock),
             _ => None,
         }
+    }
+
+    /// Whether a row has no partition to go to. No table has a check of its own, which would have a name.
+    pub(super) fn is_without_partition(&self) -> bool {
+        self.db().is_some_and(|db| *db.code() == SqlState::CHECK_VIOLATION && db.constraint().is_none())
+    }
+
+    /// Whether a lock was not to be had in time.
+    pub(super) fn is_lock_timeout(&self) -> bool {
+        self.db().is_some_and(|db| *db.code() == SqlState::LOCK_NOT_AVAILABLE)
+    }
+
+    fn db(&self) -> Option<&DbError> {
+        if let Self::Driver(fault) = self { fault.as_db_error() } else { None }
+    }
+
+    /// Whether the server takes no writes.
+    pub(super) fn only_reads(&self) -> bool {
+        matches!(self, Self::Driver(fault) if fault.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION))
     }
 
     /// The port's word for it.

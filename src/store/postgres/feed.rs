@@ -1,11 +1,14 @@
 //! The feed of changes: `LISTEN` on a connection of its own. Only writes of clients and keys notify, never those of
 //! tokens: PostgreSQL commits notifying transactions one after the other.
 
+use super::door::Door;
 use super::faults::Fault;
+use super::tries::jittered;
 use crate::store::Change;
 use deadpool_postgres::GenericClient;
 use futures_util::stream::{StreamExt, poll_fn};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -24,8 +27,8 @@ const NOTIFY: &str = "SELECT pg_notify('signet_change', $1)";
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often a quiet connection is asked whether it still lives, and how long it may take to answer.
-const QUIET: Duration = Duration::from_secs(15);
-const PATIENCE: Duration = Duration::from_secs(5);
+const QUIET: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The payload for a change of a client.
 pub(super) fn client_payload(id: &str) -> String {
@@ -48,18 +51,20 @@ pub(super) async fn notify(db: &impl GenericClient, payload: &str) -> Result<(),
 }
 
 /// Listens for ever; whenever a connection has begun, something may have been missed before.
-pub(super) async fn listen(config: Config, tls: MakeRustlsConnect, feed: broadcast::Sender<Change>) {
+pub(super) async fn listen(config: Config, tls: MakeRustlsConnect, feed: broadcast::Sender<Change>, door: Arc<Door>) {
     let mut pause = FIRST_PAUSE;
     loop {
+        let begun = Instant::now();
         let connecting = tokio::time::timeout(PATIENCE, config.connect(tls.clone()));
         if let Ok(Ok((client, connection))) = connecting.await {
             let (heard, changes) = mpsc::unbounded_channel();
             tokio::select! {
                 () = drive(connection, heard) => {}
+                () = door.renewed(begun) => {}
                 began = pass_on(&client, changes, &feed) => if began { pause = FIRST_PAUSE },
             }
         }
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(jittered(pause)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::faults::Fault;
 use super::rows::Moment;
-use super::{PostgresStore, consents, devices, grants, outbox, run, sessions};
+use super::{PostgresStore, consents, devices, grants, outbox, partitions, run, sessions};
+use crate::domain::token::expiry_hour::ExpiryHour;
 use crate::domain::world::Timestamp;
 use crate::store::{
     Attempt, Consent, ConsentFilter, ConsentPage, Delivered, DevicePoll, DeviceRequest, FlowStore, FlowVerdict,
@@ -68,12 +69,27 @@ impl<'a> Kinds<'a> {
     }
 }
 
-async fn write_mixed(conn: &mut Object, nid: Uuid, kinds: &Kinds<'_>) -> Result<Vec<FlowVerdict>, Fault> {
+async fn write_once(conn: &mut Object, nid: Uuid, kinds: &Kinds<'_>) -> Result<Vec<FlowVerdict>, Fault> {
+    if kinds.is_plain() {
+        return kinds.write(&*conn, nid).await;
+    }
     let tx = conn.transaction().await?;
     kinds.hold(&tx, nid).await?;
     let verdicts = kinds.write(&tx, nid).await?;
     tx.commit().await?;
     Ok(verdicts)
+}
+
+/// An hour that has no partition gets it, and the batch is written then: of the first try nothing is left.
+async fn write(conn: &mut Object, nid: Uuid, kinds: &Kinds<'_>) -> Result<Vec<FlowVerdict>, Fault> {
+    match write_once(conn, nid, kinds).await {
+        Err(fault) if fault.is_without_partition() => {
+            let issued = kinds.grants.iter().filter_map(|(_, order)| order.access_token.as_ref());
+            partitions::make_missed(conn, issued.map(|token| ExpiryHour::at_head_of(&token.signature))).await?;
+            write_once(conn, nid, kinds).await
+        }
+        answer => answer,
+    }
 }
 
 const PUT_BODY: &str = "
@@ -110,11 +126,7 @@ impl FlowStore for PostgresStore {
             return Ok(Vec::new());
         }
         let (nid, kinds) = (self.nid().await?, Kinds::of(batch));
-        if kinds.is_plain() {
-            run!(self, |conn| kinds.write(&*conn, nid))
-        } else {
-            run!(self, |conn| write_mixed(conn, nid, &kinds))
-        }
+        run!(self, |conn| write(conn, nid, &kinds))
     }
 
     async fn login_session(&self, id: Uuid) -> Result<Option<LoginSession>, StoreError> {
@@ -139,8 +151,7 @@ impl FlowStore for PostgresStore {
     }
 
     async fn authorization_code(&self, signature: &SignatureHash) -> Result<Option<FoundCode>, StoreError> {
-        let nid = self.nid().await?;
-        run!(self, |conn| consents::code(&*conn, nid, signature))
+        self.codes.get(signature).await
     }
 
     async fn consents_since(&self, since: Timestamp, most: usize) -> Result<Vec<(Uuid, Timestamp)>, StoreError> {

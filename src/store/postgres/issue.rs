@@ -5,7 +5,8 @@
 
 use super::columns::{AccessColumns, Values, distinct};
 use super::faults::Fault;
-use crate::store::{Issue, SignatureHash, Verdict};
+use super::rows;
+use crate::store::{Issue, Verdict};
 use deadpool_postgres::GenericClient;
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -35,11 +36,8 @@ pub(super) async fn issue_all(db: &impl GenericClient, nid: Uuid, orders: &[&Iss
     let tokens = AccessColumns::of(orders.iter().map(|o| Some(&o.token)));
     let mut values: Values<'_> = vec![&nid, &locked, &versions];
     values.extend(tokens.values());
-    let signature = |row: &tokio_postgres::Row| -> Result<SignatureHash, Fault> {
-        let signature: &[u8] = row.try_get(0)?;
-        signature.try_into().map_err(|_| Fault::Corrupt("a signature is not 32 bytes".to_owned()))
-    };
-    let written = db.query(&statement, &values).await?.iter().map(signature).collect::<Result<HashSet<_>, _>>()?;
+    let rows = db.query(&statement, &values).await?;
+    let written = rows.iter().map(|row| rows::access_key(row, "signature")).collect::<Result<HashSet<_>, _>>()?;
     let verdict = |o: &&Issue| {
         if written.contains(&o.token.signature) { Verdict::Done } else { Verdict::ClientChanged }
     };

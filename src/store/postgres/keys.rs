@@ -66,7 +66,7 @@ async fn change(
     conn: &mut Object,
     nid: Uuid,
     sets: &[String],
-    decide: KeyDecision,
+    decide: &mut KeyDecision,
 ) -> Result<(Vec<KeyRow>, bool), Fault> {
     let tx = conn.transaction().await?;
     let statement = tx.prepare_cached(LOCK).await?;
@@ -92,12 +92,9 @@ impl KeyStore for PostgresStore {
         run!(self, |conn| of_sets(&*conn, nid, sets))
     }
 
-    async fn change_keys(&self, sets: &[String], decide: KeyDecision) -> Result<Vec<KeyRow>, StoreError> {
+    async fn change_keys(&self, sets: &[String], mut decide: KeyDecision) -> Result<Vec<KeyRow>, StoreError> {
         let nid = self.nid().await?;
-        // Decided once, so tried once; behind the lock there is nobody to lose against.
-        let mut conn = self.connection().await?;
-        let outcome = tokio::time::timeout(self.deadline, change(&mut conn, nid, sets, decide)).await;
-        let (keys, changed) = self.settle_last(conn, outcome)?;
+        let (keys, changed) = run!(self, |conn| change(conn, nid, sets, &mut decide))?;
         if changed {
             self.tell(Change::Keys);
         }

@@ -2,7 +2,7 @@
 
 use super::dsn::Dsn;
 use super::faults::{Fault, open_error};
-use super::{LOCK_CLASS, LOCK_MIGRATE, tls};
+use super::{LOCK_CLASS, LOCK_MIGRATE, partitions, tls};
 use crate::store::migrate::{Applied, Ask, Script, checksum, pending, status};
 use crate::store::{Migration, OpenError};
 use std::time::Duration;
@@ -10,6 +10,9 @@ use tokio_postgres::{Client, Error, GenericClient};
 
 /// How long connecting may take in all, with every host of the DSN.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Access tokens live so long unless somebody says otherwise, which the program does when it runs.
+const USUAL_LIFE: Duration = Duration::from_secs(3600);
 
 const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS schema_migration (
@@ -53,9 +56,17 @@ async fn apply(client: &mut Client) -> Result<Vec<Migration>, OpenError> {
         let sum = checksum(script.postgres);
         tx.execute(REMEMBER, &[&script.version, &script.name, &sum]).await.map_err(|e| open_error(&e))?;
     }
+    partitions::make_ahead(&tx, USUAL_LIFE).await.map_err(failed)?;
     let after = status(&applied(&tx).await.map_err(|e| open_error(&e))?);
     tx.commit().await.map_err(|e| open_error(&e))?;
     Ok(after)
+}
+
+fn failed(fault: Fault) -> OpenError {
+    match fault {
+        Fault::Driver(fault) => open_error(&fault),
+        Fault::Corrupt(what) => OpenError::new(what, "nothing was changed; mend that and try again"),
+    }
 }
 
 async fn plan(client: &Client) -> Result<Vec<Migration>, OpenError> {

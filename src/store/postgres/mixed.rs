@@ -36,13 +36,16 @@ async fn clients(db: &impl GenericClient, nid: Uuid, writes: &[Write]) -> Result
     found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// The families that are named, and those of the tokens that are named.
+/// The families that are named, and those of the tokens that are named: an array, or a planner that knows too little
+/// would look for the tokens of every family.
 const FAMILIES: &str = "
     SELECT id FROM token_family
-    WHERE nid = $1 AND NOT shared AND id IN (
+    WHERE id = ANY(ARRAY(
         SELECT unnest($2::uuid[])
-        UNION ALL SELECT family_id FROM access_token WHERE signature = ANY($3)
-        UNION ALL SELECT family_id FROM refresh_token WHERE signature = ANY($4))
+        UNION ALL SELECT t.family_id FROM unnest($3::bytea[]) AS k (signature) CROSS JOIN LATERAL (
+            SELECT family_id FROM access_token WHERE access_token.signature = k.signature OFFSET 0) t
+        UNION ALL SELECT family_id FROM refresh_token WHERE signature = ANY($4)))
+        AND nid IS NOT DISTINCT FROM $1 AND NOT shared
     ORDER BY id FOR UPDATE";
 
 /// Holds the families of all that is to be used or revoked until the transaction ends.

@@ -10,6 +10,7 @@ mod columns;
 mod connect;
 mod consents;
 mod devices;
+mod door;
 mod dsn;
 mod ended;
 mod exchange;
@@ -22,6 +23,7 @@ mod keys;
 mod migrate;
 mod mixed;
 mod outbox;
+mod partitions;
 mod reader;
 mod revoke;
 mod rows;
@@ -29,17 +31,18 @@ mod sessions;
 mod sweep;
 mod tls;
 mod tokens;
+mod tries;
 mod upkeep;
 mod usable;
 
 pub(super) use migrate::{migrate, migration_status};
 
-use super::deadline;
 use super::io::IoRuntime;
-use super::{Change, OpenError, OpenOptions, StoreError};
+use super::{AccessToken, Change, FoundCode, FoundRefresh, OpenError, OpenOptions, StoreError};
 use crate::telemetry::metrics::Metrics;
 use connect::ConnectOn;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use door::Door;
 use dsn::Dsn;
 use faults::Fault;
 use reader::Reader;
@@ -48,6 +51,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::error::Elapsed;
+use tries::Tries;
 use uuid::Uuid;
 
 /// How many threads drive the sockets.
@@ -58,27 +62,31 @@ const FEED_LENGTH: usize = 1024;
 const GRACE: Duration = Duration::from_millis(500);
 /// How long a verb waits for a free connection.
 const WAIT: Duration = Duration::from_secs(1);
-/// How often a transaction is tried when it loses against another one.
-const TRIES: u32 = 3;
 
 /// The classes of advisory locks: "SIGN" in ASCII, then what it guards.
 const LOCK_CLASS: i32 = 0x5349_474E;
 const LOCK_MIGRATE: i32 = 1;
 const LOCK_KEYS: i32 = 2;
 const LOCK_SWEEP: i32 = 3;
+const LOCK_PARTITIONS: i32 = 4;
 
 /// The store on PostgreSQL.
 pub(super) struct PostgresStore {
     core: Core,
     io: IoRuntime,
     feed: broadcast::Sender<Change>,
-    reader: Reader,
+    access_tokens: Reader<AccessToken>,
+    refresh_tokens: Reader<FoundRefresh>,
+    codes: Reader<FoundCode>,
+    /// How long most access tokens live.
+    life: Duration,
 }
 
 /// What a verb needs to run.
 #[derive(Clone)]
 pub(super) struct Core {
     pool: Pool,
+    door: Arc<Door>,
     deadline: Duration,
     nid: Arc<OnceLock<Uuid>>,
     metrics: Arc<Metrics>,
@@ -95,22 +103,22 @@ impl Deref for PostgresStore {
 /// What to do after a try.
 enum Settled<T> {
     Answer(Result<T, StoreError>),
-    Again,
+    /// After a pause.
+    Again(Duration),
 }
 
 /// Runs the body, which borrows the connection, under the verb's deadline; again if it lost against another
 /// transaction. The body must be a whole transaction.
 macro_rules! run {
     ($store:expr, |$conn:ident| $body:expr) => {{
-        let mut tries = 1;
+        let mut tries = $crate::store::postgres::tries::Tries::first($store.deadline);
         loop {
             let mut held = $store.connection().await?;
             let $conn = &mut held;
-            let span = $crate::store::deadline::left($store.deadline);
-            let outcome = tokio::time::timeout(span, $body).await;
-            match $store.settle(held, outcome, tries) {
+            let outcome = tokio::time::timeout(tries.span(), $body).await;
+            match $store.settle(held, outcome, &mut tries) {
                 $crate::store::postgres::Settled::Answer(answer) => break answer,
-                $crate::store::postgres::Settled::Again => tries += 1,
+                $crate::store::postgres::Settled::Again(pause) => tokio::time::sleep(pause).await,
             }
         }
     }};
@@ -125,7 +133,8 @@ impl PostgresStore {
         let io = IoRuntime::start("store-io", IO_THREADS)?;
         let connect = ConnectOn { io: io.handle(), tls: tls::connector(&dsn.tls)? };
         let (feed, _) = broadcast::channel(FEED_LENGTH);
-        io.keep(feed::listen(dsn.config.clone(), connect.tls.clone(), feed.clone()));
+        let door = Arc::<Door>::default();
+        io.keep(feed::listen(dsn.config.clone(), connect.tls.clone(), feed.clone(), Arc::clone(&door)));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(dsn.config.clone(), connect, recycling);
         let pool = Pool::builder(manager)
@@ -134,12 +143,15 @@ impl PostgresStore {
             .create_timeout(Some(dsn.connect_timeout.saturating_add(GRACE)))
             .runtime(Runtime::Tokio1)
             .pre_recycle(dsn.limits.hook())
+            .pre_recycle(door.hook())
             .build()
             .map_err(|e| OpenError::new(format!("cannot make a pool of connections ({e})"), "check max_conns"))?;
         let deadline = options.statement_timeout.saturating_add(GRACE);
-        let core = Core { pool, deadline, nid: Arc::default(), metrics: Arc::clone(&options.metrics) };
-        let reader = Reader::start(&core, &io);
-        Ok(Self { core, io, feed, reader })
+        let (nid, metrics) = (Arc::default(), Arc::clone(&options.metrics));
+        let core = Core { pool, door, deadline, nid, metrics };
+        let (access_tokens, refresh_tokens) = (Reader::start(&core, &io), Reader::start(&core, &io));
+        let codes = Reader::start(&core, &io);
+        Ok(Self { core, io, feed, access_tokens, refresh_tokens, codes, life: options.access_token_life })
     }
 
     /// Tells listeners in this process at once; the others hear it from the database.
@@ -149,39 +161,26 @@ impl PostgresStore {
 }
 
 impl Core {
-    async fn connection(&self) -> Result<Object, StoreError> {
-        let wait = deadline::left(WAIT);
-        if wait.is_zero() {
-            return Err(StoreError::Unavailable("the request's time is over".to_owned()));
-        }
-        let timeouts = Timeouts { wait: Some(wait), ..self.pool.timeouts() };
-        self.pool.timeout_get(&timeouts).await.map_err(faults::pool_error)
-    }
-
-    fn settle<T>(&self, conn: Object, outcome: Result<Result<T, Fault>, Elapsed>, tries: u32) -> Settled<T> {
-        match outcome {
-            Ok(Err(fault))
-                if tries < TRIES
-                    && let Some(reason) = fault.lost_race() =>
-            {
-                self.metrics.db_tx_retry(reason);
-                Settled::Again
-            }
-            Ok(result) => Settled::Answer(result.map_err(Fault::into_store_error)),
+    fn settle<T>(&self, conn: Object, outcome: Result<Result<T, Fault>, Elapsed>, tries: &mut Tries) -> Settled<T> {
+        let fault = match outcome {
+            Ok(Ok(value)) => return Settled::Answer(Ok(value)),
+            Ok(Err(fault)) => fault,
             Err(_) => {
-                // Whatever it was doing, nobody knows: the next caller must not get it.
-                drop(Object::take(conn));
-                Settled::Answer(Err(StoreError::Unavailable("PostgreSQL did not answer in time".to_owned())))
+                self.was_silent(conn);
+                let why = "PostgreSQL did not answer in time".to_owned();
+                return Settled::Answer(Err(StoreError::Unavailable(why)));
             }
+        };
+        if let Some(reason) = fault.lost_race()
+            && let Some(pause) = tries.next()
+        {
+            self.metrics.db_tx_retry(reason);
+            return Settled::Again(pause);
         }
-    }
-
-    /// As `settle` for a try that cannot be repeated.
-    fn settle_last<T>(&self, conn: Object, outcome: Result<Result<T, Fault>, Elapsed>) -> Result<T, StoreError> {
-        match self.settle(conn, outcome, TRIES) {
-            Settled::Answer(answer) => answer,
-            Settled::Again => Err(StoreError::Unavailable("PostgreSQL is too busy".to_owned())),
+        if fault.only_reads() {
+            self.only_reads(&conn);
         }
+        Settled::Answer(Err(fault.into_store_error()))
     }
 
     /// The network's id, read once: the schema may come after the server.

@@ -1,21 +1,24 @@
-//! Reads of access tokens: many callers share one statement. While a lane is free a read goes at once, else it waits for
-//! the next statement with all that came meanwhile.
+//! Reads of tokens by their keys: many callers share one statement. While a lane is free a read goes at once, else it
+//! waits for the next statement with all that came meanwhile.
 
 use super::faults::Fault;
 use super::{Core, rows, run};
 use crate::store::deadline;
 use crate::store::io::IoRuntime;
-use crate::store::{AccessToken, SignatureHash, StoreError};
+use crate::store::{AccessKey, AccessToken, FoundCode, FoundRefresh, SignatureHash, StoreError};
 use deadpool_postgres::Object;
 use futures_util::FutureExt;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-/// Statements under way at once.
+/// Statements of one kind under way at once.
 const LANES: usize = 2;
 /// Largest batch.
 const BATCH: usize = 128;
@@ -24,30 +27,43 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Reads that may wait; more are refused.
 const WAITING: usize = 4096;
 
-type Found = Result<Option<AccessToken>, StoreError>;
+/// What is read by its key, and how.
+pub(super) trait Found: Clone + Send + Sync + 'static {
+    /// The key.
+    type Key: AsRef<[u8]> + for<'a> TryFrom<&'a [u8]> + Copy + Eq + Hash + Send + Sync;
+
+    /// Finds those of the keys `$1` in the network `$2`; each row has its key as `signature`.
+    const SQL: &str;
+
+    /// Whether the statement also takes the least and the greatest key, as `$3` and `$4`.
+    const BOUNDED: bool = false;
+
+    /// Reads a row.
+    fn of(row: &Row) -> Result<Self, Fault>;
+}
 
 /// Somebody's read.
-struct Ask {
-    key: SignatureHash,
-    reply: oneshot::Sender<Found>,
+struct Ask<T: Found> {
+    key: T::Key,
+    reply: oneshot::Sender<Result<Option<T>, StoreError>>,
 }
 
 /// The way to the lanes.
-pub(super) struct Reader(mpsc::Sender<Ask>);
+pub(super) struct Reader<T: Found>(mpsc::Sender<Ask<T>>);
 
-impl Reader {
+impl<T: Found> Reader<T> {
     /// Starts the lanes.
     pub(super) fn start(core: &Core, io: &IoRuntime) -> Self {
         let (asks, waiting) = mpsc::channel(WAITING);
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..LANES {
-            io.keep(lane(core.clone(), Arc::clone(&waiting)));
+            io.keep(lane::<T>(core.clone(), Arc::clone(&waiting)));
         }
         Self(asks)
     }
 
-    /// The valid access token of that key.
-    pub(super) async fn access_token(&self, key: &SignatureHash) -> Found {
+    /// What has that key.
+    pub(super) async fn get(&self, key: &T::Key) -> Result<Option<T>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let unavailable = |why: &str| Err(StoreError::Unavailable(why.to_owned()));
         if self.0.try_send(Ask { key: *key, reply }).is_err() {
@@ -62,7 +78,7 @@ impl Reader {
     }
 }
 
-async fn lane(core: Core, waiting: Arc<Mutex<mpsc::Receiver<Ask>>>) {
+async fn lane<T: Found>(core: Core, waiting: Arc<Mutex<mpsc::Receiver<Ask<T>>>>) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.lock().await.recv_many(&mut batch, BATCH).await > 0 {
         // Who gave up waiting needs no answer.
@@ -70,8 +86,8 @@ async fn lane(core: Core, waiting: Arc<Mutex<mpsc::Receiver<Ask>>>) {
         if batch.is_empty() {
             continue;
         }
-        let keys: Vec<&[u8]> = batch.iter().map(|ask| ask.key.as_slice()).collect();
-        let found = match AssertUnwindSafe(all(&core, &keys)).catch_unwind().await {
+        let keys: Vec<&[u8]> = batch.iter().map(|ask| ask.key.as_ref()).collect();
+        let found = match AssertUnwindSafe(all::<T>(&core, &keys)).catch_unwind().await {
             Ok(found) => found,
             Err(_) => Err(StoreError::Corrupt("a read panicked".to_owned())),
         };
@@ -89,28 +105,81 @@ async fn lane(core: Core, waiting: Arc<Mutex<mpsc::Receiver<Ask>>>) {
     }
 }
 
-/// Each token by its own key, then its family: a planner that knows too little of a young table would rather go through
-/// all tokens of a family. `OFFSET 0` keeps it from that.
-const VALID: &str = "
-    SELECT t.*
-    FROM unnest($1::bytea[]) AS k (signature)
-    CROSS JOIN LATERAL (
-        SELECT signature, nid, family_id, client_id, subject, scope, audience, requested_at, expires_at, session
-        FROM access_token WHERE access_token.signature = k.signature OFFSET 0) t
-    CROSS JOIN LATERAL (SELECT revoked_at FROM token_family WHERE id = t.family_id OFFSET 0) f
-    WHERE t.nid = $2 AND t.expires_at > clock_timestamp() AND f.revoked_at IS NULL";
-
 /// Each by its key; a row that cannot be read spoils no other.
-type ByKey = HashMap<SignatureHash, Result<AccessToken, StoreError>>;
+type ByKey<T> = HashMap<<T as Found>::Key, Result<T, StoreError>>;
 
-async fn all(core: &Core, keys: &[&[u8]]) -> Result<ByKey, StoreError> {
+async fn all<T: Found>(core: &Core, keys: &[&[u8]]) -> Result<ByKey<T>, StoreError> {
     let nid = core.nid().await?;
-    run!(core, |conn| valid(&*conn, nid, keys))
+    run!(core, |conn| found(&*conn, nid, keys))
 }
 
-async fn valid(conn: &Object, nid: Uuid, keys: &[&[u8]]) -> Result<ByKey, Fault> {
-    let statement = conn.prepare_cached(VALID).await?;
-    let found = conn.query(&statement, &[&keys, &nid]).await?;
-    let token = |row| Ok((rows::hash(row, "signature")?, rows::access_token(row).map_err(Fault::into_store_error)));
-    found.iter().map(token).collect()
+async fn found<T: Found>(conn: &Object, nid: Uuid, keys: &[&[u8]]) -> Result<ByKey<T>, Fault> {
+    let statement = conn.prepare_cached(T::SQL).await?;
+    let (least, greatest) = (keys.iter().min(), keys.iter().max());
+    let values: [&(dyn ToSql + Sync); 4] = [&keys, &nid, &least, &greatest];
+    let found = conn.query(&statement, values.get(..if T::BOUNDED { 4 } else { 2 }).unwrap_or_default()).await?;
+    found.iter().map(|row| Ok((key::<T>(row)?, T::of(row).map_err(Fault::into_store_error)))).collect()
+}
+
+fn key<T: Found>(row: &Row) -> Result<T::Key, Fault> {
+    let bytes: &[u8] = row.try_get("signature")?;
+    T::Key::try_from(bytes).map_err(|_| Fault::Corrupt("a key has another length".to_owned()))
+}
+
+// Each by its own key, then its family: a planner that knows too little of a young table would rather go through all
+// tokens of a family. `OFFSET 0` keeps it from that.
+
+/// The valid ones. The least and the greatest key spare the statement the hours that are none of theirs before it begins.
+impl Found for AccessToken {
+    type Key = AccessKey;
+    const BOUNDED: bool = true;
+    const SQL: &str = "
+        SELECT t.*
+        FROM unnest($1::bytea[]) AS k (signature)
+        CROSS JOIN LATERAL (
+            SELECT signature, nid, family_id, client_id, subject, scope, audience, requested_at, expires_at, session
+            FROM access_token
+            WHERE access_token.signature = k.signature AND access_token.signature BETWEEN $3 AND $4 OFFSET 0) t
+        CROSS JOIN LATERAL (SELECT revoked_at FROM token_family WHERE id = t.family_id OFFSET 0) f
+        WHERE t.nid = $2 AND t.expires_at > clock_timestamp() AND f.revoked_at IS NULL";
+
+    fn of(row: &Row) -> Result<Self, Fault> {
+        rows::access_token(row)
+    }
+}
+
+/// Used, expired and revoked ones too.
+impl Found for FoundRefresh {
+    type Key = SignatureHash;
+    const SQL: &str = "
+        SELECT t.*, clock_timestamp() AS now,
+               coalesce(t.expires_at <= clock_timestamp(), false) AS expired, f.revoked_at IS NOT NULL AS revoked
+        FROM unnest($1::bytea[]) AS k (signature)
+        CROSS JOIN LATERAL (
+            SELECT signature, nid, family_id, client_id, subject, scope, audience, requested_at, expires_at,
+                   access_token, session, used_at, replayed, successor
+            FROM refresh_token WHERE refresh_token.signature = k.signature OFFSET 0) t
+        CROSS JOIN LATERAL (SELECT revoked_at FROM token_family WHERE id = t.family_id OFFSET 0) f
+        WHERE t.nid = $2";
+
+    fn of(row: &Row) -> Result<Self, Fault> {
+        rows::found_refresh(row)
+    }
+}
+
+/// Spent and expired ones too.
+impl Found for FoundCode {
+    type Key = SignatureHash;
+    const SQL: &str = "
+        SELECT t.*, t.expires_at <= clock_timestamp() AS expired, f.revoked_at IS NOT NULL AS revoked
+        FROM unnest($1::bytea[]) AS k (signature)
+        CROSS JOIN LATERAL (
+            SELECT signature, nid, family_id, client_id, redirect_uri, code_challenge, expires_at, session, spent_at
+            FROM authorization_code WHERE authorization_code.signature = k.signature OFFSET 0) t
+        CROSS JOIN LATERAL (SELECT revoked_at FROM token_family WHERE id = t.family_id OFFSET 0) f
+        WHERE t.nid = $2";
+
+    fn of(row: &Row) -> Result<Self, Fault> {
+        rows::found_code(row)
+    }
 }

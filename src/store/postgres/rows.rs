@@ -3,7 +3,7 @@
 use super::faults::Fault;
 use crate::domain::world::Timestamp;
 use crate::store::{
-    AccessToken, AuthorizationCode, ClientRecord, Consent, DeviceRequest, FoundCode, FoundRefresh, KeyRow,
+    AccessKey, AccessToken, AuthorizationCode, ClientRecord, Consent, DeviceRequest, FoundCode, FoundRefresh, KeyRow,
     LoginSession, LogoutDelivery, RefreshToken,
 };
 use bytes::{BufMut, BytesMut};
@@ -59,6 +59,12 @@ pub(super) fn hash(row: &Row, column: &str) -> Result<[u8; 32], Fault> {
     bytes.try_into().map_err(|_| Fault::Corrupt(format!("column {column} is not 32 bytes")))
 }
 
+/// A column with the key of an access token.
+pub(super) fn access_key(row: &Row, column: &str) -> Result<AccessKey, Fault> {
+    let bytes: &[u8] = row.try_get(column)?;
+    bytes.try_into().map_err(|_| Fault::Corrupt(format!("column {column} is not 34 bytes")))
+}
+
 /// A column with a count.
 pub(super) fn count(row: &Row, column: &str) -> Result<u32, Fault> {
     let count: i32 = row.try_get(column)?;
@@ -100,7 +106,7 @@ pub(super) fn client(row: &Row) -> Result<ClientRecord, Fault> {
 /// A row of `access_token`.
 pub(super) fn access_token(row: &Row) -> Result<AccessToken, Fault> {
     Ok(AccessToken {
-        signature: hash(row, "signature")?,
+        signature: access_key(row, "signature")?,
         family_id: row.try_get("family_id")?,
         client_id: row.try_get("client_id")?,
         subject: row.try_get("subject")?,
@@ -123,7 +129,7 @@ pub(super) fn found_refresh(row: &Row) -> Result<FoundRefresh, Fault> {
         audience: list(row, "audience")?,
         requested_at: moment(row, "requested_at")?,
         expires_at: moment_if_any(row, "expires_at")?,
-        access_token: hash(row, "access_token")?,
+        access_token: access_key(row, "access_token")?,
         session: row.try_get("session")?,
     };
     Ok(FoundRefresh {

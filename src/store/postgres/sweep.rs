@@ -60,8 +60,9 @@ pub(super) async fn sweep(conn: &mut Object, limit: i64) -> Result<Sweep, Fault>
     tx.batch_execute(PLANNED_BY_LIMIT).await?;
     let (now, more) = (Duration::ZERO, &mut false);
     let mut counts = SweepCounts {
-        access_tokens: delete(&tx, over!("access_token", "signature", "expires_at"), limit, now, more).await?,
+        access_tokens: delete(&tx, over!("access_token_ffff", "signature", "expires_at"), limit, now, more).await?,
         refresh_tokens: delete(&tx, over!("refresh_token", "signature", "expires_at"), limit, now, more).await?,
+        in_hours: 0,
         codes: delete(&tx, over!("authorization_code", "signature", "expires_at"), limit, now, more).await?,
         devices: delete(&tx, over!("device", "signature", "expires_at"), limit, now, more).await?,
         jtis: delete(&tx, over!("assertion_jti", "nid, client_id, jti", "expires_at"), limit, now, more).await?,
@@ -81,7 +82,8 @@ pub(super) async fn sweep(conn: &mut Object, limit: i64) -> Result<Sweep, Fault>
 }
 
 /// Consents on which nothing stands any more go with their families; the others are looked at again when the last of
-/// what stands on them ends, or after $2 microseconds. Nothing can begin to stand on a consent without a row.
+/// what stands on them ends, or after $2 microseconds. Nothing can begin to stand on a consent without a row. An access
+/// token that has expired stays until its hour is dropped, and holds nothing.
 const CONSENTS: &str = "
     WITH due AS MATERIALIZED (
         SELECT id, nid, client_id FROM consent WHERE sweep_after <= clock_timestamp()
@@ -90,7 +92,8 @@ const CONSENTS: &str = "
     seen AS MATERIALIZED (
         SELECT due.id, greatest(
             (SELECT max(t.expires_at) FROM access_token t
-             WHERE t.nid = due.nid AND t.client_id = due.client_id AND t.family_id = due.id),
+             WHERE t.nid = due.nid AND t.client_id = due.client_id AND t.family_id = due.id
+                   AND t.expires_at > clock_timestamp()),
             (SELECT max(coalesce(t.expires_at, 'infinity')) FROM refresh_token t
              WHERE t.nid = due.nid AND t.client_id = due.client_id AND t.family_id = due.id),
             (SELECT max(t.expires_at) FROM authorization_code t

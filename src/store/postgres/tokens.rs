@@ -2,25 +2,33 @@
 
 use super::batch::{self, Kinds};
 use super::faults::Fault;
-use super::{PostgresStore, ended, feed, mixed, rows, run};
-use crate::store::{AccessToken, Change, FoundRefresh, SignatureHash, StoreError, TokenStore, Verdict, Write};
+use super::{PostgresStore, ended, feed, mixed, partitions, run};
+use crate::domain::token::expiry_hour::ExpiryHour;
+use crate::store::{
+    AccessKey, AccessToken, Change, FoundRefresh, SignatureHash, StoreError, TokenStore, Verdict, Write,
+};
 use async_trait::async_trait;
 use deadpool_postgres::Object;
 use uuid::Uuid;
 
-const REFRESH: &str = "
-    SELECT t.signature, t.family_id, t.client_id, t.subject, t.scope, t.audience, t.requested_at, t.expires_at,
-           t.access_token, t.session, t.used_at, t.replayed, t.successor, clock_timestamp() AS now,
-           coalesce(t.expires_at <= clock_timestamp(), false) AS expired, f.revoked_at IS NOT NULL AS revoked
-    FROM refresh_token t JOIN token_family f ON f.id = t.family_id WHERE t.signature = $1 AND t.nid = $2";
-
-async fn refresh(conn: &Object, nid: Uuid, signature: &SignatureHash) -> Result<Option<FoundRefresh>, Fault> {
-    let statement = conn.prepare_cached(REFRESH).await?;
-    conn.query_opt(&statement, &[&signature.as_slice(), &nid]).await?.as_ref().map(rows::found_refresh).transpose()
+async fn write_once(conn: &mut Object, nid: Uuid, writes: &[Write]) -> Result<Vec<Verdict>, Fault> {
+    if batch::is_plain(writes) {
+        Ok(batch::in_order(Kinds::of(writes.iter().enumerate()).write(&*conn, nid).await?))
+    } else {
+        mixed::write_mixed(conn, nid, writes).await
+    }
 }
 
-async fn write_plain(conn: &Object, nid: Uuid, writes: &[Write]) -> Result<Vec<Verdict>, Fault> {
-    Ok(batch::in_order(Kinds::of(writes.iter().enumerate()).write(conn, nid).await?))
+/// An hour that has no partition gets it, and the batch is written then: of the first try nothing is left.
+async fn write(conn: &mut Object, nid: Uuid, writes: &[Write]) -> Result<Vec<Verdict>, Fault> {
+    match write_once(conn, nid, writes).await {
+        Err(fault) if fault.is_without_partition() => {
+            let hours = writes.iter().filter_map(batch::issued).map(|t| ExpiryHour::at_head_of(&t.signature));
+            partitions::make_missed(conn, hours).await?;
+            write_once(conn, nid, writes).await
+        }
+        answer => answer,
+    }
 }
 
 const NEW_FAMILY: &str = "UPDATE client SET family_id = $3, version = version + 1 WHERE nid = $1 AND id = $2";
@@ -49,20 +57,15 @@ impl TokenStore for PostgresStore {
             return Ok(Vec::new());
         }
         let nid = self.nid().await?;
-        if batch::is_plain(writes) {
-            run!(self, |conn| write_plain(&*conn, nid, writes))
-        } else {
-            run!(self, |conn| mixed::write_mixed(conn, nid, writes))
-        }
+        run!(self, |conn| write(conn, nid, writes))
     }
 
-    async fn access_token(&self, signature: &SignatureHash) -> Result<Option<AccessToken>, StoreError> {
-        self.reader.access_token(signature).await
+    async fn access_token(&self, signature: &AccessKey) -> Result<Option<AccessToken>, StoreError> {
+        self.access_tokens.get(signature).await
     }
 
     async fn refresh_token(&self, signature: &SignatureHash) -> Result<Option<FoundRefresh>, StoreError> {
-        let nid = self.nid().await?;
-        run!(self, |conn| refresh(&*conn, nid, signature))
+        self.refresh_tokens.get(signature).await
     }
 
     async fn delete_tokens_of_client(&self, client_id: &str, new_family: Uuid) -> Result<bool, StoreError> {

@@ -1,8 +1,8 @@
 //! Health and closing of the PostgreSQL store.
 
 use super::faults::Fault;
-use super::{PostgresStore, migrate, run, sweep};
-use crate::store::{Change, Migration, PoolStatus, StoreError, Sweep, Upkeep};
+use super::{PostgresStore, migrate, partitions, run, sweep};
+use crate::store::{Change, Migration, PoolStatus, StoreError, Sweep, SweepCounts, Upkeep};
 use async_trait::async_trait;
 use deadpool_postgres::Object;
 use std::time::Duration;
@@ -25,7 +25,12 @@ impl Upkeep for PostgresStore {
 
     async fn sweep(&self, limit: usize) -> Result<Sweep, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        run!(self, |conn| sweep::sweep(conn, limit))
+        Ok(match run!(self, |conn| sweep::sweep(conn, limit))? {
+            Sweep::Swept(counts) if !counts.more => {
+                Sweep::Swept(SweepCounts { in_hours: run!(self, |conn| partitions::keep(conn, self.life))?, ..counts })
+            }
+            other => other,
+        })
     }
 
     fn pool(&self) -> Option<PoolStatus> {

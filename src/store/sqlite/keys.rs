@@ -51,7 +51,7 @@ impl KeyStore for SqliteStore {
         self.read(move |db, world| of_sets(db, world.nid(db)?, &sets)).await
     }
 
-    async fn change_keys(&self, sets: &[String], decide: KeyDecision) -> Result<Vec<KeyRow>, StoreError> {
+    async fn change_keys(&self, sets: &[String], mut decide: KeyDecision) -> Result<Vec<KeyRow>, StoreError> {
         let sets = sets.to_vec();
         self.write(move |db, world, changes| {
             let nid = world.nid(db)?;

@@ -50,6 +50,7 @@ pub(super) fn sweep(db: &Connection, limit: usize, now: Timestamp) -> rusqlite::
     let (decided, more) = (now.minus(DECIDED_KEPT), &mut false);
     let mut counts = SweepCounts {
         access_tokens: delete(db, over!("access_token", "signature", "expires_at"), now, limit, more)?,
+        in_hours: 0,
         refresh_tokens: delete(db, over!("refresh_token", "signature", "expires_at"), now, limit, more)?,
         codes: delete(db, over!("authorization_code", "signature", "expires_at"), now, limit, more)?,
         devices: delete(db, over!("device", "signature", "expires_at"), now, limit, more)?,

@@ -18,8 +18,15 @@ async fn memory() -> SqliteStore {
     let statement_timeout = Duration::from_secs(5);
     let metrics = crate::telemetry::metrics::Metrics::new("test").unwrap();
     let clock = Arc::new(Still);
-    let options =
-        OpenOptions { dsn: "memory".to_owned(), max_conns: 1, statement_timeout, clock, metrics, cache: None };
+    let options = OpenOptions {
+        dsn: "memory".to_owned(),
+        max_conns: 1,
+        statement_timeout,
+        access_token_life: statement_timeout,
+        clock,
+        metrics,
+        cache: None,
+    };
     SqliteStore::open(Place::Memory, &options).await.unwrap()
 }
 

@@ -5,8 +5,8 @@ use super::faults::store_error;
 use super::{SqliteStore, World, ended, exchange, rows};
 use crate::domain::world::Timestamp;
 use crate::store::{
-    AccessToken, Change, FoundRefresh, Issue, JtiUse, Revoke, Revoked, SignatureHash, StoreError, TokenStore, Verdict,
-    Write,
+    AccessKey, AccessToken, Change, FoundRefresh, Issue, JtiUse, Revoke, Revoked, SignatureHash, StoreError,
+    TokenStore, Verdict, Write,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -66,8 +66,8 @@ fn revoke(db: &Connection, nid: &[u8], order: &Revoke, now: Timestamp) -> rusqli
         return Ok(Verdict::JtiKnown);
     }
     let (sql, key) = match &order.token {
-        Revoked::Access(key) => (DELETE, key),
-        Revoked::Refresh(key) => (FAMILY_OF_REFRESH, key),
+        Revoked::Access(key) => (DELETE, key.as_slice()),
+        Revoked::Refresh(key) => (FAMILY_OF_REFRESH, key.as_slice()),
     };
     let mut statement = db.prepare_cached(sql)?;
     let family =
@@ -82,7 +82,7 @@ const VALID: &str = "
     SELECT t.* FROM access_token t JOIN token_family f ON f.id = t.family_id
     WHERE t.signature = ?1 AND t.nid = ?2 AND t.expires_at > ?3 AND f.revoked_at IS NULL";
 
-fn valid(db: &Connection, world: &World, signature: &SignatureHash) -> Result<Option<AccessToken>, StoreError> {
+fn valid(db: &Connection, world: &World, signature: &AccessKey) -> Result<Option<AccessToken>, StoreError> {
     let known = params![signature, world.nid(db)?, world.now().micros()];
     let read = || db.prepare_cached(VALID)?.query_row(known, rows::access_token).optional();
     read().map_err(store_error)
@@ -118,7 +118,7 @@ impl TokenStore for SqliteStore {
         .await
     }
 
-    async fn access_token(&self, signature: &SignatureHash) -> Result<Option<AccessToken>, StoreError> {
+    async fn access_token(&self, signature: &AccessKey) -> Result<Option<AccessToken>, StoreError> {
         let signature = *signature;
         self.read(move |db, world| valid(db, world, &signature)).await
     }

@@ -18,7 +18,7 @@ fn key(set: &str, kid: &str, created_at: Timestamp) -> KeyRow {
 }
 
 async fn put(store: &Arc<dyn Store>, rows: Vec<KeyRow>) {
-    store.change_keys(&[], Box::new(move |_, _| rows.into_iter().map(KeyChange::Put).collect())).await.unwrap();
+    store.change_keys(&[], Box::new(move |_, _| rows.iter().cloned().map(KeyChange::Put).collect())).await.unwrap();
 }
 
 async fn kids(store: &Arc<dyn Store>, sets: &[&str]) -> Vec<String> {
@@ -52,7 +52,7 @@ pub async fn changes_are_applied_in_order(store: &Arc<dyn Store>) {
         KeyChange::DeleteSet { set: owned("c") },
     ];
     let sets = [owned("a"), owned("b"), owned("c")];
-    let after = store.change_keys(&sets, Box::new(move |_, _| changes)).await.unwrap();
+    let after = store.change_keys(&sets, Box::new(move |_, _| changes.clone())).await.unwrap();
     let retired = KeyRow { retires_at: Some(at), ..after[1].clone() };
     assert_eq!(after, [replaced, retired]);
     assert_eq!(store.keys(&sets).await.unwrap(), after);

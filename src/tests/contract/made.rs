@@ -2,7 +2,7 @@
 
 use super::{later, now, token};
 use signet::store::{
-    Attempt, AuthorizationCode, ClientRecord, Consent, DeviceRequest, FlowVerdict, FlowWrite, Grant, Login,
+    AccessKey, Attempt, AuthorizationCode, ClientRecord, Consent, DeviceRequest, FlowVerdict, FlowWrite, Grant, Login,
     LoginSession, Logout, LogoutDelivery, Redeem, RefreshToken, Replay, Rotate, SignatureHash, Source, Store, Verdict,
     Write,
 };
@@ -78,7 +78,7 @@ pub fn access(client: &ClientRecord, consent: &Consent) -> signet::store::Access
 }
 
 /// A refresh token of the consent's family, issued with that access token.
-pub fn refresh(consent: &Consent, access_token: SignatureHash) -> RefreshToken {
+pub fn refresh(consent: &Consent, access_token: AccessKey) -> RefreshToken {
     RefreshToken {
         signature: key(),
         family_id: consent.id,
@@ -188,6 +188,6 @@ pub async fn exchanged(store: &Arc<dyn Store>, client: &ClientRecord, subject: &
 }
 
 /// Whether the access token of that key is valid.
-pub async fn valid(store: &Arc<dyn Store>, signature: &SignatureHash) -> bool {
+pub async fn valid(store: &Arc<dyn Store>, signature: &AccessKey) -> bool {
     store.access_token(signature).await.unwrap().is_some()
 }

@@ -5,6 +5,7 @@ use super::made::{
     access, exchanged, flows_done, grant, granting, key, redeem_code, redeeming, replay, rotate, rotating, told, valid,
 };
 use super::{created, done, earlier, issue};
+use signet::domain::token::expiry_hour::ExpiryHour;
 use signet::store::Verdict::{ClientChanged, Done, Used};
 use signet::store::{Revoked, Rotate, Store, Verdict, Write};
 use std::sync::Arc;
@@ -123,7 +124,14 @@ pub async fn revoking_a_refresh_token_ends_its_family(store: &Arc<dyn Store>) {
             assert_eq!(told(store, rotating(&order)).await, Done);
             last = order.access.signature;
         }
-        done(store, &[revoke(Revoked::Refresh(presented), "b"), revoke(Revoked::Access(presented), "a")]).await;
+        done(
+            store,
+            &[
+                revoke(Revoked::Refresh(presented), "b"),
+                revoke(Revoked::Access(ExpiryHour::NONE.before(&presented)), "a"),
+            ],
+        )
+        .await;
         assert!(valid(store, &last).await);
         let batch = [revoke(Revoked::Refresh(key()), "a"), revoke(Revoked::Refresh(presented), "a")];
         let ended = [None, Some(grant.consent.id)].map(Verdict::Revoked);

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use tokio_postgres::SimpleQueryMessage;
 
 const POSTGRES: &str = "
-    SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'public'";
+    SELECT table_name || '.' || column_name FROM information_schema.columns
+    WHERE table_schema = 'public' AND NOT (SELECT relispartition FROM pg_class WHERE oid = to_regclass(table_name::text))";
 const SQLITE: &str = "
     SELECT t.name || '.' || c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'";
 

@@ -13,7 +13,7 @@ pub async fn a_token_comes_back_whole(store: &Arc<dyn Store>) {
     let order = issue(&created(store, "a").await);
     done(store, &[Write::Issue(order.clone())]).await;
     assert_eq!(store.access_token(&order.token.signature).await.unwrap(), Some(order.token));
-    assert_eq!(store.access_token(&[7; 32]).await.unwrap(), None);
+    assert_eq!(store.access_token(&[7; 34]).await.unwrap(), None);
     assert_eq!(store.write_tokens(&[]).await.unwrap(), []);
 }
 

@@ -65,7 +65,7 @@ impl Database {
     }
 }
 
-async fn connect(dsn: &str) -> tokio_postgres::Client {
+pub(super) async fn connect(dsn: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(dsn, NoTls).await.unwrap();
     tokio::spawn(connection);
     client

@@ -3,6 +3,7 @@
 //! Children are ended by their own process id when the fixture goes; nothing else is touched.
 
 mod callee;
+mod cluster;
 mod database;
 #[path = "../../../loadtest/src/fault_proxy/mod.rs"]
 mod fault_proxy;
@@ -14,6 +15,7 @@ mod user;
 mod wire;
 
 pub use callee::{Callee, Question};
+pub use cluster::{Cluster, Stop};
 pub use database::{Database, postgres};
 pub use fault_proxy::{Fault, Proxy};
 pub use flow::{consented, decide, to_client, to_page};

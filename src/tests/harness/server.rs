@@ -13,6 +13,8 @@ use super::wire::Peer;
 /// The system secret of every server of these tests.
 pub const SECRET: &str = "tests-only-system-secret-of-some-length";
 const BINARY: &str = env!("CARGO_BIN_EXE_signet");
+/// Nobody listens there: with `SIGNET_TEST_DEAD_REDIS` the Redis of every server that is given no other.
+const DEAD_REDIS: &str = "redis://127.0.0.1:9/";
 const START_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(60);
 
@@ -81,7 +83,10 @@ impl Server {
 
     fn launch_at(dsn: &str, port: Option<u16>, issuer: Option<&str>, env: &[(&str, &str)]) -> Self {
         let (public, admin) = (port.unwrap_or_else(free_port), free_port());
-        let settings = settings(dsn, public, admin, issuer);
+        let mut settings = settings(dsn, public, admin, issuer);
+        if std::env::var_os("SIGNET_TEST_DEAD_REDIS").is_some() {
+            settings.insert("REDIS_URL".to_owned(), DEAD_REDIS.to_owned());
+        }
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = command(&[]);
         command.envs(&settings).envs(env.iter().copied()).args(["serve", "all", "--dev"]);

@@ -17,16 +17,16 @@ const BOUND: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_secs(1);
 
 /// Two replicas on one database, each with its own way to one Redis.
-struct Pair {
-    world: World,
+pub(super) struct Pair {
+    pub(super) world: World,
     ways: [Proxy; 2],
-    redis: Redis,
+    pub(super) redis: Redis,
     id: String,
     secret: String,
 }
 
 impl Pair {
-    async fn new(more: &[(&str, &str)]) -> Option<Self> {
+    pub(super) async fn new(more: &[(&str, &str)]) -> Option<Self> {
         let (redis, admin) = (Redis::start()?, postgres()?);
         let database = Database::postgres(&admin).await;
         Server::migrate(&database.dsn());
@@ -56,7 +56,7 @@ impl Pair {
     }
 
     /// Waits until both replicas answer from the cache.
-    async fn warm(&self) {
+    pub(super) async fn warm(&self) {
         let until = Instant::now() + Duration::from_secs(30);
         for peer in [&self.world.a, &self.world.b] {
             let before = hits(peer).await;
@@ -70,7 +70,7 @@ impl Pair {
     }
 
     /// A token that both replicas have cached.
-    async fn cached(&self) -> String {
+    pub(super) async fn cached(&self) -> String {
         let token = self.token().await;
         for peer in [&self.world.a, &self.world.b, &self.world.b] {
             assert!(peer.is_active(&token).await);
@@ -238,7 +238,7 @@ async fn a_redis_that_fails_in_any_way_makes_nobody_wrong() {
 }
 
 /// What is revoked dies in time on both, what is not lives on both, and nobody waits long.
-async fn judge(pair: &Pair, what: &str, ends: &str, lives: &str) {
+pub(super) async fn judge(pair: &Pair, what: &str, ends: &str, lives: &str) {
     pair.revoke(ends).await;
     for peer in [&pair.world.b, &pair.world.a] {
         death(peer, ends, what).await;

@@ -2,6 +2,7 @@
 
 mod cache;
 mod database_tls;
+mod faults;
 mod outage;
 mod overload;
 mod replicas;

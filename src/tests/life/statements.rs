@@ -214,16 +214,21 @@ async fn a_flow_costs_the_statements_it_should() {
     flow(&world, &count, &web, known, Flow { start: 1, back: 1, ..plain(false, false) }).await;
 }
 
-/// Rows of a client that many tokens were issued to, as they lie in a database that nobody has analysed.
+/// Rows of a client that many tokens were issued to, in all hours that there are, as they lie in a database that nobody
+/// has analysed.
 const BALLAST: &str = "
     INSERT INTO access_token (signature, nid, family_id, client_id, subject, scope, audience, requested_at, expires_at, session)
-    SELECT sha256((c.id || g::text)::bytea), c.nid, c.family_id, c.id, c.id, '[]', '[]', now(), now() + interval '1 hour', ''
-    FROM client c, generate_series(1, 20000) g WHERE c.id = $1";
+    SELECT h.hour || sha256((c.id || g::text)::bytea), c.nid, c.family_id, c.id, c.id, '[]', '[]', now(), now() + interval '1 hour', ''
+    FROM client c, generate_series(1, 20000) g
+    JOIN (SELECT decode(right(p.relname, 4), 'hex') AS hour, row_number() OVER () - 1 AS n
+          FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid
+          WHERE i.inhparent = 'access_token'::regclass) h ON h.n = g % 4
+    WHERE c.id = $1";
 /// Pages that each statement reads or finds in memory, the worst first. Sweeps read more on purpose.
 const PAGES: &str = "
     SELECT (shared_blks_hit + shared_blks_read) / calls, left(query, 300)
     FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
-    WHERE d.datname = current_database() AND query ~* '(access|refresh)_token' AND query !~* 'skip locked|generate_series|create '
+    WHERE d.datname = current_database() AND query ~* '(access|refresh)_token' AND query !~* 'skip locked|generate_series|create |alter table|drop table'
     ORDER BY 1 DESC LIMIT 5";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # services.sh COMMAND...: runs COMMAND with a private PostgreSQL and Redis beside it, and stops both when it ends.
 # Their addresses are in SIGNET_TEST_POSTGRES (a superuser's DSN) and SIGNET_TEST_REDIS, the postmaster's pid in
-# SIGNET_TEST_POSTGRES_PID. SIGNET_TEST_DURABLE=1 leaves PostgreSQL's own durability on, which load tests need.
+# SIGNET_TEST_POSTGRES_PID, its programs in SIGNET_TEST_POSTGRES_BIN, a folder on its disk in SIGNET_TEST_POSTGRES_DIR.
+# SIGNET_TEST_DURABLE=1 leaves PostgreSQL's own durability on, which load tests need; SIGNET_TEST_POSTGRES_OPTIONS are
+# more of its options.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -69,13 +71,14 @@ if command -v openssl >/dev/null; then
   tls=(-c ssl=on -c "ssl_cert_file=$dir/server.crt" -c "ssl_key_file=$dir/server.key")
   export SIGNET_TEST_POSTGRES_CA=$dir/server.crt
 fi
+read -ra options <<<"${SIGNET_TEST_POSTGRES_OPTIONS:-}"
 hasty=(-F -c synchronous_commit=off -c full_page_writes=off)
 [[ -z ${SIGNET_TEST_DURABLE:-} ]] || hasty=()
 for attempt in 1 2 3 4 5; do
   port=$(free_port)
   "${run_as[@]}" "$pg/postgres" -D "$dir/data" -k "$dir" -h 127.0.0.1 -p "$port" "${hasty[@]}" "${tls[@]}" \
     -c max_connections=300 -c shared_buffers=64MB \
-    -c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.track=all >"$dir/postgres.log" 2>&1 &
+    -c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.track=all "${options[@]}" >"$dir/postgres.log" 2>&1 &
   pg_pid=$!
   for _ in $(seq 150); do
     kill -0 "$pg_pid" 2>/dev/null || break
@@ -99,6 +102,6 @@ done
 cd - >/dev/null
 
 export SIGNET_TEST_POSTGRES="postgres://signet:$password@127.0.0.1:$port/postgres?sslmode=disable"
-export SIGNET_TEST_POSTGRES_PID=$pg_pid
+export SIGNET_TEST_POSTGRES_PID=$pg_pid SIGNET_TEST_POSTGRES_BIN=$pg SIGNET_TEST_POSTGRES_DIR=$dir
 export SIGNET_TEST_REDIS="redis://127.0.0.1:$redis_port/0"
 "$@" # its exit code is this script's; the trap stops the services

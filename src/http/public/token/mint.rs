@@ -5,6 +5,7 @@ use crate::crypto::jose::MAX_TOKEN;
 use crate::domain::client::RegisteredClient;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::grant::Issue;
+use crate::domain::token::expiry_hour::ExpiryHour;
 use crate::domain::token::id_token::{self, IdTokenClaims};
 use crate::domain::token::jwt::{self, AccessClaims};
 use crate::domain::token::opaque::TokenKind;
@@ -73,8 +74,9 @@ pub async fn access(app: &App, of: &AccessOf<'_>) -> Result<Access, ApiError> {
     let client = &of.client.client;
     let now = app.clock.now().whole_second();
     let expires_at = now.plus(of.lifespan);
+    let hour = ExpiryHour::of(now, expires_at);
     let (token, signature, kind) = if client.wants_jwt(app.rules.access_token_jwt) {
-        let jti = app.entropy.uuid()?.to_string();
+        let jti = jwt::jti(hour, app.entropy.uuid()?).to_string();
         // The client can read a signed token, so it tells no more than the client may know.
         let shown = of.session.client_subject.as_deref().filter(|_| client.is_pairwise());
         let claims = AccessClaims {
@@ -93,11 +95,12 @@ pub async fn access(app: &App, of: &AccessOf<'_>) -> Result<Access, ApiError> {
         if token.len() > MAX_TOKEN {
             return Err(too_long().into());
         }
-        let key = jwt::row_key(&token).ok_or_else(|| ApiError::Internal("a JWT without a signature".to_owned()))?;
+        let key =
+            jwt::row_key(&token, &jti).ok_or_else(|| ApiError::Internal("a JWT without a signature".to_owned()))?;
         (token, key, TokenType::AccessJwt)
     } else {
-        let minted = app.opaque.mint(TokenKind::Access, &app.entropy.bytes()?);
-        (minted.token, minted.signature, TokenType::AccessOpaque)
+        let minted = app.opaque.mint_access(hour, &app.entropy.bytes()?);
+        (minted.token, minted.key, TokenType::AccessOpaque)
     };
     let row = AccessToken {
         signature,

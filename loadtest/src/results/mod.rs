@@ -1,0 +1,123 @@
+//! The report: the goals first, then what every part of a run has found, with charts in a folder of its name.
+
+mod glance;
+mod goals;
+mod hydra;
+mod parts;
+mod plot;
+mod set;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::fair::{Fair, Track};
+use crate::folder::Folder;
+use crate::growth::Growth;
+use crate::machine::Machine;
+use crate::memory::Memory;
+use crate::overload::Overload;
+use crate::replay::Replay;
+use crate::run_set::Found;
+use crate::starts::Starts;
+
+/// The names under which the parts are kept.
+pub const MACHINE: &str = "machine";
+pub const SET: &str = "set";
+pub const STARTS: &str = "starts";
+pub const MEMORY: &str = "memory";
+pub const OVERLOAD: &str = "overload";
+pub const GROWTH: &str = "growth";
+pub const REPLAY: &str = "replay";
+
+/// The name of a track's part.
+pub const fn track(track: Track) -> &'static str {
+    match track {
+        Track::Defaults => "fair-defaults",
+        Track::Equalised => "fair-equalised",
+    }
+}
+
+/// All that was found; what was not run is not there.
+#[derive(Default)]
+pub struct Findings {
+    machine: Option<Machine>,
+    set: Option<Found>,
+    starts: Option<Starts>,
+    memory: Option<Memory>,
+    overload: Option<Overload>,
+    growth: Option<Growth>,
+    replay: Option<Replay>,
+    tracks: Vec<Fair>,
+}
+
+impl Findings {
+    pub fn read(folder: &Folder) -> Result<Self> {
+        let tracks = [Track::Defaults, Track::Equalised].map(|name| folder.read(track(name)));
+        Ok(Self {
+            machine: folder.read(MACHINE)?,
+            set: folder.read(SET)?,
+            starts: folder.read(STARTS)?,
+            memory: folder.read(MEMORY)?,
+            overload: folder.read(OVERLOAD)?,
+            growth: folder.read(GROWTH)?,
+            replay: folder.read(REPLAY)?,
+            tracks: tracks.into_iter().filter_map(Result::transpose).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Writes the markdown, and the charts into a folder of its name; `note` is a sentence about this run.
+    pub fn write(&self, markdown: &Path, note: &str) -> Result<()> {
+        let folder = markdown.with_extension("");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let name = folder.file_name().context("the markdown has no name")?.to_string_lossy().into_owned();
+        let set = match &self.set {
+            Some(set) => set::sections(set, &folder, &name)?,
+            None => String::new(),
+        };
+        let text = [head(note), glance::table(&goals::all(self)), parts::sections(self), set].concat();
+        std::fs::write(markdown, text).with_context(|| format!("cannot write {}", markdown.display()))
+    }
+}
+
+fn head(note: &str) -> String {
+    let note = if note.is_empty() { String::new() } else { format!("{note}\n\n") };
+    format!(
+        "# Load test results\n\n{note}Server, database and generator share one machine, so absolute figures are low; a \
+         ratio compares runs of the same round. A goal is reached when the median over the rounds reaches it.\n\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spread::Spread;
+    use goals::{Limit, Unit};
+
+    #[test]
+    fn every_goal_has_a_line_before_anything_was_measured() {
+        let goals = goals::all(&Findings::default());
+        assert_eq!(goals.len(), 24);
+        assert!(goals.iter().all(|goal| goal.found.is_none() && goal.reached().is_none()));
+    }
+
+    #[test]
+    fn a_slow_disk_is_named_beside_the_goal_for_quick_ones() {
+        let machine = |micros| Machine { fsync_us: vec![("fdatasync".to_owned(), micros)], ..Machine::default() };
+        let path = |micros| {
+            let found = Findings { machine: Some(machine(micros)), ..Findings::default() };
+            goals::all(&found).into_iter().find(|goal| goal.limit == Limit::AtLeast(15_000.0)).map(|goal| goal.path)
+        };
+        assert!(path(600.0).is_some_and(|path| path.ends_with("(0.60 ms here)")));
+        assert!(path(3000.0).is_some_and(|path| path.contains("does not bind")));
+    }
+
+    #[test]
+    fn starts_are_judged_by_their_median() {
+        let starts = Starts { ready_ms: vec![90.0, 300.0, 95.0], idle_mb: vec![20.0, 20.0, 21.0] };
+        let goals = goals::all(&Findings { starts: Some(starts), ..Findings::default() });
+        let ready = goals.iter().find(|goal| goal.unit == Unit::Milliseconds && goal.found.is_some());
+        assert_eq!(ready.and_then(|goal| goal.found), Some(Spread { low: 90.0, median: 95.0, high: 300.0 }));
+        assert_eq!(ready.and_then(goals::Goal::reached), Some(true));
+    }
+}
