@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Seen, Verdict, at};
 use crate::soak::history::{Micros, Op, Outcome, Record};
+use crate::soak::play::Window;
 use crate::soak::vitals::Vital;
 
 /// After the end of a fault errors are still excused for so long.
@@ -25,9 +26,17 @@ pub fn errors(seen: &Seen<'_>) -> Verdict {
             format!("{:?} at {}: {} {}, {replica}", record.op, at(record.from), record.status, record.what)
         });
     }
-    let excused = seen.records.iter().filter(|record| record.is_error()).count() - verdict.violations;
-    verdict.note = format!("{excused} errors were excused by a fault");
+    let excused: Vec<_> = seen.records.iter().filter(|record| record.is_error() && excused(record)).collect();
+    let late = excused.iter().map(|record| healing(record, seen.windows)).max().unwrap_or_default() as f64 / 1e6;
+    verdict.note =
+        format!("{} errors are excused by faults, the last begun {late:.1} s after its fault", excused.len());
     verdict
+}
+
+/// How long after the end of a fault a request began; nothing for one that met a fault itself.
+fn healing(record: &Record, windows: &[Window]) -> Micros {
+    let after = windows.iter().filter(|window| record.to >= window.from);
+    after.map(|window| record.from.saturating_sub(window.to)).min().unwrap_or_default()
 }
 
 /// Faults that could not be played, a replica that did not start or end as it should.
