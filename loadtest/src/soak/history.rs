@@ -154,7 +154,7 @@ impl Record {
 pub const ACTIVE: &str = "active";
 pub const INACTIVE: &str = "inactive";
 /// Active, with another token's claims.
-pub const ANOTHERS: &str = "another's";
+pub const SOMEBODY_ELSES: &str = "another's";
 /// No replica could be reached: the request had no effect.
 pub const UNSENT: &str = "unsent";
 pub const INVALID_GRANT: &str = "invalid_grant";

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::lives::{Life, Lives, Why};
 use super::{Seen, Verdict, at};
-use crate::soak::history::{ACTIVE, ANOTHERS, INACTIVE, Key, Micros, Op, Outcome, Record};
+use crate::soak::history::{ACTIVE, INACTIVE, Key, Micros, Op, Outcome, Record, SOMEBODY_ELSES};
 
 /// How far a token may outlive its time: times are told in whole seconds.
 const SKEW: Micros = 1_000_000;
@@ -114,7 +114,7 @@ pub fn expiry(seen: &Seen<'_>, lives: &Lives) -> Verdict {
 pub fn claims(seen: &Seen<'_>) -> Verdict {
     let mut verdict = Verdict::new("I-15", "no answer has another token's claims, and what nobody issued is nothing");
     for record in seen.records.iter().filter(|record| record.op == Op::Introspect && record.outcome == Outcome::Ok) {
-        verdict.case(record.what != ANOTHERS, || format!("{} at {}", record.key, at(record.from)));
+        verdict.case(record.what != SOMEBODY_ELSES, || format!("{} at {}", record.key, at(record.from)));
     }
     for record in seen.records.iter().filter(|record| record.op == Op::Garbage && record.outcome != Outcome::Unknown) {
         let refused = record.what == INACTIVE || record.outcome == Outcome::Fail;

@@ -1,7 +1,7 @@
 //! Every rule holds on a good history and breaks on the same with one thing wrong.
 
 use super::*;
-use crate::soak::history::{ACTIVE, ANOTHERS, FORBIDDEN, Given, Gives, INACTIVE, INVALID_GRANT, Outcome, Signed};
+use crate::soak::history::{ACTIVE, FORBIDDEN, Given, Gives, INACTIVE, INVALID_GRANT, Outcome, SOMEBODY_ELSES, Signed};
 
 /// Seconds.
 const S: Micros = 1_000_000;
@@ -290,7 +290,7 @@ fn i14_nothing_outlives_its_time() {
 
 #[test]
 fn i15_no_answer_is_of_another_token() {
-    bad(&life_and(&[asked(pair(2).0, 21 * S, ANOTHERS)]), "I-15");
+    bad(&life_and(&[asked(pair(2).0, 21 * S, SOMEBODY_ELSES)]), "I-15");
     let garbage = |what| record(Op::Garbage, Key(14), 21 * S, Outcome::Ok, what);
     good(&life_and(&[garbage(INACTIVE)]), "I-15");
     bad(&life_and(&[garbage(ACTIVE)]), "I-15");

@@ -12,7 +12,7 @@ use crate::http::connection::{Answer, Wire};
 use crate::soak::Stage;
 use crate::soak::balancer::{BALANCER, REPLICA};
 use crate::soak::history::{
-    ACTIVE, ANOTHERS, FORBIDDEN, Given, Gives, INACTIVE, INVALID_GRANT, Key, Op, Outcome, Record, Signed, UNSENT,
+    ACTIVE, FORBIDDEN, Given, Gives, INACTIVE, INVALID_GRANT, Key, Op, Outcome, Record, SOMEBODY_ELSES, Signed, UNSENT,
 };
 
 /// Sends requests of a soak.
@@ -161,7 +161,7 @@ fn introspected(json: &Value, token: Option<&Token>) -> &'static str {
     match (json.get("active").and_then(Value::as_bool), token) {
         (Some(false), _) => INACTIVE,
         (Some(true), Some(token)) if text("client_id") == &*token.client && text("sub") == &*token.subject => ACTIVE,
-        (Some(true), Some(_)) => ANOTHERS,
+        (Some(true), Some(_)) => SOMEBODY_ELSES,
         (Some(true), None) => ACTIVE,
         (None, _) => STRANGE,
     }
@@ -223,7 +223,7 @@ mod tests {
     fn another_tokens_claims_are_seen() {
         let token = Token { client: "c".into(), subject: "s".into(), ..Token::default() };
         let seen = |sub: &str| introspected(&json!({"active": true, "client_id": "c", "sub": sub}), Some(&token));
-        assert_eq!((seen("s"), seen("t")), (ACTIVE, ANOTHERS));
+        assert_eq!((seen("s"), seen("t")), (ACTIVE, SOMEBODY_ELSES));
         assert_eq!(introspected(&json!({"active": false}), Some(&token)), INACTIVE);
         assert_eq!(introspected(&json!({}), Some(&token)), STRANGE);
     }
