@@ -7,7 +7,8 @@
 
 use super::faults::Fault;
 use super::rows;
-use super::{LOCK_CLASS, LOCK_PARTITIONS, LOCK_SWEEP};
+use super::sweep::leased;
+use super::{LOCK_CLASS, LOCK_PARTITIONS};
 use crate::domain::token::expiry_hour::ExpiryHour;
 use crate::domain::world::Timestamp;
 use deadpool_postgres::Object;
@@ -104,13 +105,11 @@ pub(super) async fn keep(conn: &mut Object, life: Duration) -> Result<u64, Fault
     Ok(gone)
 }
 
-const LEASE: &str = "SELECT pg_try_advisory_xact_lock($1, $2)";
-
 /// Drops one, unless somebody is reading or writing for long, or another replica sweeps. All others wait as long as
 /// this waits, so it does not wait long: the next sweep tries again.
 async fn drop_hour(conn: &mut Object, hour: ExpiryHour) -> Result<bool, Fault> {
     let tx = conn.transaction().await?;
-    if !tx.query_one(LEASE, &[&LOCK_CLASS, &LOCK_SWEEP]).await?.try_get::<_, bool>(0)? {
+    if !leased(&tx).await? {
         return Ok(false);
     }
     let dropping = format!("SET LOCAL lock_timeout = '100ms'; DROP TABLE IF EXISTS access_token_{:04x}", hour.number());

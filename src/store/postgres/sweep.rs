@@ -12,6 +12,12 @@ use uuid::Uuid;
 const PLANNED_BY_LIMIT: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
 const LEASE: &str = "SELECT pg_try_advisory_xact_lock($1, $2)";
 
+/// Whether this transaction has the lease: one process sweeps at a time.
+pub(super) async fn leased(tx: &impl GenericClient) -> Result<bool, Fault> {
+    let statement = tx.prepare_cached(LEASE).await?;
+    Ok(tx.query_one(&statement, &[&LOCK_CLASS, &LOCK_SWEEP]).await?.try_get(0)?)
+}
+
 /// At most $1 rows whose time was over $2 microseconds ago.
 macro_rules! over {
     ($table:literal, $key:literal, $over:literal) => {
@@ -53,8 +59,7 @@ fn micros(span: Duration) -> i64 {
 /// Tokens before families and consents, which go when nothing belongs to them any more.
 pub(super) async fn sweep(conn: &mut Object, limit: i64) -> Result<Sweep, Fault> {
     let tx = conn.transaction().await?;
-    let statement = tx.prepare_cached(LEASE).await?;
-    if !tx.query_one(&statement, &[&LOCK_CLASS, &LOCK_SWEEP]).await?.try_get::<_, bool>(0)? {
+    if !leased(&tx).await? {
         return Ok(Sweep::Elsewhere);
     }
     tx.batch_execute(PLANNED_BY_LIMIT).await?;

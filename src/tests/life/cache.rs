@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
+use super::series;
 use crate::harness::{
     Answer, Browser, Database, Fault, Peer, Proxy, Redis, Server, Web, World, consented, free_port, fresh, machine,
     param, postgres,
@@ -86,12 +87,6 @@ async fn looked(peer: &Peer, result: &str) -> u64 {
 
 async fn hits(peer: &Peer) -> u64 {
     looked(peer, "redis").await + looked(peer, "local").await
-}
-
-async fn series(peer: &Peer, name: &str) -> u64 {
-    let text = peer.admin(Method::GET, "/metrics/prometheus", None).await.text;
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}"));
-    line.trim().parse().unwrap()
 }
 
 /// Until nobody says that it is active any more; it must not come back to life.

@@ -8,3 +8,21 @@ mod overload;
 mod replicas;
 mod signals;
 mod statements;
+
+use reqwest::Method;
+
+use crate::harness::{Answer, Peer};
+
+/// 503, and when to come again; not a word about what was asked.
+fn unavailable(what: &str, answer: &Answer) {
+    assert_eq!(answer.status, 503, "{what}: {}", answer.brief());
+    assert!(!answer.header("retry-after").is_empty(), "{what}: no Retry-After: {:?}", answer.headers);
+    assert!(!answer.text.contains("active"), "{what}: {}", answer.brief());
+}
+
+/// A series of a replica's metrics.
+async fn series(peer: &Peer, name: &str) -> u64 {
+    let text = peer.admin(Method::GET, "/metrics/prometheus", None).await.text;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}"));
+    line.trim().parse().unwrap()
+}

@@ -5,14 +5,9 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Answer, Database, Proxy, Server, fresh, machine, postgres};
+use super::unavailable;
+use crate::harness::{Database, Proxy, Server, fresh, machine, postgres};
 use crate::jose::{Assertion, Key};
-
-fn unavailable(what: &str, answer: &Answer) {
-    assert_eq!(answer.status, 503, "{what}: {}", answer.brief());
-    assert!(!answer.header("retry-after").is_empty(), "{what}: no Retry-After: {:?}", answer.headers);
-    assert!(!answer.text.contains("active"), "{what}: {}", answer.brief());
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_database_every_answer_is_503_and_none_is_a_lie() {

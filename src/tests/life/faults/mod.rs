@@ -12,8 +12,7 @@ mod redis;
 
 use std::time::{Duration, Instant};
 
-use reqwest::Method;
-
+use super::{series, unavailable};
 use crate::harness::{Answer, Database, Peer, Proxy, Server, World};
 
 /// Settings under which nothing is written but what is asked for, and secrets cost little.
@@ -50,13 +49,6 @@ impl Stand {
     }
 }
 
-/// 503, and when to come again; not a word about what was asked.
-fn unavailable(what: &str, answer: &Answer) {
-    assert_eq!(answer.status, 503, "{what}: {}", answer.brief());
-    assert!(!answer.header("retry-after").is_empty(), "{what}: no Retry-After: {:?}", answer.headers);
-    assert!(!answer.text.contains("active"), "{what}: {}", answer.brief());
-}
-
 /// Asks until the answer is 200, which it must be within that time; others must be 503. How many those were.
 async fn healed(what: &str, within: Duration, mut ask: impl AsyncFnMut() -> Answer) -> usize {
     let (began, mut refused) = (Instant::now(), 0);
@@ -71,13 +63,6 @@ async fn healed(what: &str, within: Duration, mut ask: impl AsyncFnMut() -> Answ
         assert!(began.elapsed() < within, "{what}: not well after {:?}: {}", began.elapsed(), answer.brief());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// A series of a replica's metrics.
-async fn series(peer: &Peer, name: &str) -> u64 {
-    let text = peer.admin(Method::GET, "/metrics/prometheus", None).await.text;
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}"));
-    line.trim().parse().unwrap()
 }
 
 /// One number from a database.
