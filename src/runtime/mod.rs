@@ -12,6 +12,7 @@ mod tests;
 
 use crate::config::Settings;
 use crate::store;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{self, labels};
 use anyhow::{Context, anyhow, bail};
 use listen::Bound;
@@ -115,14 +116,15 @@ fn launch(settings: Settings, which: Which, demo: bool) -> anyhow::Result<Runnin
 type Told = std::sync::mpsc::Sender<(String, String)>;
 
 async fn live(settings: Settings, which: Which, demo: bool, stop: CancellationToken, told: Told) -> anyhow::Result<()> {
-    let guard = telemetry::init(&rules::telemetry(&settings))?;
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+    let guard = telemetry::init(&rules::telemetry(&settings), &metrics)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     let bound = bind(&settings, which)?;
     let url = |listener| bound.iter().find(|b| b.which == listener).map(Bound::url).unwrap_or_default();
     let urls = (url(labels::Listener::Public), url(labels::Listener::Admin));
-    let up = boot::up(&settings).await?;
+    let up = boot::up(&settings, metrics).await?;
     let demo = if demo { Some(boot::demo(&settings, &up.app, &urls)?) } else { None };
     let mut handles = Vec::new();
     for listener in bound {
