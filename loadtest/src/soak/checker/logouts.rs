@@ -12,7 +12,7 @@ const WITHIN: Micros = 10_000_000;
 /// And again so long after it did not take it.
 const AGAIN: [Micros; 2] = [2_000_000, 15_000_000];
 /// Less than the slowest client takes.
-const USER_WAITS: Micros = 2_000_000;
+const USER_WAITS: Micros = 3_000_000;
 
 /// A login session and one of its clients.
 type Pair = (Key, Key);
