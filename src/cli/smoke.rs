@@ -195,8 +195,8 @@ impl Server {
         let how =
             || -> ClientBuilder { probe::builder(args.timeout).tls_danger_accept_invalid_certs(args.skip_tls_verify) };
         let side = |given: &Option<String>, flag: &str, listener| match given.as_deref().filter(|url| !url.is_empty()) {
-            Some(url) => Probe::to(super::api::web_url(url, flag)?.as_str(), how()),
-            None => Probe::of(listener, how()),
+            Some(url) => Probe::to(super::api::web_url(url, flag)?.as_str(), how),
+            None => Probe::of(listener, how),
         };
         Ok(Self {
             public: side(&args.public, "--public", &settings.serve.public)?,

@@ -185,12 +185,12 @@ fn secret_files(sources: &Sources, settings: &Settings, rows: &[StatusRow]) -> V
 async fn server(asked: &Asked, settings: &Settings) -> anyhow::Result<Server> {
     let own = || probe::builder(asked.patience);
     let side = |given: &Option<String>, listener| match given {
-        Some(url) => Probe::to(url, own()).map(Some),
-        None => Ok(Probe::of(listener, own()).ok()),
+        Some(url) => Probe::to(url, own).map(Some),
+        None => Ok(Probe::of(listener, own).ok()),
     };
     let (public, admin) = (side(&asked.public, &settings.serve.public)?, side(&asked.admin, &settings.serve.admin)?);
     // Through the ingress, with the certificate looked at.
-    let outside = Probe::to(&settings.urls.issuer, own())?;
+    let outside = Probe::to(&settings.urls.issuer, own)?;
     let listeners = [&public, &admin].into_iter().flatten();
     let mut found = Server {
         named: asked.public.is_some() || asked.admin.is_some(),
@@ -229,7 +229,8 @@ async fn about(admin: &Probe, found: &mut Server) {
 
 /// Asks each endpoint that discovery names what harms nobody.
 async fn endpoints(outside: &Probe, found: &mut Server) {
-    let usable = |answer: &Answer| answer.as_ref().ok().map(Heard::json).filter(Value::is_object);
+    let usable =
+        |answer: &Answer| answer.as_ref().ok().map(Heard::json).filter(|document| document.get("issuer").is_some());
     let through = found.issuer.as_ref().and_then(|(_, answer)| usable(answer));
     let Some(document) = through.or_else(|| found.direct.as_ref().and_then(usable)) else { return };
     let named = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);

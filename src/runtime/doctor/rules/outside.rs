@@ -5,6 +5,7 @@ use crate::http::public::ROUTES;
 use crate::runtime::doctor::facts::{Answer, Facts};
 use crate::runtime::doctor::{Check, Finding};
 use crate::runtime::probe::Heard;
+use crate::store::Survey;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use url::Url;
@@ -142,8 +143,11 @@ pub fn jwks(facts: &Facts, out: &mut Vec<Finding>) {
     let found = answer.json();
     let Some(keys) = found.get("keys").and_then(Value::as_array) else { return };
     let served: BTreeSet<&str> = keys.iter().filter_map(|key| key.get("kid")?.as_str()).collect();
-    // With a key that does not open nobody knows whether it is to be shown.
-    if !matches!(&facts.database, Some(Ok(_))) || facts.keys.iter().any(|key| key.generation.is_none()) {
+    // Without its schema the database tells nothing; with a key that does not open nobody knows whether it is to be shown.
+    let read = |survey: &Survey| !survey.migrations.is_empty() && survey.migrations.iter().all(|m| m.applied);
+    if !matches!(&facts.database, Some(Ok(survey)) if read(survey))
+        || facts.keys.iter().any(|key| key.generation.is_none())
+    {
         return;
     }
     let stored: BTreeSet<&str> = facts.keys.iter().filter(|key| key.published).map(|key| key.kid.as_str()).collect();
