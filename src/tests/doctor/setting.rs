@@ -11,6 +11,7 @@ use crate::harness::{Callee, Cluster, Database, Fault, Proxy, Redis, SECRET, Ser
 const OTHER: &str = "Zk3vQ8xT1mW6bR9yL2pD5sH7jN4cF0aE";
 
 /// A certificate for a host and its key, as files; it begins and ends so many days from now.
+#[expect(clippy::disallowed_methods, reason = "a certificate ends by the clock of those who look at it")]
 fn certificate(dir: &Path, name: &str, host: &str, days: (i64, i64)) -> (String, String) {
     let mut params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
     let now = time::OffsetDateTime::now_utc();
@@ -270,6 +271,9 @@ fn surroundings(sound: &Sound, cases: &mut Cases) {
     let nobody = [("SERVE_PUBLIC_PORT", one.as_str()), ("SERVE_ADMIN_PORT", &other)];
     cases.case("no server", &free.with(&nobody, &[]), &["server.down"]);
     cases.case("not there", &free.with(&[], &["--admin", "http://127.0.0.1:9"]), &["server.unreachable"]);
+    let url = format!("https://localhost:{}", sound.question.env["SERVE_PUBLIC_PORT"]);
+    let afar = sound.question.with(&[("SERVE_ADMIN_PORT", &other)], &["--public", &url]);
+    cases.case("from where the admin listener is out of reach", &afar, &[]);
     let stranger = free.with(&[("SSL_CERT_FILE", "/dev/null")], &[]);
     let names = ["issuer.certificate", "discovery.endpoint", "pages.unreachable"];
     cases.case("an authority that nobody trusts", &stranger, &names);

@@ -41,7 +41,7 @@ pub fn reached(facts: &Facts, out: &mut Vec<Finding>) {
         out.push(Finding::of(Check::DatabaseReadOnly, "dsn", what, fix));
     }
     if !says.owns_tables {
-        let fix = "connect as the role that ran `migrate sql`, or give the tables to this one (ALTER TABLE … OWNER TO)";
+        let fix = "connect as the role that ran `migrate sql`, or give the tables to this one (OWNER TO)";
         out.push(Finding::of(Check::DatabaseOwner, "dsn", "the tables belong to another role", fix));
     }
     if let Some(found) = survey(facts).filter(|found| found.version_number < OLDEST) {
