@@ -57,6 +57,9 @@ async fn a_proxy_that_spoils_what_passes_is_named() {
     let to = public.clone();
     proxy.set(Box::new(move |p| p.on_to(&to, "")));
     cases.case("nothing", &question, &[]);
+    cases.case("Secure without https", &question.with(&[("SERVE_COOKIES_SECURE", "true")], &[]), &["cookies.secure"]);
+    let none = question.with(&[("SERVE_COOKIES_SAME_SITE_MODE", "None")], &[]);
+    cases.case("SameSite=None without Secure", &none, &["cookies.same-site"]);
 
     let to = public.clone();
     proxy.set(Box::new(move |p| {

@@ -279,6 +279,21 @@ fn surroundings(sound: &Sound, cases: &mut Cases) {
     cases.case("an authority that nobody trusts", &stranger, &names);
     let gone = [("URLS_SELF_ISSUER", "https://localhost:9/")];
     cases.case("nothing at the issuer", &free.with(&gone, &[]), &["issuer.unreachable", "discovery.stale"]);
+    let mut unwise = free.with(&[("SERVE_COOKIES_SAME_SITE_MODE", "Strict")], &[]).env;
+    unwise.retain(|_, value| !value.is_empty());
+    let unwise: Vec<(&str, &str)> = unwise.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    for (args, code, complaint) in
+        [(&["doctor"][..], 0, ""), (&["doctor", "--strict"], 1, "Error: doctor: 1 warning\n")]
+    {
+        let done = run(args, &unwise);
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert_eq!((done.status.code(), String::from_utf8_lossy(&done.stderr).as_ref()), (Some(code), complaint));
+        assert!(
+            said.contains("\ncookies\n  ! cookies.same-site at serve.cookies.same_site_mode: ") && said.contains("→"),
+            "{said}"
+        );
+        assert!(said.ends_with("\n0 errors, 1 warning, 0 to know.\n") && !said.contains(SECRET), "{said}");
+    }
     let limited = std::process::Command::new("sh")
         .args(["-c", &format!("ulimit -n 256; exec '{}' doctor -q", env!("CARGO_BIN_EXE_signet"))])
         .env_clear()
