@@ -375,7 +375,7 @@ impl Seen {
         let call = CallFacts {
             method: printable(self.method.as_str()),
             route,
-            path: printable(&self.path),
+            path: (route != UNMATCHED).then(|| printable(&self.path)),
             remote: self.remote.map(|address| address.ip().to_string()).unwrap_or_default(),
             status,
         };

@@ -136,7 +136,8 @@ pub struct KeyFacts<'a> {
 pub struct CallFacts<'a> {
     pub method: Cow<'a, str>,
     pub route: &'static str,
-    pub path: Cow<'a, str>,
+    /// Of a route that is served: other paths may hold anything.
+    pub path: Option<Cow<'a, str>>,
     pub remote: String,
     pub status: u16,
 }
@@ -171,7 +172,7 @@ macro_rules! write_event {
             key.alg = $of.key.map(|key| key.alg),
             http_request.method = $of.call.as_ref().map(|call| &*call.method),
             http_request.route = $of.call.as_ref().map(|call| call.route),
-            http_request.path = $of.call.as_ref().map(|call| &*call.path),
+            http_request.path = $of.call.as_ref().and_then(|call| call.path.as_deref()),
             http_request.remote = $of.call.as_ref().map(|call| call.remote.as_str()),
             http_response.status = $of.call.as_ref().map(|call| call.status),
             "{}",
