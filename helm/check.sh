@@ -59,4 +59,4 @@ if [[ -z ${SIGNET_BIN:-} ]]; then
   fi
 fi
 export SIGNET_BIN SIGNET_TOOLS=$tools
-exec "$tools/helm-venv/bin/pytest" -p no:cacheprovider -rf --tb=short -v helm/tests "$@"
+exec bash $scripts/services.sh "$tools/helm-venv/bin/pytest" -p no:cacheprovider -rf --tb=short -v helm/tests "$@"

@@ -171,7 +171,8 @@ def test_a_rollback_brings_the_pods_of_before(life):
 def test_helm_test_runs_the_smoke_test_of_the_image(life):
     record = life[0]["test"][1]
     pod = next(each["object"] for each in record if each["kind"] == "Pod" and each["verb"] in ("create", "apply"))
-    assert pod["spec"]["containers"][0]["args"] == ["smoke", "--public", "http://signet-public:4444", "--admin", "http://signet-admin:4445"]
+    assert pod["spec"]["containers"][0]["args"] == ["smoke", "--public", "http://signet-public:4444", "--admin", "http://signet-admin:4445",
+                                                     "--issuer", "https://auth.example.com/", "--wait", "30s"]
     assert "Phase:          Succeeded" in life[0]["test"][0]
 
 
