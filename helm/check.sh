@@ -44,6 +44,7 @@ npm_install() {
 
 mkdir -p "$tools"
 once python "${PYTHON[*]}" bash $scripts/venv.sh "$tools/helm-venv" "${PYTHON[@]}"
+once schemas "${PYTHON[3]}" "$tools/helm-venv/bin/python" helm/tests/schemas.py "$tools/helm-schemas"
 once checkov $CHECKOV bash $scripts/venv.sh "$tools/checkov-venv" "checkov==$CHECKOV"
 once models "${MODELS[*]}" npm_install "${MODELS[@]}"
 once kubeconform $KUBECONFORM go_install "github.com/yannh/kubeconform/cmd/kubeconform@$KUBECONFORM"

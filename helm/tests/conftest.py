@@ -12,12 +12,11 @@ HERE = pathlib.Path(__file__).parent
 REPO = HERE.parent.parent
 CHART = HERE.parent / "signet"
 TOOLS = pathlib.Path(os.environ["SIGNET_TOOLS"])
-HELM = str(TOOLS / "bin/helm")
+HELM = os.environ.get("SIGNET_HELM", str(TOOLS / "bin/helm"))
 SIGNET = os.environ["SIGNET_BIN"]
-# Versions of Kubernetes whose schemas there are, from the chart's oldest to the newest.
-SCHEMAS = next(TOOLS.glob("helm-venv/lib/python3*/site-packages/kubernetes_validate/kubernetes-json-schema"))
-VERSIONS = sorted((path.name.removeprefix("v").removesuffix("-local") for path in SCHEMAS.glob("v*-local")), key=lambda v: int(v.split(".")[1]))
-VERSIONS = [version for version in VERSIONS if int(version.split(".")[1]) >= 30]
+# Versions of Kubernetes whose schemas there are (schemas.py), from the chart's oldest to the newest.
+SCHEMAS = TOOLS / "helm-schemas"
+VERSIONS = sorted((path.name.removeprefix("v") for path in SCHEMAS.iterdir()), key=lambda version: int(version.split(".")[1]))
 CASES = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").glob("*-values.yaml"))
 
 
