@@ -10,6 +10,7 @@ the pod migrates in an init container.
 """
 
 import copy
+import hashlib
 import http.server
 import json
 import re
@@ -65,6 +66,8 @@ class Cluster:
                 meta[name] = kept.get(name)
             if key[2]:
                 meta["namespace"] = key[2]
+            if obj["kind"] == "Service":
+                obj["spec"].setdefault("clusterIP", "10.0.0.1")
             if old and "status" in old:
                 obj["status"] = copy.deepcopy(old["status"])
             if obj == old:
@@ -83,8 +86,11 @@ class Cluster:
 
     def delete(self, key):
         with self.lock:
-            self.note("delete", self.objects[key])
-            del self.objects[key]
+            gone = self.objects.pop(key)
+            self.note("delete", gone)
+            for other, obj in list(self.objects.items()):  # what it owned
+                if any(owner["uid"] == gone["metadata"]["uid"] for owner in obj["metadata"].get("ownerReferences", [])):
+                    del self.objects[other]
 
     def status(self, obj, status, event):
         """Sets a status and says so once."""
@@ -129,10 +135,23 @@ class Cluster:
         if self.has_schema(spec["template"]["spec"]):
             conditions = [{"type": "Available", "status": "True"}, {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]
             counts = dict.fromkeys(["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"], count)
+            self.replica_set(deployment, count)
             self.status(deployment, {**seen, **counts, "conditions": conditions}, "available")
         else:
             conditions = [{"type": "Available", "status": "False"}, {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}]
             self.status(deployment, {**seen, "replicas": count, "updatedReplicas": count, "unavailableReplicas": count, "conditions": conditions}, None)
+
+    def replica_set(self, deployment, ready):
+        """The newest one, which Helm 3 looks at."""
+        spec, meta = deployment["spec"], deployment["metadata"]
+        digest = hashlib.sha256(json.dumps(spec["template"], sort_keys=True).encode()).hexdigest()[:8]
+        key = ("apps/v1", "replicasets", meta["namespace"], f"{meta['name']}-{digest}")
+        if key not in self.objects:
+            owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": meta["name"], "uid": meta["uid"], "controller": True}
+            of_it = {"name": key[3], "labels": spec["template"]["metadata"]["labels"], "ownerReferences": [owner]}
+            body = {"replicas": ready, "selector": spec["selector"], "template": copy.deepcopy(spec["template"])}
+            self.save(key, {"kind": "ReplicaSet", "apiVersion": "apps/v1", "metadata": of_it, "spec": body}, None)
+        self.status(self.objects[key], {"observedGeneration": 1, "replicas": ready, "readyReplicas": ready, "availableReplicas": ready}, None)
 
     def has_schema(self, pod):
         image = pod["containers"][0]["image"]
