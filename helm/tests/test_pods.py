@@ -9,7 +9,7 @@ import yaml
 from conftest import of_kind, one, pods, server, template, values
 from kubelet import Pod, write
 
-QUICK = ["--set", "shutdown.drainDelay=1", "--set", "shutdown.timeout=5", "--set", "config.dev=true"]
+QUICK = ["--set", "shutdown.drainDelay=1", "--set", "shutdown.timeout=5"]
 
 
 def rendered(*args):

@@ -35,7 +35,7 @@ securityContext:
 {{- if $server }}
 terminationGracePeriodSeconds: {{ include "signet.gracePeriod" .root }}
 topologySpreadConstraints:
-  {{- include "signet.spread" .root | nindent 2 }}
+  {{- include "signet.spread" .root | trim | nindent 2 }}
 {{- with $v.affinity }}
 affinity:
   {{- tpl (toYaml .) $.root | nindent 2 }}
