@@ -1,6 +1,5 @@
 """What is rendered: the same as last time, the same each time, and valid on every Kubernetes."""
 
-import copy
 import difflib
 import re
 import subprocess
@@ -26,12 +25,9 @@ def test_dashboards_and_rules_are_copies():
 
 @pytest.mark.parametrize("case", CASES)
 def test_golden(case, update):
-    docs = sorted(copy.deepcopy(objects(case)), key=lambda doc: (doc["kind"], doc["metadata"]["name"]))
-    for doc in docs:  # what is copied from elsewhere is compared by test_dashboards_and_rules_are_copies
-        if doc["kind"] == "PrometheusRule":
-            doc["spec"].update(groups=f"{len(doc['spec']['groups'])} groups")
-        elif "dashboard-" in doc["metadata"]["name"]:
-            doc["data"] = {name: "(a file)" for name in doc["data"]}
+    # Dashboards and rules are held to their originals, by test_dashboards_and_rules_are_copies.
+    docs = [doc for doc in objects(case) if doc["kind"] != "PrometheusRule" and "-dashboard-" not in doc["metadata"]["name"]]
+    docs.sort(key=lambda doc: (doc["kind"], doc["metadata"]["name"]))
     now = yaml.safe_dump_all(docs, width=120)
     path = HERE / "golden" / f"{case}.yaml"
     if update:
