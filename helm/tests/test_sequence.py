@@ -4,8 +4,8 @@ It proves what Helm does with the chart: what is created, what is patched, in wh
 not in it: Jobs end and Deployments become ready as fake_api.py says."""
 
 import json
-import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -198,6 +198,27 @@ def cluster(tmp_path):
     made = Cluster(tmp_path)
     yield made
     made.close()
+
+
+def test_the_commands_of_the_readme(cluster):
+    """Its `helm install` and its `helm upgrade`, with the flags that stand there."""
+    text = (CHART / "README.md").read_text().replace("\\\n", " ")
+    install = re.search(r"^helm install signet helm/signet -n identity(.*)$", text, re.M)[1].split()
+    cluster.helm("install", "signet", CHART, "--create-namespace", *install)
+    upgrade = re.search(r"`helm upgrade signet helm/signet -n identity (.*?)`", text)[1].split()
+    _, record = cluster.helm("upgrade", "signet", CHART, *upgrade)
+    assert changes(record) == []
+    sources = cluster.objects("apps/v1", "deployments")[0]["spec"]["template"]["spec"]["volumes"][1]["projected"]["sources"]
+    assert sorted(source["secret"]["name"] for source in sources) == ["signet-db", "signet-generated", "signet-generated"]
+
+
+def test_sqlite_as_the_readme_has_it(cluster):
+    flags = re.search(r"`--set (sqlite\.enabled=true,\S+)` in place", (CHART / "README.md").read_text())[1]
+    issuer = "config.urls.self.issuer=https://auth.example.com/"
+    _, record = cluster.helm("install", "signet", CHART, "--create-namespace", "--wait", "--timeout", "60s",
+                             "--set", f"{flags},secrets.generate=true,{issuer}")
+    assert {kind for _, kind, _ in changes(record)} >= {"PersistentVolumeClaim", "Deployment"}
+    assert "Job" not in {kind for _, kind, _ in changes(record)}
 
 
 def test_a_lost_secret_is_not_made_anew(cluster):
