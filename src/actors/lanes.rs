@@ -6,6 +6,7 @@
 use super::mailbox::Ticket;
 use super::width::Width;
 use crate::store::{Store, StoreError};
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -13,6 +14,9 @@ use tracing::{Span, debug_span};
 
 /// Largest batch: the flat part of the measured curve begins near 100 rows.
 const BATCH: usize = 256;
+/// Members of a batch that was refused as a whole that are tried by themselves at once: one may have to wait for a row,
+/// and the others do not wait for it.
+const ALONE: usize = 4;
 
 /// Somebody's write and who waits for it.
 pub(super) struct Waiting<W, V> {
@@ -95,7 +99,8 @@ pub(super) fn span<W, V>(name: &'static str, batch: &[Waiting<W, V>]) -> Span {
 }
 
 /// Commits a batch and answers everyone in it. A batch that the database refuses as a whole, for what one of its
-/// members holds, is tried member by member, so that one bad row fails alone; a database that is away answers all.
+/// members holds or waits for, is tried member by member, so that one row fails alone; a database that is away answers
+/// all.
 pub(super) async fn commit<W, V, F>(batch: Vec<Waiting<W, V>>, store: &dyn Store, write: F)
 where
     W: Clone + Send + 'static,
@@ -109,18 +114,20 @@ where
                 let _ = waiting.reply.send(Ok(verdict));
             }
         }
-        Err(StoreError::Unavailable(why)) => {
+        Err(error) if writes.len() < 2 || matches!(error, StoreError::Unavailable(_)) => {
             for waiting in batch {
-                let _ = waiting.reply.send(Err(StoreError::Unavailable(why.clone())));
+                let _ = waiting.reply.send(Err(error.clone()));
             }
         }
         Err(_) => {
-            for waiting in batch {
+            let write = &write;
+            let one_by_one = futures_util::stream::iter(batch).for_each_concurrent(ALONE, |waiting| async move {
                 let one = write(store, std::slice::from_ref(&waiting.write)).await;
                 let verdict =
                     one.and_then(|v| v.first().cloned().ok_or_else(|| StoreError::Corrupt("no verdict".to_owned())));
                 let _ = waiting.reply.send(verdict);
-            }
+            });
+            one_by_one.await;
         }
     }
 }

@@ -105,7 +105,7 @@ macro_rules! watched {
             )
         };
         let answer = $self.inner.$verb($($argument),*).instrument(span.clone()).await;
-        if let Err(StoreError::Unavailable(_) | StoreError::Corrupt(_)) = &answer {
+        if let Err(StoreError::Unavailable(_) | StoreError::Held(_) | StoreError::Corrupt(_)) = &answer {
             span.record("otel.status_code", "ERROR");
         }
         answer
@@ -273,7 +273,7 @@ impl<S: Store> KeyStore for Measured<S> {
 
 #[async_trait]
 impl<S: Store> Upkeep for Measured<S> {
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn ping(&self) -> Result<Timestamp, StoreError> {
         watched!(self.ping())
     }
 
