@@ -3,6 +3,7 @@
 //! Children are ended by their own process id when the fixture goes; nothing else is touched.
 
 mod callee;
+mod clock;
 mod cluster;
 mod database;
 #[path = "../../../loadtest/src/fault_proxy/mod.rs"]
@@ -16,6 +17,7 @@ mod user;
 mod wire;
 
 pub use callee::{Callee, Question};
+pub use clock::WrongClock;
 pub use cluster::{Cluster, Stop};
 pub use database::{Database, postgres};
 pub use fault_proxy::{Fault, Proxy};
