@@ -13,7 +13,7 @@ use crate::http::{ApiError, App, audited, reply};
 use crate::store::introspection_cache::{Answer, IntrospectionCache};
 use crate::store::{AccessKey, SignatureHash};
 use crate::telemetry::audit::{self, AuditEvent, Facts, signature};
-use crate::telemetry::labels::{Introspected, Source};
+use crate::telemetry::labels::{CacheAnswer, Introspected, Source};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -122,11 +122,16 @@ fn written(app: &App, valid: &Valid<'_>, session: AccessSession) -> Result<Bytes
 
 async fn access_token(app: &App, key: &AccessKey) -> Result<(Source, Lookup), ApiError> {
     let Some(cache) = &app.introspections else { return Ok((Source::Db, read(app, key, None).await?)) };
-    match cache.get(key).await {
-        Some((answer, true)) => Ok((Source::Local, Ok(Said::Kept(answer)))),
-        Some((answer, false)) => Ok((Source::Redis, Ok(Said::Kept(answer)))),
-        None => Ok((Source::Db, read(app, key, Some(cache)).await?)),
+    let doubt = match cache.get(key).await {
+        Ok((answer, true)) => return Ok((Source::Local, Ok(Said::Kept(answer)))),
+        Ok((answer, false)) => return Ok((Source::Redis, Ok(Said::Kept(answer)))),
+        Err(why) => why == CacheAnswer::Fault,
+    };
+    let found = read(app, key, Some(cache)).await?;
+    if doubt && found.is_err() {
+        cache.is_over(key);
     }
+    Ok((Source::Db, found))
 }
 
 async fn read(app: &App, key: &AccessKey, cache: Option<&Arc<IntrospectionCache>>) -> Result<Lookup, ApiError> {
