@@ -313,8 +313,8 @@ async fn the_link_is_kept(pair: &Pair, key: &str, token: &str, set: &impl Fn(&st
         match at {
             0 => set(key, &[7; 80]),
             20 => {
-                let _: u64 = pair.redis.ask(&["DEL", key]);
-                let _: u64 = pair.redis.ask(&["LPUSH", key, "a", "list"]);
+                let _: u64 = pair.redis.ask(&["LPUSH", "a-list", "of", "two"]);
+                let _: () = pair.redis.ask(&["RENAME", "a-list", key]);
             }
             40 => pair.redis.ask(&["ACL", "SETUSER", "default", "-get", "-set"]),
             _ => {}
