@@ -8,6 +8,7 @@ use super::address::Address;
 use crate::store::deadline;
 use crate::telemetry::labels::CacheFault;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces;
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt;
 use redis::aio::MultiplexedConnection;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tracing::{Instrument, Span, debug_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Failures in a row that open the breaker.
 const FAILURES: u32 = 5;
@@ -124,24 +127,30 @@ impl Link {
     pub(super) async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Doubt> {
         let mut get = redis::cmd("GET");
         get.arg(key);
-        self.patiently(key, async |connection| connection.ask(&get).await).await
+        let ask = self.patiently(key, async |connection| connection.ask(&get).await);
+        ask.instrument(span("GET", 1)).await
     }
 
-    /// Sends commands, in order, and waits until all are done. To a cluster each goes for itself: what one member does not
-    /// take, the others do.
-    pub(super) async fn send(&self, commands: Vec<Cmd>) -> Result<(), Doubt> {
-        if self.address.is_cluster() {
-            let each = commands.iter().map(|command| self.send_one(command));
-            return futures_util::future::join_all(each).await.into_iter().collect();
+    /// Sends commands, in order, and waits until all are done. `summary` names them, without values. To a cluster each goes
+    /// for itself: what one member does not take, the others do.
+    pub(super) async fn send(&self, summary: &'static str, commands: Vec<Cmd>) -> Result<(), Doubt> {
+        let span = span(summary, commands.len());
+        async {
+            if self.address.is_cluster() {
+                let each = commands.iter().map(|command| self.send_one(command));
+                return futures_util::future::join_all(each).await.into_iter().collect();
+            }
+            let mut pipe = Pipeline::with_capacity(commands.len());
+            for command in commands {
+                pipe.add_command(command).ignore();
+            }
+            let send = self.patiently(&[], async |connection| match connection {
+                Connection::One(mut one) => pipe.query_async(&mut one).await,
+                Connection::Cluster(mut all) => pipe.query_async(&mut all).await,
+            });
+            send.await
         }
-        let mut pipe = Pipeline::with_capacity(commands.len());
-        for command in commands {
-            pipe.add_command(command).ignore();
-        }
-        self.patiently(&[], async |connection| match connection {
-            Connection::One(mut one) => pipe.query_async(&mut one).await,
-            Connection::Cluster(mut all) => pipe.query_async(&mut all).await,
-        })
+        .instrument(span)
         .await
     }
 
@@ -205,6 +214,7 @@ impl Link {
 
     fn fault(&self, fault: CacheFault) -> Doubt {
         self.metrics.cache_fault(fault);
+        traces::failed(fault.as_str());
         Doubt
     }
 }
@@ -244,6 +254,26 @@ fn slot(key: &[u8]) -> u16 {
     let hashed = tag().unwrap_or(key);
     let crc = hashed.iter().fold(0, |crc: u16, byte| (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| shift(crc)));
     crc % SLOTS
+}
+
+/// The span of one exchange with Redis, inside of a request that is traced.
+fn span(summary: &'static str, commands: usize) -> Span {
+    if !traces::inside_a_span() {
+        return Span::none();
+    }
+    let operation = if commands > 1 { "PIPELINE" } else { summary };
+    let span = debug_span!(
+        "redis",
+        otel.name = operation,
+        otel.kind = "client",
+        db.system.name = "redis",
+        db.operation.name = operation,
+        db.query.summary = summary,
+    );
+    if commands > 1 {
+        span.set_attribute("db.operation.batch.size", i64::try_from(commands).unwrap_or(i64::MAX));
+    }
+    span
 }
 
 /// Counts failures in a row; after some it lets one through each second.

@@ -5,6 +5,7 @@
 mod callee;
 mod clock;
 mod cluster;
+mod collector;
 mod database;
 #[path = "../../../loadtest/src/fault_proxy/mod.rs"]
 mod fault_proxy;
@@ -19,6 +20,7 @@ mod wire;
 pub use callee::{Callee, Question};
 pub use clock::WrongClock;
 pub use cluster::{Cluster, Stop};
+pub use collector::{Collector, Span};
 pub use database::{Database, postgres};
 pub use fault_proxy::{Fault, Proxy};
 pub use flow::{consented, decide, to_client, to_page};
