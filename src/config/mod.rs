@@ -5,6 +5,7 @@
 //! `runtime` alone. A secret is never in a fault, a status line or `Debug`.
 
 mod build;
+mod build_gateway;
 mod build_protocol;
 mod environment;
 mod fault;

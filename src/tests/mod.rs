@@ -22,6 +22,7 @@ mod config_rules;
 mod contract;
 mod demo;
 mod drivers;
+mod gateways;
 mod harness;
 mod jose;
 mod life;
