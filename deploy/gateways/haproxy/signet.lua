@@ -55,6 +55,9 @@ local function visible(text)
   return (text:gsub("[^!-$&-~]", function(c) return string.format("%%%02X", c:byte()) end))
 end
 
+-- What json_query makes of a boolean, which is not the same in every version.
+local truth = { ["1"] = true, ["true"] = true, ["0"] = false, ["false"] = false }
+
 core.register_action("signet_introspect", { "http-req" }, function(txn)
   local found = known(txn)
   if not found then return end
@@ -68,9 +71,10 @@ core.register_action("signet_introspect", { "http-req" }, function(txn)
     body = "token=" .. escaped(found) .. "&scope=" .. escaped(os.getenv("SIGNET_SCOPE")),
     timeout = patience,
   })
-  local active = answer and answer.status == 200 and answer.body and txn.c:json_query(answer.body, "$.active")
-  if active ~= "true" and active ~= "false" then return refuse(txn, 503, "") end
-  if active == "false" then return refuse(txn, 401, 'Bearer realm="signet", error="invalid_token"') end
+  local said = answer and answer.status == 200 and answer.body and txn.c:json_query(answer.body, "$.active")
+  local active = truth[tostring(said)]
+  if active == nil then return refuse(txn, 503, "") end
+  if not active then return refuse(txn, 401, 'Bearer realm="signet", error="invalid_token"') end
   refuse(txn, 200, "")
   txn:set_var("txn.signet_subject", visible(txn.c:json_query(answer.body, "$.sub") or ""))
 end, 0)

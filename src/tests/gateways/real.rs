@@ -39,9 +39,11 @@ impl Gateway {
 
     /// A request to the API behind it.
     fn request(&self, peer: &Peer, method: Method) -> reqwest::RequestBuilder {
-        let evil = ["X-Auth-Subject", "x-auth-client-id", "X-AUTH-TOKEN", "OIDC_CLAIM_sub", "X-Auth-sub"];
+        let evil = ["X-Auth-Subject", "x-auth-client-id", "X-AUTH-TOKEN", "OIDC_CLAIM_sub"];
+        // What tells the upstream of the subject is what a caller would like to send most.
+        let told = self.tells.split(':').next().filter(|name| *name != "authorization");
         let url = format!("http://127.0.0.1:{}/orders/7?x=%2F", self.port);
-        evil.iter().fold(peer.to(method, &url), |request, name| request.header(*name, "evil"))
+        evil.iter().chain(&told).fold(peer.to(method, &url), |request, name| request.header(*name, "evil"))
     }
 
     async fn status(&self, peer: &Peer, token: &str) -> u16 {
@@ -70,7 +72,7 @@ struct Stage {
     api: Callee,
     gateways: Vec<Gateway>,
     programs: Vec<Program>,
-    database: Database,
+    _database: Database,
     _dir: tempfile::TempDir,
 }
 
@@ -99,7 +101,7 @@ impl Stage {
         let places = Places { drivers, api: api_port, signet, signet_tls, certificate, rs };
         let (gateways, mut programs) = all(&places).await;
         programs.push(tls);
-        Some(Self { servers: vec![server], peer, api, gateways, programs, database, _dir: dir })
+        Some(Self { servers: vec![server], peer, api, gateways, programs, _database: database, _dir: dir })
     }
 
     /// A fresh client's id, secret and token.
@@ -190,8 +192,9 @@ async fn lets_in(stage: &Stage, gateway: &Gateway) {
             answer.headers
         );
     }
+    let port = gateway.port;
     let twice = format!(
-        "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer x\r\nAuthorization: Bearer {token}\r\n\r\n"
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nAuthorization: Bearer x\r\nAuthorization: Bearer {token}\r\n\r\n"
     );
     let twice = raw(&format!("http://127.0.0.1:{}", gateway.port), twice.as_bytes(), Duration::from_secs(5));
     assert!(twice.starts_with("HTTP/1.1 4"), "{name}: two headers: {}", twice.lines().next().unwrap_or_default());
