@@ -71,8 +71,8 @@ core.register_action("signet_introspect", { "http-req" }, function(txn)
     body = "token=" .. escaped(found) .. "&scope=" .. escaped(os.getenv("SIGNET_SCOPE")),
     timeout = patience,
   })
-  local said = answer and answer.status == 200 and answer.body and txn.c:json_query(answer.body, "$.active")
-  local active = truth[tostring(said)]
+  if not answer or answer.status ~= 200 or not answer.body then return refuse(txn, 503, "") end
+  local active = truth[tostring(txn.c:json_query(answer.body, "$.active"))]
   if active == nil then return refuse(txn, 503, "") end
   if not active then return refuse(txn, 401, 'Bearer realm="signet", error="invalid_token"') end
   refuse(txn, 200, "")
