@@ -23,7 +23,7 @@ use tracing::{Instrument, Span, debug_span};
 use uuid::Uuid;
 
 /// Every verb, by the name its series and its span have.
-const VERBS: [&str; 35] = [
+const VERBS: [&str; 36] = [
     "access_token",
     "access_tokens",
     "authorization_code",
