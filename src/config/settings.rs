@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use crate::domain::gateway::Policy;
 
 pub use super::settings_parts::{
-    Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, IdentityProvider, Janitor, JwtGrant, Keys, Log,
+    Audit, Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, IdentityProvider, Janitor, JwtGrant, Keys, Log,
     LogFormat, OAuth2, Oidc, Pkce, ScopeClaim, Strategies, Tracing, Ttl, Urls, Webfinger,
 };
 

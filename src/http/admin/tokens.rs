@@ -4,7 +4,8 @@
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::http::form::{Form, Json};
 use crate::http::introspection::{self, batch};
-use crate::http::{ApiError, App, reply};
+use crate::http::{ApiError, App, audited, reply};
+use crate::telemetry::audit::{self, AuditEvent};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 /// Mounts the routes.
@@ -54,5 +55,6 @@ pub async fn delete_tokens(app: web::Data<App>, request: HttpRequest) -> Result<
         )
     })?;
     app.store.delete_tokens_of_client(&client_id, app.entropy.uuid()?).await?;
+    audit::tell(AuditEvent::AccessTokenRevoked, || audited::client(&client_id, None));
     Ok(HttpResponse::NoContent().finish())
 }

@@ -8,6 +8,7 @@ use super::{INVALID_TOKEN, NO_TOKEN};
 use crate::domain::gateway::{Policy, Verdict};
 use crate::http::introspection::{lookup, phantom};
 use crate::http::{ApiError, App, admission, presented, reply};
+use crate::telemetry::audit;
 use crate::telemetry::labels::{Introspected, Source};
 use actix_web::http::header::{
     AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -85,6 +86,7 @@ async fn pass(app: &App, policy: &Policy, request: &HttpRequest, source: &mut So
         Verdict::OtherAudience => return Err(Refused::InvalidToken),
         Verdict::InsufficientScope => return Err(Refused::InsufficientScope),
     }
+    audit::inspected(|| said.facts(&key));
     let jwt = if policy.phantom { Some(phantom(app, token, &key, &told).await?) } else { None };
     let Some(headers) = policy.told(&told, jwt.as_deref()) else {
         tracing::warn!(client_id = told.client_id, "the subject or the client_id is too long for a header");

@@ -5,6 +5,7 @@ use super::{INACTIVE, judged};
 use crate::http::presented::{self, Row};
 use crate::http::{ApiError, App, reply};
 use crate::store::AccessKey;
+use crate::telemetry::audit;
 use crate::telemetry::labels::{Introspected, Source};
 use actix_web::HttpResponse;
 use bytes::Bytes;
@@ -35,10 +36,14 @@ pub async fn respond(app: &App, body: &[u8]) -> Result<HttpResponse, ApiError> {
     if asked.tokens.len() > MOST {
         return Err(ApiError::BadRequest(format!("'tokens' has more than {MOST} members; send several requests")));
     }
-    let found = all(app, &asked.tokens).await?;
+    let rows = asked.tokens.iter().map(|token| presented::any(app, token)).collect::<Result<Vec<_>, _>>()?;
+    let found = all(app, &rows).await?;
     let mut bodies = Vec::with_capacity(found.len());
-    for (source, found) in found {
+    for (row, (source, found)) in rows.iter().zip(found) {
         let (result, said) = judged(app, found, &asked.scope);
+        if let (Some(said), Some(Row::Access(key))) = (&said, row) {
+            audit::inspected(|| said.facts(key));
+        }
         app.metrics.introspection(result, source, began.elapsed().as_secs_f64());
         bodies.push(said.map_or(INACTIVE, |said| said.body()));
     }
@@ -58,8 +63,7 @@ fn list(bodies: &[Bytes]) -> Bytes {
 }
 
 /// Access tokens that the cache does not know are read in one statement; refresh tokens share those of their reader.
-async fn all(app: &App, tokens: &[String]) -> Result<Vec<(Source, Lookup)>, ApiError> {
-    let rows = tokens.iter().map(|token| presented::any(app, token)).collect::<Result<Vec<_>, _>>()?;
+async fn all(app: &App, rows: &[Option<Row>]) -> Result<Vec<(Source, Lookup)>, ApiError> {
     let mut known = try_join_all(rows.iter().map(|row| async move {
         Ok::<_, ApiError>(match row {
             Some(Row::Access(key)) => lookup::cached(app, key).await,

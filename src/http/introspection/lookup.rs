@@ -1,5 +1,6 @@
 //! A token's row, and what is said of it: from the cache, if there is one, else from the store.
 
+use crate::domain::token::expiry_hour::hash_in;
 use crate::domain::token::introspection::{Active, TokenUse, Told, Valid};
 use crate::domain::token::session::AccessSession;
 use crate::domain::world::Timestamp;
@@ -9,6 +10,7 @@ use crate::http::session::{self, Table};
 use crate::http::{ApiError, App};
 use crate::store::introspection_cache::{Answer, IntrospectionCache};
 use crate::store::{AccessKey, AccessToken, SignatureHash};
+use crate::telemetry::audit::{Facts, signature};
 use crate::telemetry::labels::{Introspected, Source};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -19,6 +21,10 @@ pub enum Said {
     Kept(Arc<Answer>),
     /// Written just now.
     Fresh {
+        /// `client_id`.
+        client_id: String,
+        /// `sub`.
+        subject: String,
         /// Its scopes.
         scope: Vec<String>,
         /// When it ends; `None` never.
@@ -42,6 +48,20 @@ impl Said {
         match self {
             Self::Kept(answer) => answer.body.clone(),
             Self::Fresh { body, .. } => body.clone(),
+        }
+    }
+
+    /// What the audit log is told of the access token of that key.
+    pub fn facts(&self, key: &AccessKey) -> Facts<'_> {
+        let (client_id, subject) = match self {
+            Self::Kept(answer) => (&answer.client_id, &answer.subject),
+            Self::Fresh { client_id, subject, .. } => (client_id, subject),
+        };
+        Facts {
+            client_id: Some(client_id.into()),
+            subject: Some(subject.into()),
+            access_token_signature: Some(signature(hash_in(key))),
+            ..Facts::default()
         }
     }
 
@@ -117,7 +137,13 @@ pub(super) fn of_row(
     let body = written(app, &valid, session)?;
     Ok(Ok(match &app.introspections {
         Some(cache) => Said::Kept(kept(cache, key, read_at, row, body)),
-        None => Said::Fresh { scope: row.scope, expires_at: Some(row.expires_at), body },
+        None => Said::Fresh {
+            client_id: row.client_id,
+            subject: row.subject,
+            scope: row.scope,
+            expires_at: Some(row.expires_at),
+            body,
+        },
     }))
 }
 
@@ -155,7 +181,8 @@ async fn refresh_token(app: &App, key: &SignatureHash) -> Result<Lookup, ApiErro
         expires_at: row.expires_at,
     };
     let body = written(app, &valid, AccessSession::of(&session, &[]))?;
-    Ok(Ok(Said::Fresh { scope: row.scope, expires_at: row.expires_at, body }))
+    let (client_id, subject) = (row.client_id, row.subject);
+    Ok(Ok(Said::Fresh { client_id, subject, scope: row.scope, expires_at: row.expires_at, body }))
 }
 
 fn written(app: &App, valid: &Valid<'_>, session: AccessSession) -> Result<Bytes, ApiError> {

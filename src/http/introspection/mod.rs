@@ -14,6 +14,7 @@ use crate::domain::token::introspection::{self, Told};
 use crate::http::form::Form;
 use crate::http::presented::{self, Row};
 use crate::http::{ApiError, App, reply, sign};
+use crate::telemetry::audit;
 use crate::telemetry::labels::{Introspected, Source};
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -55,6 +56,9 @@ async fn answer(
     let row = presented::any(app, token)?;
     let (source, found) = lookup::of(app, row.as_ref()).await?;
     let (result, said) = judged(app, found, form.get("scope").unwrap_or_default());
+    if let (Some(said), Some(Row::Access(key))) = (&said, &row) {
+        audit::inspected(|| said.facts(key));
+    }
     let accepts = request.headers().get_all(ACCEPT).filter_map(|v| v.to_str().ok());
     let response = match (introspection::Form::accepted(accepts), caller) {
         (introspection::Form::Phantom, _) => as_phantom(app, token, row, said).await?,
