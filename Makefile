@@ -28,7 +28,7 @@ check: $(deny) $(typos) ## format, clippy, licences and bans, spelling, document
 fmt: ## format the code
 	cargo fmt --all
 
-test: ## every test, with a private PostgreSQL, Redis, browser and Apache (installs them on Debian when missing)
+test: ## every test, with a private PostgreSQL, Redis, browser, Apache and API gateways (installs them on Debian when missing)
 	bash $(scripts)/drivers.sh $(TARGET)/drivers
 	SIGNET_TEST_DRIVERS=$(abspath $(TARGET)/drivers) bash $(scripts)/services.sh cargo test --locked --workspace $(ARGS)
 

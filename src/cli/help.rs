@@ -140,6 +140,9 @@ examples! {
         "signet migrate sql -e --yes && signet serve all";
     SERVE_PUBLIC: "signet serve public -c config.yaml";
     SERVE_ADMIN: "signet serve admin -c config.yaml";
+    SERVE_GATEWAY: "export GATEWAY_POLICIES='{\"read\": {\"scopes\": {\"all\": [\"read\"]}}}'",
+        "signet serve gateway -c config.yaml",
+        "curl -i http://127.0.0.1:4446/authz/read -H \"Authorization: Bearer $TOKEN\"";
     MIGRATE: "signet migrate sql --yes postgres://user:password@localhost/database";
     MIGRATE_STATUS: "signet migrate status -e --block";
     MIGRATE_DOWN: "signet migrate sql status -e";

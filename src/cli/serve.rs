@@ -1,4 +1,4 @@
-//! `serve all|public|admin`: flags and environment become settings, settings become a server.
+//! `serve all|public|admin|gateway`: flags and environment become settings, settings become a server.
 //!
 //! Invariant: a flag from v1 that relaxes a check never relaxes more than it did there.
 
@@ -24,7 +24,7 @@ pub struct Serve {
 /// `serve …`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Listeners {
-    /// Both listeners
+    /// The public and the admin listener, and the gateway listener if serve.gateway.enabled
     #[command(after_help = super::help::SERVE)]
     All(Files),
     /// The public listener: token, revocation, discovery
@@ -33,6 +33,9 @@ pub enum Listeners {
     /// The admin listener: clients, keys, introspection
     #[command(after_help = super::help::SERVE_ADMIN)]
     Admin(Files),
+    /// The gateway listener: introspection by resource servers, and /authz for API gateways
+    #[command(after_help = super::help::SERVE_GATEWAY)]
+    Gateway(Files),
 }
 
 /// Where configuration files are.
@@ -61,12 +64,16 @@ pub struct Flags {
     /// v1: accepted; nothing is reported to anybody
     #[arg(long, global = true)]
     disable_telemetry: bool,
+    /// Asked for by name, the gateway listener needs no setting.
+    #[arg(skip)]
+    gateway: bool,
 }
 
 impl Serve {
     /// The configuration files, in order.
     pub fn files(&mut self) -> &mut Vec<PathBuf> {
-        let (Listeners::All(after) | Listeners::Public(after) | Listeners::Admin(after)) = &mut self.listeners;
+        let (Listeners::All(after) | Listeners::Public(after) | Listeners::Admin(after) | Listeners::Gateway(after)) =
+            &mut self.listeners;
         self.files.config.append(&mut after.config);
         &mut self.files.config
     }
@@ -81,7 +88,9 @@ pub fn run(mut command: Serve) -> anyhow::Result<()> {
         Listeners::All(_) => (Which::All, "all"),
         Listeners::Public(_) => (Which::Public, "public"),
         Listeners::Admin(_) => (Which::Admin, "admin"),
+        Listeners::Gateway(_) => (Which::Gateway, "gateway"),
     };
+    command.flags.gateway = which == Which::Gateway;
     let files = std::mem::take(command.files());
     let settings = settings(&command.flags, files.clone())?;
     if name != "all" && settings.dsn.trim() == "memory" {
@@ -114,8 +123,11 @@ fn sources(flags: &Flags, files: Vec<PathBuf>, env: std::collections::BTreeMap<S
         overrides.push(("dev".to_owned(), "true".to_owned()));
     }
     if flags.dangerous_force_http {
-        let tls = ["serve.public.tls.enabled", "serve.admin.tls.enabled"];
+        let tls = ["serve.public.tls.enabled", "serve.admin.tls.enabled", "serve.gateway.tls.enabled"];
         overrides.extend(tls.map(|key| (key.to_owned(), "false".to_owned())));
+    }
+    if flags.gateway {
+        overrides.push(("serve.gateway.enabled".to_owned(), "true".to_owned()));
     }
     let mode = if flags.dev || flags.dangerous_force_http { Mode::Dev } else { Mode::Production };
     Sources { files, env, flags: overrides, mode }

@@ -10,7 +10,7 @@ use super::settings::{
     Cookies, Cors, Db, IdentityProvider, Limits, Listener, Pem, Redis, Secret, Serve, Settings, Socket, Tls, Urls,
 };
 use super::value::Value;
-use super::{build_protocol, build_tracing, settings_parts::HiddenMap};
+use super::{build_gateway, build_protocol, build_tracing, settings_parts::HiddenMap};
 
 /// Builds the settings. Faults are added to `from`; the settings are of use only when there are none.
 pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
@@ -44,6 +44,7 @@ pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
         keys: build_protocol::keys(from),
         janitor: build_protocol::janitor(from),
         redis: redis(from),
+        gateway: build_gateway::gateway(from),
         limits: limits(from),
         warnings,
     }
@@ -91,6 +92,7 @@ fn serve(from: &mut Gathered, mode: Mode) -> Serve {
         public,
         // Whoever reaches the admin listener rules the server, so the world reaches it only when told to.
         admin: listener(from, "serve.admin"),
+        gateway: from.bool("serve.gateway.enabled").then(|| listener(from, "serve.gateway")),
         drain_delay: from.duration("serve.shutdown.drain_delay"),
         shutdown_timeout: from.duration("serve.shutdown.timeout"),
     }
@@ -139,7 +141,11 @@ fn pem(from: &Gathered, at: &str, part: &str) -> Option<Pem> {
     })
 }
 
+/// Only browsers ask for it, and none calls the gateway listener.
 fn cors(from: &Gathered, at: &str) -> Cors {
+    if at == "serve.gateway.cors" {
+        return Cors::default();
+    }
     let list = |leaf: &str| from.list(&format!("{at}.{leaf}"));
     Cors {
         enabled: from.bool(&format!("{at}.enabled")),

@@ -4,7 +4,7 @@
 use super::key::{
     Effect::{Acts, NoEffect},
     Key,
-    Kind::{Bool, Duration, Int, Object, OneOf, Ratio, Secret, SecretList, Text, Url, UrlRef},
+    Kind::{Bool, Duration, Int, List, Object, OneOf, Ratio, Secret, SecretList, Text, Url, UrlRef},
     key,
 };
 
@@ -20,6 +20,9 @@ pub(super) const KEYS: &[Key] = &[
     key("redis.prefix", Text, "signet", Acts, "What every key and channel in Redis begins with."),
     key("introspection.staleness", Duration, "5s", Acts, "How old a cached introspection may be when news of a revocation are lost; 0s: none is cached."),
     key("introspection.local_entries", Int(0, 10_000_000), "0", Acts, "Introspection answers kept in each process too; needs Redis."),
+    key("introspection.http_max_age", Duration, "0s", Acts, "How long a gateway may keep an answer for an active token (Cache-Control); 0s: not at all."),
+    key("gateway.policies", Object, "", Acts, "What /authz/NAME asks of a token, by name: scopes, audience, headers, phantom, cookie, allow_preflight."),
+    key("gateway.resource_servers", List, "", Acts, "Ids of the clients that may introspect on the gateway listener; empty: every confidential client."),
     key("limits.authorize", Int(1, 100_000), "256", Acts, "Requests of browsers worked on at once; four times as many may wait."),
     key("limits.token", Int(1, 100_000), "256", Acts, "Token, revocation and userinfo requests worked on at once."),
     key("limits.introspect", Int(1, 100_000), "512", Acts, "Introspections worked on at once."),

@@ -6,6 +6,7 @@
 //! `runtime` alone. A secret is never in a fault, a status line or `Debug`.
 
 mod build;
+mod build_gateway;
 mod build_protocol;
 mod build_tracing;
 mod environment;

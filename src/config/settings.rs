@@ -1,10 +1,13 @@
 //! The settings as plain typed values. Made by [`super::load`] alone, checked as a whole, and never changed after.
 //! `Debug` shows no secret.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+use crate::domain::gateway::Policy;
 
 pub use super::settings_parts::{
     Audit, Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, IdentityProvider, Janitor, JwtGrant, Keys, Log,
@@ -68,6 +71,8 @@ pub struct Settings {
     pub janitor: Janitor,
     /// The introspection cache.
     pub redis: Redis,
+    /// What gateways are told.
+    pub gateway: Gateway,
     /// How much is done at once.
     pub limits: Limits,
     /// What is allowed but worth a line at start.
@@ -93,6 +98,7 @@ impl fmt::Debug for Settings {
             .field("tracing", &self.tracing)
             .field("keys", &self.keys)
             .field("janitor", &self.janitor)
+            .field("gateway", &self.gateway)
             .field("limits", &self.limits)
             .field("warnings", &self.warnings)
             // dsn and redis.url hold passwords.
@@ -113,6 +119,19 @@ pub struct Redis {
     pub staleness: Duration,
     /// Answers kept in this process.
     pub local_entries: usize,
+}
+
+/// What gateways and resource servers are told, and by which rules.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// What `/authz/{policy}` asks of a token, by the policy's name.
+    pub policies: BTreeMap<String, Policy>,
+    /// The clients that may introspect on the gateway listener; empty for every confidential one.
+    pub resource_servers: Vec<String>,
+    /// Where gateways reach the listener.
+    pub base_url: Option<String>,
+    /// How long an answer for an active token may be kept; zero: not at all.
+    pub http_max_age: Duration,
 }
 
 /// How many requests of each class are worked on at once, and for how long.
@@ -173,6 +192,8 @@ pub struct Serve {
     pub public: Listener,
     /// The admin listener.
     pub admin: Listener,
+    /// The gateway listener, if it is enabled.
+    pub gateway: Option<Listener>,
     /// How long to serve on after readiness went false.
     pub drain_delay: Duration,
     /// How long requests under way may take once draining has begun.
@@ -230,7 +251,7 @@ pub enum Pem {
 }
 
 /// Cross-origin requests of one listener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Cors {
     /// Whether they are answered.
     pub enabled: bool,

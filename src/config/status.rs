@@ -66,7 +66,8 @@ fn derived(name: &str, gathered: &Gathered, settings: &Settings) -> Option<(Stri
 
 /// `serve.tls` for a listener that has no such part of its own, whether as a path or as text.
 fn shared_tls(name: &str, gathered: &Gathered) -> Option<(String, String)> {
-    let leaf = name.strip_prefix("serve.public.tls.").or_else(|| name.strip_prefix("serve.admin.tls."))?;
+    let listeners = ["serve.public.tls.", "serve.admin.tls.", "serve.gateway.tls."];
+    let leaf = listeners.iter().find_map(|listener| name.strip_prefix(listener))?;
     let own = name.strip_suffix(leaf)?;
     let shared = format!("serve.tls.{leaf}");
     let part = leaf.split('.').next().filter(|part| matches!(*part, "cert" | "key"));

@@ -61,6 +61,14 @@ impl Credential {
         }
     }
 
+    /// The id and secret of a request that carries the very same both in its `Authorization` header and in its form, as
+    /// some gateways do, and nothing else. For resource servers only.
+    pub fn twice<'a>(authorization: Option<&str>, form: impl Fn(&str) -> Option<&'a str>) -> Option<(String, String)> {
+        let (id, secret) = parse_basic(authorization?).ok().flatten()?;
+        let same = form("client_id") == Some(&id) && form("client_secret") == Some(&secret);
+        (same && form("client_assertion").is_none()).then_some((id, secret))
+    }
+
     /// Finds the one credential of a request in its `Authorization` header and its form.
     ///
     /// # Errors
@@ -253,6 +261,16 @@ mod tests {
             Some(ErrorCode::InvalidRequest)
         );
         assert_eq!(find(None, &[]).err(), Some(ErrorCode::InvalidRequest));
+        let twice = |form: &[(&str, &'static str)]| {
+            let form = form.to_vec();
+            Credential::twice(Some(&basic("a:b")), |n| form.iter().find(|(k, _)| *k == n).map(|(_, v)| *v))
+        };
+        assert_eq!(twice(&[("client_id", "a"), ("client_secret", "b")]), Some(("a".to_owned(), "b".to_owned())));
+        for other in
+            [&[("client_id", "a")][..], &[("client_id", "a"), ("client_secret", "c")], &[("client_secret", "b")]]
+        {
+            assert_eq!(twice(other), None, "{other:?}");
+        }
         assert_eq!(find(None, &[("client_id", "a")]).unwrap().method(), "none");
     }
 }

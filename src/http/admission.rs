@@ -157,7 +157,11 @@ impl Admission {
                 Some(&self.authorize)
             }
             (Listener::Public, _) => None,
-            (Listener::Admin, "/admin/oauth2/introspect") => Some(&self.introspect),
+            (Listener::Admin, "/admin/oauth2/introspect" | "/admin/oauth2/introspect/batch") => Some(&self.introspect),
+            (Listener::Gateway, path) => {
+                let known = ["/authz", "/oauth2/introspect"].iter().any(|p| path.starts_with(p));
+                known.then_some(&self.introspect)
+            }
             (Listener::Admin, path) => {
                 let known = ["/admin/clients", "/admin/keys", "/admin/oauth2/"].iter().any(|p| path.starts_with(p));
                 known.then_some(&self.admin)
@@ -261,12 +265,22 @@ mod tests {
         }
         for (path, expected) in [
             ("/admin/oauth2/introspect", Some(Class::Introspect)),
+            ("/admin/oauth2/introspect/batch", Some(Class::Introspect)),
             ("/admin/clients/health", Some(Class::Admin)),
             ("/admin/oauth2/auth/requests/login", Some(Class::Admin)),
             ("/admin/metrics/prometheus", None),
             ("/admin/health/alive", None),
         ] {
             assert_eq!(class(Listener::Admin, path), expected, "{path}");
+        }
+        for (path, expected) in [
+            ("/authz/read", Some(Class::Introspect)),
+            ("/oauth2/introspect", Some(Class::Introspect)),
+            ("/oauth2/introspect/batch", Some(Class::Introspect)),
+            ("/health/ready", None),
+            ("/.well-known/jwks.json", None),
+        ] {
+            assert_eq!(class(Listener::Gateway, path), expected, "{path}");
         }
     }
 }

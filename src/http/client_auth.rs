@@ -3,12 +3,13 @@
 use super::form::Form;
 use super::{ApiError, App};
 use crate::actors::client_registry::Clients;
+use crate::actors::token_issuer::Commit;
 use crate::crypto::jose::Unverified;
 use crate::crypto::jwk::Alg;
 use crate::domain::client::RegisteredClient;
 use crate::domain::client_auth::{Credential, check_assertion, check_method};
 use crate::domain::error::{ErrorCode, OAuthError};
-use crate::store::JtiUse;
+use crate::store::{AccessKey, JtiUse, Revoke, Revoked, Verdict, Write};
 use crate::telemetry::labels::{AuthFailure, AuthMethod};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpMessage, HttpRequest};
@@ -29,7 +30,8 @@ pub fn tries_basic(request: &HttpRequest) -> bool {
     authorization(request).is_some_and(|v| v.get(..6).is_some_and(|s| s.eq_ignore_ascii_case("basic ")))
 }
 
-fn authorization(request: &HttpRequest) -> Option<&str> {
+/// The `Authorization` header, if it is text.
+pub(super) fn authorization(request: &HttpRequest) -> Option<&str> {
     request.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok())
 }
 
@@ -77,6 +79,24 @@ pub async fn authenticate(
             Err(error)
         }
     }
+}
+
+/// A client assertion serves once, also where nothing is issued. The port uses one up together with the end of a token;
+/// there is none of that key, so nothing else is written.
+///
+/// # Errors
+/// `jti_known`; 503 when nobody can say.
+pub async fn use_up(app: &App, who: &Authenticated, no_token: AccessKey) -> Result<(), ApiError> {
+    if who.jti.is_none() {
+        return Ok(());
+    }
+    let client_id = who.client.client.client_id.clone();
+    let order = Revoke { token: Revoked::Access(no_token), client_id, jti: who.jti.clone() };
+    if app.issuer.ask(Commit(Write::Revoke(order))).await?? == Verdict::JtiKnown {
+        app.metrics.client_auth_failure(who.method, AuthFailure::ReplayedAssertion);
+        return Err(OAuthError::plain(ErrorCode::JtiKnown).into());
+    }
+    Ok(())
 }
 
 async fn prove(app: &App, clients: &Clients, credential: &Credential, fresh: bool) -> Result<Proven, ApiError> {

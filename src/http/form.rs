@@ -6,6 +6,7 @@ use crate::domain::error::{ErrorCode, OAuthError};
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use std::time::Duration;
 pub const LIMIT: usize = 64 * 1024;
 /// Largest JSON of an admin request, in bytes.
 const JSON_LIMIT: usize = 1 << 20;
+/// The media type of a form in parts.
+const MULTIPART: &str = "multipart/form-data";
 /// Most parameters.
 const PARAMETERS: usize = 256;
 /// A body must be here in this time.
@@ -46,6 +49,37 @@ impl Form {
         Self::parse(&body)
     }
 
+    /// The same of a form that may come as `multipart/form-data` too (RFC 7578): introspection takes both, as Hydra's does.
+    ///
+    /// # Errors
+    /// As [`Form::read`].
+    pub async fn read_either(request: &HttpRequest, payload: web::Payload) -> Result<Self, ApiError> {
+        let media = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        if !media.get(..MULTIPART.len()).is_some_and(|m| m.eq_ignore_ascii_case(MULTIPART)) {
+            return Self::read(request, payload).await;
+        }
+        let boundary = multer::parse_boundary(media).map_err(|e| refused(&format!("The form is malformed: {e}.")))?;
+        Self::parse_parts(read_form(request, payload).await?, boundary).await
+    }
+
+    async fn parse_parts(body: Vec<u8>, boundary: String) -> Result<Self, ApiError> {
+        let malformed = |e: multer::Error| refused(&format!("The form is malformed: {e}."));
+        let body = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(body))]);
+        let mut parts = multer::Multipart::new(body, boundary);
+        let mut form = Self(Vec::new());
+        while let Some(part) = parts.next_field().await.map_err(malformed)? {
+            let name = part.name().unwrap_or_default().to_owned();
+            let value = part.bytes().await.map_err(malformed)?;
+            let value = String::from_utf8(value.to_vec()).ok().filter(|value| !value.contains('\0'));
+            let value = value.ok_or_else(|| refused("The form is not UTF-8, or has a NUL in it."))?;
+            form.add(name, value)?;
+        }
+        if form.0.is_empty() {
+            return Err(refused("The POST body can not be empty."));
+        }
+        Ok(form)
+    }
+
     /// The body of a form as it came, for those who judge its parameters themselves; empty when there is none.
     ///
     /// # Errors
@@ -60,21 +94,31 @@ impl Form {
 
     fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let text = std::str::from_utf8(body).map_err(|_| refused("The form is not UTF-8."))?;
-        let mut fields: Vec<(String, String)> = Vec::new();
+        let mut form = Self(Vec::new());
         for pair in text.split('&').filter(|p| !p.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (Some(name), Some(value)) = (form_decode(name), form_decode(value)) else {
                 return Err(refused("The form has a broken percent-encoding, invalid UTF-8 or a NUL in it."));
             };
-            if fields.len() >= PARAMETERS {
-                return Err(refused("The form has too many parameters."));
-            }
-            if !REPEATABLE.contains(&name.as_str()) && fields.iter().any(|(n, _)| *n == name) {
-                return Err(refused(&format!("The parameter '{name}' comes more than once.")));
-            }
-            fields.push((name, value));
+            form.add(name, value)?;
         }
-        Ok(Self(fields))
+        Ok(form)
+    }
+
+    fn add(&mut self, name: String, value: String) -> Result<(), ApiError> {
+        if self.0.len() >= PARAMETERS {
+            return Err(refused("The form has too many parameters."));
+        }
+        if !REPEATABLE.contains(&name.as_str()) && self.0.iter().any(|(n, _)| *n == name) {
+            return Err(refused(&format!("The parameter '{name}' comes more than once.")));
+        }
+        self.0.push((name, value));
+        Ok(())
+    }
+
+    /// No parameter at all, for a request whose body is something else.
+    pub const fn none() -> Self {
+        Self(Vec::new())
     }
 
     /// The value of a parameter; `None` when it is absent.
@@ -186,6 +230,19 @@ mod tests {
         assert!(matches!(read(plain().set_payload(vec![b' '; JSON_LIMIT + 1])).await, Err(ApiError::TooLarge(_))));
         let packed = plain().insert_header((CONTENT_ENCODING, "gzip")).set_payload("{}");
         assert!(matches!(read(packed).await, Err(ApiError::UnsupportedMediaType(_))));
+    }
+
+    #[actix_web::test]
+    async fn forms_in_parts_are_as_strict() {
+        let part = |name: &str, value: &str| {
+            format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let read = |text: String| Form::parse_parts(text.into_bytes(), "x".to_owned());
+        let form = read(part("token", "a+b") + &part("scope", "r w") + "--x--\r\n").await.unwrap();
+        assert_eq!((form.get("token"), form.get("scope")), (Some("a+b"), Some("r w")));
+        for bad in [part("a", "1") + &part("a", "2") + "--x--\r\n", part("a", "1"), "--x--\r\n".into(), String::new()] {
+            assert!(read(bad.clone()).await.is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -135,7 +135,7 @@ async fn serve(
     {
         let answer = match front.listener {
             Listener::Public if admission::is_for_a_person(request.path()) => busy.page(),
-            Listener::Public => busy.oauth_response(false, false),
+            Listener::Public | Listener::Gateway => busy.oauth_response(false, false),
             Listener::Admin => busy.error_response(),
         };
         return Some(request.into_response(answer));
@@ -180,6 +180,10 @@ fn refuse(request: &mut ServiceRequest, front: &Front) -> Option<HttpResponse> {
                 .finish(),
         );
     }
+    if let Some(policy) = authz(request.uri().path(), front.listener).map(str::to_owned) {
+        rewrite(request, &policy);
+        return insecure(request, front);
+    }
     if request.uri().path_and_query().is_some_and(|t| t.as_str().len() > TARGET) {
         return Some(HttpResponse::UriTooLong().finish());
     }
@@ -195,10 +199,23 @@ fn refuse(request: &mut ServiceRequest, front: &Front) -> Option<HttpResponse> {
         None => Some(HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("404 page not found\n")),
         Some(path) if path == request.uri().path() => None,
         Some(path) => {
-            let path = path.into_owned();
-            rewrite(request, &path);
+            let query = request.uri().query().map(|q| format!("?{q}")).unwrap_or_default();
+            let target = format!("{path}{query}");
+            rewrite(request, &target);
             None
         }
+    }
+}
+
+/// `/authz/{policy}` of a path on the gateway listener, without what the gateway has put behind it: the path of its own
+/// request, however that is spelled, is not for us to judge.
+fn authz(path: &str, listener: Listener) -> Option<&str> {
+    let rest = path.strip_prefix("/authz").filter(|_| listener == Listener::Gateway)?;
+    let policy = rest.strip_prefix('/').map(|rest| rest.split('/').next().unwrap_or_default());
+    match policy {
+        Some("") => Some("/authz"),
+        Some(policy) => path.get(.."/authz/".len() + policy.len()),
+        None => rest.is_empty().then_some(path),
     }
 }
 
@@ -213,16 +230,15 @@ fn one_spelling(path: &str, listener: Listener) -> Option<Cow<'_, str>> {
     };
     let fixed = path.split('/').nth(2).unwrap_or_default();
     let escapes = match listener {
-        Listener::Public => path.contains('%'),
+        Listener::Public | Listener::Gateway => path.contains('%'),
         Listener::Admin => path.contains('%') && !matches!(fixed, "clients" | "keys"),
     };
     (!odd && !escapes).then_some(path)
 }
 
-fn rewrite(request: &mut ServiceRequest, path: &str) {
+fn rewrite(request: &mut ServiceRequest, target: &str) {
     let mut parts = request.uri().clone().into_parts();
-    let query = request.uri().query().map(|q| format!("?{q}")).unwrap_or_default();
-    parts.path_and_query = format!("{path}{query}").parse().ok();
+    parts.path_and_query = target.parse().ok();
     if let Ok(uri) = Uri::from_parts(parts) {
         request.match_info_mut().get_mut().update(&uri);
         request.head_mut().uri = uri;
@@ -299,7 +315,7 @@ impl Seen {
         Self {
             began: Instant::now(),
             method: request.method().clone(),
-            path: request.uri().path().to_owned(),
+            path: authz(request.uri().path(), front.listener).unwrap_or_else(|| request.uri().path()).to_owned(),
             id: accept_request_id(header(&REQUEST_ID)).unwrap_or_else(|| front.ids.next()),
             remote: request.peer_addr(),
             agent: request.headers().get(USER_AGENT).cloned(),
@@ -402,6 +418,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_gateway_appends_is_cut_off() {
+        for (path, becomes) in [
+            ("/authz/read", Some("/authz/read")),
+            ("/authz/read/", Some("/authz/read")),
+            ("/authz/read/a//b;c/%2e%2e/..", Some("/authz/read")),
+            ("/authz/re%2Fad/x", Some("/authz/re%2Fad")),
+            ("/authz", Some("/authz")),
+            ("/authz/", Some("/authz")),
+            ("/authz//read", Some("/authz")),
+            ("/authzread", None),
+            ("/oauth2/introspect", None),
+        ] {
+            assert_eq!(authz(path, Listener::Gateway), becomes, "{path}");
+            assert_eq!(authz(path, Listener::Public), None, "{path}");
+        }
+    }
+
+    #[test]
     fn h08_one_spelling_of_a_path() {
         for (path, listener, becomes) in [
             ("/oauth2/token", Listener::Public, Some("/oauth2/token")),
@@ -417,6 +451,9 @@ mod tests {
             ("/admin/keys/a/b%20c", Listener::Admin, Some("/admin/keys/a/b%20c")),
             ("/admin/oauth2/%69ntrospect", Listener::Admin, None),
             ("/administrator", Listener::Admin, Some("/administrator")),
+            ("/oauth2/introspect/", Listener::Gateway, Some("/oauth2/introspect")),
+            ("/oauth2/%69ntrospect", Listener::Gateway, None),
+            ("/clients", Listener::Gateway, Some("/clients")),
         ] {
             assert_eq!(one_spelling(path, listener).as_deref(), becomes, "{path}");
         }

@@ -1,4 +1,4 @@
-//! Two listeners: parse, call in order, render. No protocol rule is decided here.
+//! The listeners: parse, call in order, render. No protocol rule is decided here.
 
 pub mod admin;
 pub mod admission;
@@ -10,8 +10,10 @@ pub mod error;
 pub mod flow;
 pub mod form;
 pub mod front;
+pub mod gateway;
 pub mod health;
 pub mod hook;
+pub mod introspection;
 pub mod jwks_uri;
 pub mod logout_courier;
 pub mod outbound;
@@ -109,6 +111,10 @@ pub struct Rules {
     pub refresh_token_hook: Option<hook::HookTarget>,
     /// How long a request may take in all.
     pub deadline: Duration,
+    /// What gateways are told.
+    pub gateway: gateway::Rules,
+    /// How long a gateway may keep an answer for an active token; zero: not at all.
+    pub introspection_max_age: Duration,
     /// `version` of the version route.
     pub version: String,
 }

@@ -1,8 +1,9 @@
 //! Answers that several handlers share.
 
-use super::{ApiError, pages};
+use super::{ApiError, App, pages};
+use crate::domain::world::Timestamp;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, PRAGMA, VARY};
 use actix_web::{HttpResponse, Route, web};
 use bytes::Bytes;
 use serde::Serialize;
@@ -33,6 +34,23 @@ pub fn oauth_bytes(body: Bytes) -> HttpResponse {
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .insert_header((PRAGMA, HeaderValue::from_static("no-cache")))
         .body(body)
+}
+
+/// Lets a gateway keep an answer for an active token, for as long as the operator allows and the token lives; as it is
+/// otherwise. Not `private`: the caches that this is for are shared, keyed by the token, and refuse that word. All others
+/// are kept away by `Authorization` (RFC 9111 §3.5) and `Vary`.
+pub fn may_be_kept(app: &App, headers: &mut HeaderMap, expires_at: Option<Timestamp>, vary: &'static str) {
+    let most = app.rules.introspection_max_age.as_secs();
+    let left = expires_at.map_or(most, |end| end.since(app.clock.now()).as_secs());
+    let seconds = most.min(left);
+    if seconds == 0 {
+        return;
+    }
+    if let Ok(value) = HeaderValue::from_str(&format!("max-age={seconds}")) {
+        headers.insert(CACHE_CONTROL, value);
+        headers.insert(VARY, HeaderValue::from_static(vary));
+        headers.remove(PRAGMA);
+    }
 }
 
 /// The page for a route that is not there, on the public listener.

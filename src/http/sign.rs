@@ -26,22 +26,35 @@ pub fn signer(app: &App, set: &str) -> Result<SigningKey, ApiError> {
 /// # Errors
 /// 503 when too many are being signed.
 pub async fn jwt(app: &App, key: SigningKey, claims: Map<String, Value>) -> Result<String, ApiError> {
+    typed(app, key, "JWT", claims).await
+}
+
+/// The same with another `typ` in its header.
+///
+/// # Errors
+/// As [`jwt()`].
+pub async fn typed(
+    app: &App,
+    key: SigningKey,
+    typ: &'static str,
+    claims: Map<String, Value>,
+) -> Result<String, ApiError> {
     let internal = |e: &dyn std::fmt::Display| ApiError::Internal(e.to_string());
     if !key.is_slow() {
-        return key.sign_jwt("JWT", &claims).map_err(|e| internal(&e));
+        return key.sign_jwt(typ, &claims).map_err(|e| internal(&e));
     }
-    slowly(app, key, claims).instrument(traces::span("jwt.sign")).await
+    slowly(app, key, typ, claims).instrument(traces::span("jwt.sign")).await
 }
 
 /// Waits for its turn, and leaves this thread to others.
-async fn slowly(app: &App, key: SigningKey, claims: Map<String, Value>) -> Result<String, ApiError> {
+async fn slowly(app: &App, key: SigningKey, typ: &'static str, claims: Map<String, Value>) -> Result<String, ApiError> {
     let internal = |e: &dyn std::fmt::Display| ApiError::Internal(e.to_string());
     let waiting = tokio::time::timeout(PATIENCE, Arc::clone(&app.sign_permits).acquire_owned()).await;
     let permit = waiting.map_err(|_| ApiError::Unavailable("too many tokens are being signed".to_owned()))?;
     let permit = permit.map_err(|e| internal(&e))?;
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        key.sign_jwt("JWT", &claims)
+        key.sign_jwt(typ, &claims)
     });
     work.await.map_err(|e| internal(&e))?.map_err(|e| internal(&e))
 }

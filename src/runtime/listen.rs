@@ -6,7 +6,7 @@ use crate::actors::client_registry::Clients;
 use crate::config::settings::Listener;
 use crate::http::demo::{self, Demo};
 use crate::http::front::{self, Front};
-use crate::http::{App as Shared, admin, public};
+use crate::http::{App as Shared, admin, gateway, public};
 use crate::telemetry::labels;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, middleware, web};
@@ -95,6 +95,7 @@ impl Bound {
         let routes: &[(&str, &'static str)] = match which {
             labels::Listener::Public => &public::ROUTES,
             labels::Listener::Admin => &admin::ROUTES,
+            labels::Listener::Gateway => &gateway::ROUTES,
         };
         for (method, pattern) in routes.iter().chain(demo.iter().flat_map(|_| &demo::ROUTES)) {
             app.metrics.register_route(which, method, pattern);
@@ -127,6 +128,7 @@ impl Bound {
                 .configure(match which {
                     labels::Listener::Public => public::routes,
                     labels::Listener::Admin => admin::routes,
+                    labels::Listener::Gateway => gateway::routes,
                 })
         })
         .disable_signals()

@@ -34,20 +34,23 @@ pub use sweep::Swept;
 /// Which listeners to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// Both.
+    /// Every one that is enabled.
     All,
     /// The public one.
     Public,
     /// The admin one.
     Admin,
+    /// The gateway one.
+    Gateway,
 }
 
 impl Which {
     const fn listeners(self) -> &'static [labels::Listener] {
         match self {
-            Self::All => &[labels::Listener::Public, labels::Listener::Admin],
+            Self::All => labels::Listener::ALL,
             Self::Public => &[labels::Listener::Public],
             Self::Admin => &[labels::Listener::Admin],
+            Self::Gateway => &[labels::Listener::Gateway],
         }
     }
 }
@@ -94,7 +97,7 @@ pub fn start(settings: Settings, which: Which) -> anyhow::Result<Running> {
     launch(settings, which, Guests { reload: None, demo: false })
 }
 
-/// Starts both listeners, and on the public one the demo, whose one user's password stands on its page. Only for
+/// Starts the listeners, and on the public one the demo, whose one user's password stands on its page. Only for
 /// development on loopback.
 ///
 /// # Errors
@@ -175,11 +178,15 @@ async fn live(
 }
 
 fn bind(settings: &Settings, which: Which) -> anyhow::Result<Vec<Bound>> {
-    let of = |l: &labels::Listener| match l {
-        labels::Listener::Public => Bound::bind(*l, &settings.serve.public),
-        labels::Listener::Admin => Bound::bind(*l, &settings.serve.admin),
+    let of = |l: &labels::Listener| {
+        let listener = match l {
+            labels::Listener::Public => &settings.serve.public,
+            labels::Listener::Admin => &settings.serve.admin,
+            labels::Listener::Gateway => settings.serve.gateway.as_ref()?,
+        };
+        Some(Bound::bind(*l, listener))
     };
-    which.listeners().iter().map(of).collect()
+    which.listeners().iter().filter_map(of).collect()
 }
 
 /// Readiness first, then the time that load balancers need to notice, then no new connections and an end to the

@@ -120,7 +120,8 @@ fn pem_files(settings: &Settings) -> Vec<PathBuf> {
             })
             .collect::<Vec<_>>()
     };
-    [of(&settings.serve.public.tls), of(&settings.serve.admin.tls)].concat()
+    let gateway = settings.serve.gateway.as_ref().map(|gateway| of(&gateway.tls)).unwrap_or_default();
+    [of(&settings.serve.public.tls), of(&settings.serve.admin.tls), gateway].concat()
 }
 
 fn fingerprint(files: &[PathBuf]) -> [u8; 32] {
@@ -168,6 +169,10 @@ impl Live {
             let tls = match listener {
                 labels::Listener::Public => &new.serve.public.tls,
                 labels::Listener::Admin => &new.serve.admin.tls,
+                labels::Listener::Gateway => match &new.serve.gateway {
+                    Some(gateway) => &gateway.tls,
+                    None => continue,
+                },
             };
             match certificate.renew(tls) {
                 Ok(true) => tracing::info!("took over a new certificate ({})", listener.as_str()),

@@ -16,6 +16,7 @@ use crate::domain::user_code::UserCodeFormat;
 use crate::http::admission::{Admission, Seats};
 use crate::http::cors::Cors;
 use crate::http::flow::cookies::CookieRules;
+use crate::http::gateway;
 use crate::http::hook::HookTarget;
 use crate::http::outbound::Reach;
 use crate::http::public::device_auth::DeviceRules;
@@ -72,6 +73,11 @@ pub fn rules(of: &Settings) -> Rules {
         subjects: subjects(of),
         flow_ttl: of.ttl.login_consent_request,
         deadline: of.limits.deadline,
+        gateway: gateway::Rules {
+            policies: of.gateway.policies.clone(),
+            resource_servers: of.gateway.resource_servers.clone(),
+        },
+        introspection_max_age: of.gateway.http_max_age,
         session_ttl: of.ttl.authentication_session,
         code_ttl: of.ttl.auth_code,
         identity_provider: of.urls.identity_provider.url.as_deref().and_then(|url| Url::parse(url).ok()),
@@ -163,7 +169,7 @@ fn scope_strategy(of: &Settings) -> ScopeStrategy {
     if of.strategies.scope_exact { ScopeStrategy::Exact } else { ScopeStrategy::Wildcard }
 }
 
-/// The token endpoint by every name it has, and the issuer (RFC 7523bis).
+/// The token endpoint by every name it has, the issuer (RFC 7523bis), and the introspection endpoint of gateways.
 fn assertion_audiences(of: &Settings, public_url: &str) -> Vec<String> {
     let issuer = &of.urls.issuer;
     let mut all = vec![
@@ -172,6 +178,7 @@ fn assertion_audiences(of: &Settings, public_url: &str) -> Vec<String> {
         format!("{}/oauth2/token", issuer.trim_end_matches('/')),
     ];
     all.extend(of.webfinger.token_url.clone());
+    all.extend(of.gateway.base_url.as_ref().map(|base| format!("{base}/oauth2/introspect")));
     all
 }
 

@@ -24,8 +24,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 /// Every verb, by the name its series and its span have.
-const VERBS: [&str; 35] = [
+const VERBS: [&str; 36] = [
     "access_token",
+    "access_tokens",
     "authorization_code",
     "change_keys",
     "claim_deliveries",
@@ -192,6 +193,10 @@ impl<S: Store> TokenStore for Measured<S> {
 
     async fn access_token(&self, signature: &AccessKey) -> Result<Option<AccessToken>, StoreError> {
         watched!(self.access_token(signature))
+    }
+
+    async fn access_tokens(&self, signatures: &[AccessKey]) -> Result<Vec<Option<AccessToken>>, StoreError> {
+        watched!(self.access_tokens(signatures))
     }
 
     async fn refresh_token(&self, signature: &SignatureHash) -> Result<Option<FoundRefresh>, StoreError> {
@@ -445,6 +450,7 @@ mod tests {
         store.note_remembered_consent("a").await.unwrap();
         store.write_tokens(&[]).await.unwrap();
         store.access_token(&[0; 34]).await.unwrap();
+        store.access_tokens(&[[0; 34]]).await.unwrap();
         store.delete_tokens_of_client("a", Uuid::max()).await.unwrap();
         store.refresh_token(&[0; 32]).await.unwrap();
         all_flows(&store, now).await;

@@ -220,6 +220,9 @@ pub trait TokenStore: Send + Sync + 'static {
     /// revoked family.
     async fn access_token(&self, signature: &AccessKey) -> Result<Option<AccessToken>, StoreError>;
 
+    /// The valid access tokens of those keys, each in its key's place (one statement).
+    async fn access_tokens(&self, signatures: &[AccessKey]) -> Result<Vec<Option<AccessToken>>, StoreError>;
+
     /// The refresh token of that key, used, expired and revoked ones too (one statement).
     async fn refresh_token(&self, signature: &SignatureHash) -> Result<Option<FoundRefresh>, StoreError>;
 

@@ -31,8 +31,8 @@ macro_rules! labels {
 }
 
 labels!(
-    /// Which of the two listeners served a request.
-    Listener, else Public { Public => "public", Admin => "admin" }
+    /// Which listener served a request.
+    Listener, else Public { Public => "public", Admin => "admin", Gateway => "gateway" }
 );
 labels!(
     /// HTTP methods that keep their name; any other token a client invents is `_OTHER`.

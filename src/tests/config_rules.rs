@@ -13,6 +13,9 @@ fn defaults_are_safe() {
     let settings = loaded(&[]);
     assert_eq!((settings.serve.public.host.as_str(), settings.serve.public.port), ("0.0.0.0", 4444));
     assert_eq!((settings.serve.admin.host.as_str(), settings.serve.admin.port), ("127.0.0.1", 4445));
+    assert!(settings.serve.gateway.is_none() && settings.gateway.policies.is_empty());
+    let gateway = loaded(&[("SERVE_GATEWAY_ENABLED", "true")]).serve.gateway.unwrap();
+    assert_eq!((gateway.host.as_str(), gateway.port, gateway.cors.enabled), ("127.0.0.1", 4446, false));
     assert_eq!(settings.urls.public, "https://id.example");
     assert_eq!(settings.serve.drain_delay, Duration::from_secs(5));
     assert!(!settings.dev && settings.oauth2.encrypt_sessions_at_rest && !settings.oauth2.expose_internal_errors);
@@ -59,6 +62,13 @@ fn each_rule_names_key_source_and_fix() {
         (("DEV", "yes"), "write true or false"),
         (("SERVE_ADMIN_TLS_ENABLED", "true"), "serve.admin.tls.cert.path"),
         (("SERVE_TLS_ALLOW_TERMINATION_FROM", "everyone"), "is not a network"),
+        (("INTROSPECTION_HTTP_MAX_AGE", "2h"), "is longer than an hour"),
+        (
+            ("GATEWAY_POLICIES", r#"{"read": {"scope": ["a"]}}"#),
+            "gateway.policies (environment GATEWAY_POLICIES): policy read: unknown field `scope`",
+        ),
+        (("GATEWAY_POLICIES", r#"{"Read": {}}"#), "\"Read\" is no name for a policy"),
+        (("GATEWAY_POLICIES", r#"{"read": {"headers": {"X-Team": "sub"}}}"#), "policy read: the header \"X-Team\""),
         (("OAUTH2_TOKEN_HOOK", "ftp://h/"), "is not an http or https URL"),
         (("OAUTH2_TOKEN_HOOK_AUTH_CONFIG_NAME", "x"), "oauth2.token_hook.url"),
         (("OAUTH2_GRANT_REFRESH_TOKEN_ROTATION_GRACE_PERIOD", "6m"), "is longer than 5m"),

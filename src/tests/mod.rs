@@ -25,6 +25,7 @@ mod demo;
 mod docs;
 mod doctor;
 mod drivers;
+mod gateways;
 mod harness;
 mod jose;
 mod life;

@@ -79,6 +79,10 @@ impl TokenStore for Gated {
         away()
     }
 
+    async fn access_tokens(&self, _: &[AccessKey]) -> Result<Vec<Option<AccessToken>>, StoreError> {
+        away()
+    }
+
     async fn refresh_token(&self, _: &SignatureHash) -> Result<Option<FoundRefresh>, StoreError> {
         away()
     }

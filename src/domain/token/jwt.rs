@@ -106,6 +106,15 @@ pub fn jti(hour: ExpiryHour, random: Uuid) -> Uuid {
     Builder::from_bytes(bytes).with_variant(Variant::RFC4122).with_version(Version::Custom).into_uuid()
 }
 
+/// The `jti` of the JWT that tells what an opaque access token means, always the same for one token: a UUID of version 8,
+/// which no other `jti` is and which does not tell the key of the row.
+pub fn phantom_jti(key: &AccessKey) -> Uuid {
+    let hash = signature_hash("phantom", key);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(hash.split_at(16).0);
+    Builder::from_bytes(bytes).with_variant(Variant::RFC4122).with_version(Version::Custom).into_uuid()
+}
+
 fn hour(jti: &str) -> ExpiryHour {
     let known = Uuid::try_parse(jti).ok().filter(|id| id.get_version() == Some(Version::Custom));
     known.map_or(ExpiryHour::NONE, |id| {
@@ -166,6 +175,14 @@ mod tests {
             assert_eq!(row_key("a.b.c", older), Some(ExpiryHour::NONE.before(&hash)));
         }
         assert_eq!(row_key("abc", ""), None);
+    }
+
+    #[test]
+    fn a_phantom_has_the_same_jti_always_and_another_for_each_token() {
+        let (a, b) = ([1; 34], [2; 34]);
+        assert_eq!(phantom_jti(&a), phantom_jti(&a));
+        assert_ne!(phantom_jti(&a), phantom_jti(&b));
+        assert_eq!(phantom_jti(&a).get_version_num(), 8);
     }
 
     #[test]

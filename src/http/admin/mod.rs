@@ -18,7 +18,7 @@ use super::{health, reply};
 use actix_web::web;
 
 /// Every method and pattern that [`routes`] mounts, for metrics that are there from the start.
-pub const ROUTES: [(&str, &str); 35] = [
+pub const ROUTES: [(&str, &str); 36] = [
     ("POST", "/admin/clients"),
     ("GET", "/admin/clients"),
     ("GET", "/admin/clients/{id}"),
@@ -36,6 +36,7 @@ pub const ROUTES: [(&str, &str); 35] = [
     ("PUT", "/admin/keys/{set}/{kid}"),
     ("DELETE", "/admin/keys/{set}/{kid}"),
     ("POST", "/admin/oauth2/introspect"),
+    ("POST", "/admin/oauth2/introspect/batch"),
     ("DELETE", "/admin/oauth2/tokens"),
     ("GET", "/admin/oauth2/auth/requests/login"),
     ("PUT", "/admin/oauth2/auth/requests/login/accept"),

@@ -2,17 +2,15 @@
 //! elsewhere.
 
 use crate::actors::client_registry::Clients;
-use crate::actors::token_issuer::Commit;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::grant::device_code::check_request;
 use crate::domain::scope::{parse_audience, parse_scope};
 use crate::domain::token::expiry_hour::ExpiryHour;
 use crate::domain::token::opaque::{Minted, TokenKind};
-use crate::http::client_auth::{Authenticated, authenticate, credential, tries_basic};
+use crate::http::client_auth::{Authenticated, authenticate, credential, tries_basic, use_up};
 use crate::http::form::Form;
 use crate::http::{ApiError, App, reply};
-use crate::store::{DeviceRequest, Revoke, Revoked, StoreError, Verdict, Write};
-use crate::telemetry::labels::AuthFailure;
+use crate::store::{DeviceRequest, StoreError};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use std::time::Duration;
@@ -65,7 +63,7 @@ async fn respond(
         who = authenticate(app, clients, &credential, true).await?;
     }
     let device = asked(app, &who, &form, &minted)?;
-    use_up(app, &who, &minted).await?;
+    use_up(app, &who, ExpiryHour::NONE.before(&minted.signature)).await?;
     let user_code = create(app, device, who.client.version).await?;
     let verification_uri = format!("{}/oauth2/device/verify", app.rules.public_url);
     let typed: String = url::form_urlencoded::byte_serialize(user_code.as_bytes()).collect();
@@ -100,22 +98,6 @@ fn asked(app: &App, who: &Authenticated, form: &Form, minted: &Minted) -> Result
         interval: app.rules.device.interval,
         flow_id: None,
     })
-}
-
-/// A client assertion serves once, here too. The port uses one up together with a token's write; the token of this one
-/// is not there, so nothing else is written.
-async fn use_up(app: &App, who: &Authenticated, minted: &Minted) -> Result<(), ApiError> {
-    if who.jti.is_none() {
-        return Ok(());
-    }
-    let client_id = who.client.client.client_id.clone();
-    let order =
-        Revoke { token: Revoked::Access(ExpiryHour::NONE.before(&minted.signature)), client_id, jti: who.jti.clone() };
-    if app.issuer.ask(Commit(Write::Revoke(order))).await?? == Verdict::JtiKnown {
-        app.metrics.client_auth_failure(who.method, AuthFailure::ReplayedAssertion);
-        return Err(OAuthError::plain(ErrorCode::JtiKnown).into());
-    }
-    Ok(())
 }
 
 /// Writes the row with a user code that no other device has; the code.

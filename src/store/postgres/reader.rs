@@ -105,6 +105,16 @@ async fn lane<T: Found>(core: Core, waiting: Arc<Mutex<mpsc::Receiver<Ask<T>>>>)
     }
 }
 
+/// What has those keys, each in its key's place: a statement of its own, for who has many keys already.
+pub(super) async fn get_all<T: Found>(core: &Core, keys: &[T::Key]) -> Result<Vec<Option<T>>, StoreError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let bytes: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+    let found = all::<T>(core, &bytes).await?;
+    keys.iter().map(|key| found.get(key).cloned().transpose()).collect()
+}
+
 /// Each by its key; a row that cannot be read spoils no other.
 type ByKey<T> = HashMap<<T as Found>::Key, Result<T, StoreError>>;
 

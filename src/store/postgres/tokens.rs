@@ -2,7 +2,7 @@
 
 use super::batch::{self, Kinds};
 use super::faults::Fault;
-use super::{PostgresStore, ended, feed, mixed, partitions, run};
+use super::{PostgresStore, ended, feed, mixed, partitions, reader, run};
 use crate::domain::token::expiry_hour::ExpiryHour;
 use crate::store::{
     AccessKey, AccessToken, Change, FoundRefresh, SignatureHash, StoreError, TokenStore, Verdict, Write,
@@ -62,6 +62,10 @@ impl TokenStore for PostgresStore {
 
     async fn access_token(&self, signature: &AccessKey) -> Result<Option<AccessToken>, StoreError> {
         self.access_tokens.get(signature).await
+    }
+
+    async fn access_tokens(&self, signatures: &[AccessKey]) -> Result<Vec<Option<AccessToken>>, StoreError> {
+        reader::get_all(self, signatures).await
     }
 
     async fn refresh_token(&self, signature: &SignatureHash) -> Result<Option<FoundRefresh>, StoreError> {

@@ -123,6 +123,11 @@ impl TokenStore for SqliteStore {
         self.read(move |db, world| valid(db, world, &signature)).await
     }
 
+    async fn access_tokens(&self, signatures: &[AccessKey]) -> Result<Vec<Option<AccessToken>>, StoreError> {
+        let signatures = signatures.to_vec();
+        self.read(move |db, world| signatures.iter().map(|signature| valid(db, world, signature)).collect()).await
+    }
+
     async fn refresh_token(&self, signature: &SignatureHash) -> Result<Option<FoundRefresh>, StoreError> {
         let signature = *signature;
         self.read(move |db, world| refresh(db, world, &signature)).await

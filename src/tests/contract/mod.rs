@@ -280,7 +280,7 @@ macro_rules! in_time {
 contract! {
     clients: a_client_comes_back_whole, an_id_is_taken_once, clients_are_listed_by_page, a_replacement_needs_the_version,
         deleting_a_client_ends_its_tokens, deleting_while_issuing_leaves_no_valid_token, odd_ids_are_found_or_absent;
-    tokens: a_token_comes_back_whole, an_expired_token_is_not_there, an_issue_needs_the_version, a_batch_has_a_verdict_each,
+    tokens: a_token_comes_back_whole, many_come_back_each_in_its_place, an_expired_token_is_not_there, an_issue_needs_the_version, a_batch_has_a_verdict_each,
         a_jti_is_used_once, a_refused_issue_uses_no_jti, fifty_at_once_one_jti_one_winner, only_the_owner_revokes,
         a_revoked_token_stays_so, revoking_spares_the_others, revoking_at_once_is_done_for_all,
         deleting_all_tokens_spares_later_ones, deleting_tokens_of_nobody, many_dead_tokens_go_in_batches;

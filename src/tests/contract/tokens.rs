@@ -17,6 +17,17 @@ pub async fn a_token_comes_back_whole(store: &Arc<dyn Store>) {
     assert_eq!(store.write_tokens(&[]).await.unwrap(), []);
 }
 
+pub async fn many_come_back_each_in_its_place(store: &Arc<dyn Store>) {
+    let record = created(store, "a").await;
+    let (one, two) = (issue(&record), issue(&record));
+    let over = Issue { token: token(&record, earlier(1)), ..issue(&record) };
+    done(store, &[one.clone(), two.clone(), over.clone()].map(Write::Issue)).await;
+    let keys = [two.token.signature, [7; 34], over.token.signature, one.token.signature, two.token.signature];
+    let found = store.access_tokens(&keys).await.unwrap();
+    assert_eq!(found, [Some(two.token.clone()), None, None, Some(one.token), Some(two.token)]);
+    assert_eq!(store.access_tokens(&[]).await.unwrap(), []);
+}
+
 pub async fn an_expired_token_is_not_there(store: &Arc<dyn Store>) {
     let record = created(store, "a").await;
     let order = Issue { token: token(&record, earlier(1)), ..issue(&record) };

@@ -60,14 +60,19 @@ impl World {
 
     /// The same with some members replaced.
     pub async fn machine_with(&self, over: serde_json::Value) -> (String, String) {
+        Self::machine_at(&self.a, over).await
+    }
+
+    /// The same at any replica.
+    pub async fn machine_at(peer: &Peer, over: serde_json::Value) -> (String, String) {
         let (id, secret) = (fresh("machine"), fresh("secret-of"));
         let mut client = machine(&id, &secret);
         for (key, value) in over.as_object().unwrap() {
             client[key] = value.clone();
         }
         client.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-        self.a.create(client).await;
-        (id, secret)
+        let made = peer.create(client).await;
+        (made["client_id"].as_str().unwrap().to_owned(), secret)
     }
 
     /// The issuer of both replicas.

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::unavailable;
-use crate::harness::{Database, Proxy, Server, fresh, machine, postgres};
+use crate::harness::{Database, Peer, Proxy, Server, basic, free_port, fresh, machine, postgres};
 use crate::jose::{Assertion, Key};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -16,7 +16,13 @@ async fn without_its_database_every_answer_is_503_and_none_is_a_lie() {
     Server::migrate(&database.dsn());
     let (host, port) = database.address();
     let proxy = Proxy::to(&host, port).unwrap();
-    let server = Server::start(&database.dsn_through(proxy.port), None, &[]).await;
+    let gateway = free_port().to_string();
+    let env = [
+        ("SERVE_GATEWAY_ENABLED", "true"),
+        ("SERVE_GATEWAY_PORT", gateway.as_str()),
+        ("GATEWAY_POLICIES", r#"{"any": {}}"#),
+    ];
+    let server = Server::start(&database.dsn_through(proxy.port), None, &env).await;
     let peer = &server.peer;
     let (id, secret) = (fresh("outage"), fresh("secret"));
     peer.create(machine(&id, &secret)).await;
@@ -37,6 +43,16 @@ async fn without_its_database_every_answer_is_503_and_none_is_a_lie() {
     unavailable("D16 token, assertion", &peer.form("/oauth2/token", &Assertion::form(&assertion), None).await);
     unavailable("C09 revoke", &peer.revoke(&token, &id, &secret).await);
     unavailable("C10 introspect", &peer.introspect(&token).await);
+    let batch = json!({"tokens": [token, "nonsense"]});
+    unavailable("batch", &peer.admin(Method::POST, "/admin/oauth2/introspect/batch", Some(batch)).await);
+    let at_gateway = |path: &str| format!("http://127.0.0.1:{gateway}{path}");
+    let authz = peer.to(Method::GET, &at_gateway("/authz/any/x")).bearer_auth(&token);
+    unavailable("authz", &Peer::send(authz).await);
+    for accept in ["*/*", "application/jwt", "application/token-introspection+jwt"] {
+        let form = peer.to(Method::POST, &at_gateway("/oauth2/introspect")).form(&[("token", &token)]);
+        let asked = form.header("authorization", basic(&id, &secret)).header("accept", accept);
+        unavailable(accept, &Peer::send(asked).await);
+    }
     unavailable("admin list", &peer.admin(Method::GET, "/admin/clients", None).await);
     unavailable("admin get", &peer.admin(Method::GET, "/admin/clients/never-seen", None).await);
     unavailable(

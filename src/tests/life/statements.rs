@@ -79,6 +79,12 @@ async fn hot_paths_cost_the_statements_they_should() {
     assert_eq!(introspected, TIMES, "introspection\n{}", count.texts().await);
 
     let before = count.now().await;
+    let batch = json!({"tokens": tokens[1..]});
+    let batch = peer.admin(reqwest::Method::POST, "/admin/oauth2/introspect/batch", Some(batch)).await.json();
+    assert!(batch.as_array().unwrap().iter().all(|one| one["active"] == true), "{batch}");
+    assert_eq!(count.now().await - before, 1, "a batch of {TIMES} introspections\n{}", count.texts().await);
+
+    let before = count.now().await;
     for token in tokens.iter().skip(1) {
         assert_eq!(peer.revoke(token, &id, &secret).await.status, 200);
     }

@@ -29,8 +29,11 @@ fn secret_files(sources: &Sources, settings: &Settings, rows: &[StatusRow]) -> V
             all.push((key.name.to_owned(), path.to_owned()));
         }
     }
+    let gateway = settings.serve.gateway.as_ref().map(|gateway| ("serve.gateway.tls.key", &gateway.tls));
     for (name, tls) in
         [("serve.public.tls.key", &settings.serve.public.tls), ("serve.admin.tls.key", &settings.serve.admin.tls)]
+            .into_iter()
+            .chain(gateway)
     {
         if let Some(Pem::Path(path)) = tls.key.as_ref().filter(|_| tls.enabled) {
             all.push((name.to_owned(), path.clone()));

@@ -107,6 +107,7 @@ fn certificates(settings: &Settings) -> Vec<(&'static str, Result<Certificate, S
     let host = Url::parse(&settings.urls.issuer).ok().and_then(|url| url.host_str().map(str::to_owned));
     [("serve.public.tls", &settings.serve.public), ("serve.admin.tls", &settings.serve.admin)]
         .into_iter()
+        .chain(settings.serve.gateway.as_ref().map(|gateway| ("serve.gateway.tls", gateway)))
         .filter(|(_, listener)| listener.tls.enabled && listener.tls.cert.is_some())
         .filter(|(_, listener)| reach::of(listener) != reach::Reach::Socket)
         .map(|(name, listener)| (name, certificate(&listener.tls, host.as_deref())))
