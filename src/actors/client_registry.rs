@@ -220,7 +220,8 @@ impl Actor for ClientRegistry {
 impl Handler<Admitted<Load>> for ClientRegistry {
     type Result = ResponseFuture<Result<Found, StoreError>>;
 
-    fn handle(&mut self, m: Admitted<Load>, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, mut m: Admitted<Load>, ctx: &mut Self::Context) -> Self::Result {
+        m.ticket.begin();
         let (reply, answer) = oneshot::channel();
         let (Load { id, fresh }, waiter) = (m.msg, Waiter { reply, span: m.span });
         match self.flights.get_mut(&id) {

@@ -20,7 +20,7 @@ pub(super) struct Waiting<W, V> {
     /// The request that waits, so that its trace leads to the commit it shared.
     span: Span,
     reply: oneshot::Sender<Result<V, StoreError>>,
-    _ticket: Ticket,
+    ticket: Ticket,
 }
 
 /// The answer to one write.
@@ -43,7 +43,7 @@ impl<W: Clone + Send + 'static, V: Clone + Send + 'static> Lanes<W, V> {
     /// Queues a write; the answer to wait for.
     pub(super) fn push(&mut self, write: W, span: Span, ticket: Ticket) -> Answer<V> {
         let (reply, answer) = oneshot::channel();
-        self.queue.push(Waiting { write, span, reply, _ticket: ticket });
+        self.queue.push(Waiting { write, span, reply, ticket });
         Box::pin(async move {
             answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the process is stopping".to_owned())))
         })
@@ -55,7 +55,9 @@ impl<W: Clone + Send + 'static, V: Clone + Send + 'static> Lanes<W, V> {
             return None;
         }
         self.under_way += 1;
-        Some(self.queue.drain(..self.queue.len().min(BATCH)).collect())
+        let mut batch: Vec<_> = self.queue.drain(..self.queue.len().min(BATCH)).collect();
+        batch.iter_mut().for_each(|waiting| waiting.ticket.begin());
+        Some(batch)
     }
 
     /// A commit of so many writes has ended.

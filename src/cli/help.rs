@@ -145,6 +145,7 @@ examples! {
         "    postgres://user:password@localhost/database";
     CONFIG: "signet config validate -c config.yaml";
     CONFIG_STATUS: "signet config status -c config.yaml --format json-pretty";
+    METRICS: "signet metrics list --format json | jq -r '.items[].name'";
     COMPLETION: "source <(signet completion bash)";
     VERSION: "signet version";
 }

@@ -138,7 +138,9 @@ pub(super) fn exposure(from: &mut Gathered, mode: Mode, serve: &Serve, issuer: &
                 let fix = "use a loopback issuer with quickstart, or `serve all` for a real server";
                 from.fault(name, format!("{issuer} is not on loopback"), fix);
             }
-            for (name, host) in [("serve.public.host", &serve.public.host), ("serve.admin.host", &serve.admin.host)] {
+            let metrics = serve.metrics.iter().map(|listener| ("serve.metrics.host", &listener.host));
+            let two = [("serve.public.host", &serve.public.host), ("serve.admin.host", &serve.admin.host)];
+            for (name, host) in two.into_iter().chain(metrics) {
                 if !is_loopback_host(host) {
                     let fix = "use 127.0.0.1 with quickstart, or `serve all` for a real server";
                     from.fault(name, format!("{host} is not on loopback"), fix);

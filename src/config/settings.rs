@@ -171,6 +171,8 @@ pub struct Serve {
     pub public: Listener,
     /// The admin listener.
     pub admin: Listener,
+    /// The metrics listener, if there is one.
+    pub metrics: Option<Listener>,
     /// How long to serve on after readiness went false.
     pub drain_delay: Duration,
     /// How long requests under way may take once draining has begun.
@@ -228,7 +230,7 @@ pub enum Pem {
 }
 
 /// Cross-origin requests of one listener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Cors {
     /// Whether they are answered.
     pub enabled: bool,

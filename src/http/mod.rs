@@ -13,6 +13,7 @@ pub mod health;
 pub mod hook;
 pub mod jwks_uri;
 pub mod logout_courier;
+pub mod metrics;
 pub mod outbound;
 pub mod pages;
 pub mod presented;

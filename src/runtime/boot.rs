@@ -77,6 +77,14 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         cache: introspections.clone(),
     })
     .await?;
+    for (kind, list) in [
+        (labels::SecretKind::System, &settings.secrets.system),
+        (labels::SecretKind::Cookies, &settings.secrets.cookie),
+        (labels::SecretKind::Pagination, &settings.secrets.pagination),
+    ] {
+        metrics.secrets(kind, list.len());
+    }
+    metrics.jwk_rotation(settings.keys.rotation_interval.as_secs_f64());
     let cookie_secrets = Secrets::new(&settings.secrets.cookie).context("secrets.cookie")?;
     let rotation = Arc::new(Rotation::default());
     let alive = |actor| Alive::new(rotation.dead.clone(), actor, Arc::clone(&metrics));
@@ -127,7 +135,8 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
     let hasher = rules::hasher(settings);
     let half = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2));
     let hash_permits = Arc::new(Semaphore::new(half));
-    let secret_check = SecretCheck::new(hasher, Arc::clone(&hash_permits), &*entropy).map_err(|e| anyhow!("{e}"))?;
+    let secret_check = SecretCheck::new(hasher, Arc::clone(&hash_permits), &*entropy, Arc::clone(&metrics))
+        .map_err(|e| anyhow!("{e}"))?;
     let app = App {
         opaque: Opaque::new(&secrets),
         user_codes: UserCodes::new(rules::user_codes(settings)?, &secrets),

@@ -1,19 +1,15 @@
 //! The listeners: TCP, TLS or a unix socket.
 
-use super::{rules, socket_file};
+use super::{certificate, rules, socket_file};
 use crate::actors::client_registry::Clients;
-use crate::config::settings::{Listener, Pem};
+use crate::config::settings::Listener;
 use crate::http::demo::{self, Demo};
 use crate::http::front::{self, Front};
-use crate::http::{App as Shared, admin, public};
+use crate::http::{App as Shared, admin, metrics, public};
 use crate::telemetry::labels;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, middleware, web};
-use anyhow::{Context, anyhow, bail};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use anyhow::anyhow;
 use std::collections::HashSet;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
@@ -79,15 +75,17 @@ impl Bound {
         let routes: &[(&str, &'static str)] = match which {
             labels::Listener::Public => &public::ROUTES,
             labels::Listener::Admin => &admin::ROUTES,
+            labels::Listener::Metrics => &metrics::ROUTES,
         };
         for (method, pattern) in routes.iter().chain(demo.iter().flat_map(|_| &demo::ROUTES)) {
             app.metrics.register_route(which, method, pattern);
         }
         let patterns: HashSet<&'static str> =
             routes.iter().chain(demo.iter().flat_map(|_| &demo::ROUTES)).map(|(_, pattern)| *pattern).collect();
-        let tls = if self.ends_tls() { Some(tls(&settings)?) } else { None };
+        let tls = if self.ends_tls() { Some(certificate::tls(&settings, which, &app.metrics)?) } else { None };
         let guarded = settings.tls.enabled && matches!(self.socket, Socket::Tcp(_));
         let server = HttpServer::new(move || {
+            app.metrics.watch_runtime(labels::Runtime::Http, tokio::runtime::Handle::current());
             let front = Front {
                 listener: which,
                 log_health: settings.log_health,
@@ -110,8 +108,10 @@ impl Bound {
                 .configure(match which {
                     labels::Listener::Public => public::routes,
                     labels::Listener::Admin => admin::routes,
+                    labels::Listener::Metrics => metrics::routes,
                 })
         })
+        .workers(if which == labels::Listener::Metrics { 1 } else { workers() })
         .disable_signals()
         .shutdown_timeout(shutdown.as_secs().max(1))
         .client_request_timeout(Duration::from_secs(5))
@@ -123,6 +123,11 @@ impl Bound {
         };
         Ok(server.run())
     }
+}
+
+/// A worker for each core, as is usual.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 fn tcp(which: labels::Listener, settings: &Listener) -> anyhow::Result<TcpListener> {
@@ -137,21 +142,4 @@ fn tcp(which: labels::Listener, settings: &Listener) -> anyhow::Result<TcpListen
     })?;
     listener.set_nonblocking(true)?;
     Ok(listener)
-}
-
-fn tls(settings: &Listener) -> anyhow::Result<rustls::ServerConfig> {
-    let (Some(cert), Some(key)) = (&settings.tls.cert, &settings.tls.key) else {
-        bail!("TLS is on without a certificate and a key; set serve.tls.cert.path and serve.tls.key.path");
-    };
-    let chain =
-        CertificateDer::pem_slice_iter(&pem(cert)?).collect::<Result<Vec<_>, _>>().context("the TLS certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(&pem(key)?).context("the TLS key")?;
-    Ok(rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?)
-}
-
-fn pem(of: &Pem) -> anyhow::Result<Vec<u8>> {
-    match of {
-        Pem::Path(path) => std::fs::read(path).with_context(|| format!("cannot read {path}")),
-        Pem::Base64(text) => STANDARD.decode(&**text).context("the PEM is not base64"),
-    }
 }

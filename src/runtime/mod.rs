@@ -1,6 +1,7 @@
 //! Boot order, signals, shutdown order. Called by `cli` alone.
 
 mod boot;
+mod certificate;
 mod listen;
 mod rules;
 mod socket_file;
@@ -149,8 +150,10 @@ fn bind(settings: &Settings, which: Which) -> anyhow::Result<Vec<Bound>> {
     let of = |l: &labels::Listener| match l {
         labels::Listener::Public => Bound::bind(*l, &settings.serve.public),
         labels::Listener::Admin => Bound::bind(*l, &settings.serve.admin),
+        labels::Listener::Metrics => bail!("the metrics listener is not one of those that can be chosen"),
     };
-    which.listeners().iter().map(of).collect()
+    let metrics = settings.serve.metrics.iter().map(|of| Bound::bind(labels::Listener::Metrics, of));
+    which.listeners().iter().map(of).chain(metrics).collect()
 }
 
 /// Readiness first, then the time that load balancers need to notice, then no new connections and an end to the

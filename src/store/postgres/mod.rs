@@ -39,6 +39,7 @@ pub(super) use migrate::{migrate, migration_status};
 
 use super::io::IoRuntime;
 use super::{AccessToken, Change, FoundCode, FoundRefresh, OpenError, OpenOptions, StoreError};
+use crate::telemetry::labels;
 use crate::telemetry::metrics::Metrics;
 use connect::ConnectOn;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
@@ -131,6 +132,7 @@ impl PostgresStore {
         let mut dsn = Dsn::parse(&options.dsn)?;
         dsn.bound_statements(options.statement_timeout);
         let io = IoRuntime::start("store-io", IO_THREADS)?;
+        options.metrics.watch_runtime(labels::Runtime::Store, io.handle());
         let connect = ConnectOn { io: io.handle(), tls: tls::connector(&dsn.tls)? };
         let (feed, _) = broadcast::channel(FEED_LENGTH);
         let door = Arc::<Door>::default();

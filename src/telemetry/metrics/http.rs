@@ -5,8 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts};
 
-use super::{BYTES, By, Metrics, REQUEST, Table};
-use crate::telemetry::labels::{Listener, Method};
+use super::{BYTES, Grid, HYDRA, Metrics, REQUEST, Table};
+use crate::telemetry::labels::{Label, Listener, Method, StatusBucket};
+
+/// Routes with an objective, and the answers that it is judged by: a series that begins with its first failure hides that
+/// failure from `rate`, so these exist from the start.
+const JUDGED: [&str; 3] = ["/oauth2/token", "/admin/oauth2/introspect", "/oauth2/introspect"];
+const JUDGED_BY: [&str; 3] = ["200", "500", "503"];
 
 /// One finished request.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +52,7 @@ pub(super) struct HttpTable {
     request_sizes: HistogramVec,
     statuses: IntCounterVec,
     server_durations: HistogramVec,
-    active: By<IntGauge>,
+    active: Grid<IntGauge>,
     known: RwLock<HashMap<Kind, Arc<Series>>>,
 }
 
@@ -66,7 +71,7 @@ struct Series {
 }
 
 impl HttpTable {
-    pub(super) fn new(table: &Table<'_>, version: &str) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(table: &Table, version: &str) -> Result<Self, prometheus::Error> {
         let hydra = |name: &str, help: &str| {
             Opts::new(name, help)
                 .const_label("app", "signet")
@@ -74,60 +79,49 @@ impl HttpTable {
                 .const_label("hash", super::upkeep::REVISION)
                 .const_label("buildTime", super::upkeep::BUILD_TIME)
         };
-        let code = ["code", "method"];
-        let endpoint = ["code", "method", "endpoint"];
-        let otel = ["http_route", "http_request_method", "http_response_status_code", "listener"];
-        let active = table.gauges("http_server_active_requests", "Requests being served.", &["listener"])?;
+        let (status, method, route) = (Label::open("code"), Method::label("method"), Label::open("endpoint"));
+        let otel = [
+            Label::open("http_route"),
+            Method::label("http_request_method"),
+            Label::open("http_response_status_code"),
+            Listener::label("listener"),
+        ];
+        let server = Opts::new("http_server_request_duration_seconds", "Seconds a request took.");
         let this = Self {
-            requests: table.counters(hydra("http_requests_total", "Requests served."), &endpoint)?,
-            durations: table.histograms(
+            requests: table.counter_vec(hydra("http_requests_total", "Requests served."), &[status, method, route])?,
+            durations: table.histogram_vec(
                 hydra("http_requests_duration_seconds", "Seconds a request took."),
-                REQUEST,
-                &endpoint,
+                HYDRA,
+                &[status, method, route],
             )?,
-            response_times: table.histograms(
+            response_times: table.histogram_vec(
                 hydra("http_response_time_seconds", "Seconds a request took, by endpoint."),
-                REQUEST,
-                &["endpoint"],
+                HYDRA,
+                &[route],
             )?,
-            response_sizes: table.histograms(
+            response_sizes: table.histogram_vec(
                 hydra("http_response_size_bytes", "Bytes of response bodies."),
                 BYTES,
-                &code,
+                &[status, method],
             )?,
-            request_sizes: table.histograms(
+            request_sizes: table.histogram_vec(
                 hydra("http_requests_size_bytes", "Bytes of request bodies."),
                 BYTES,
-                &code,
+                &[status, method],
             )?,
-            statuses: table.counters(
+            statuses: table.counter_vec(
                 hydra("http_requests_statuses_total", "Requests by class of status code."),
-                &["method", "status_bucket"],
+                &[method, StatusBucket::label("status_bucket")],
             )?,
-            server_durations: table.histograms(
-                Opts::new("http_server_request_duration_seconds", "Seconds a request took."),
-                REQUEST,
-                &otel,
-            )?,
-            active: By::label(&active, Listener::ALL, Listener::as_str),
+            server_durations: table.histogram_vec(server, REQUEST, &otel)?,
+            active: table
+                .gauges("http_server_active_requests", "Requests being served.", &[Listener::label("listener")])?
+                .all(),
             known: RwLock::default(),
         };
-        this.first_series();
+        // Health probes, which stand for the table before the first request.
+        drop(this.series((Listener::Public, Method::Get, "/health/alive", 200)));
         Ok(this)
-    }
-
-    /// Health probes, which stand for the table before the listeners name their routes.
-    fn first_series(&self) {
-        for method in Method::ALL {
-            for bucket in ["1xx", "2xx", "3xx", "4xx", "5xx"] {
-                let _ = self.statuses.with_label_values(&[method.as_str(), bucket]);
-            }
-        }
-        self.route(Listener::Public, "GET", "/health/alive");
-    }
-
-    fn route(&self, listener: Listener, method: &str, route: &'static str) {
-        drop(self.series((listener, Method::from_name(method), route, 200)));
     }
 
     fn series(&self, kind: Kind) -> Arc<Series> {
@@ -143,7 +137,7 @@ impl HttpTable {
             response_time: self.response_times.with_label_values(&[route]),
             response_size: self.response_sizes.with_label_values(&[code, method]),
             request_size: self.request_sizes.with_label_values(&[code, method]),
-            status: self.statuses.with_label_values(&[method, bucket(status)]),
+            status: self.statuses.with_label_values(&[method, bucket(status).as_str()]),
             server_duration: self.server_durations.with_label_values(&[route, method, code, listener.as_str()]),
         });
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(kind, Arc::clone(&series));
@@ -151,26 +145,31 @@ impl HttpTable {
     }
 }
 
-fn bucket(status: u16) -> &'static str {
+const fn bucket(status: u16) -> StatusBucket {
     match status {
-        ..=199 => "1xx",
-        200..=299 => "2xx",
-        300..=399 => "3xx",
-        400..=499 => "4xx",
-        500.. => "5xx",
+        ..=199 => StatusBucket::Informational,
+        200..=299 => StatusBucket::Success,
+        300..=399 => StatusBucket::Redirection,
+        400..=499 => StatusBucket::ClientError,
+        500.. => StatusBucket::ServerError,
     }
 }
 
 impl Metrics {
-    /// Creates the series of a route at boot. Called once per route by the listener's wiring.
+    /// Called once per route by the listener's wiring: those with an objective have their series from now on.
     pub fn register_route(&self, listener: Listener, method: &str, route: &'static str) {
-        self.http.route(listener, method, route);
+        if JUDGED.contains(&route) {
+            for code in JUDGED_BY {
+                let _ = self.http.server_durations.with_label_values(&[route, method, code, listener.as_str()]);
+            }
+        }
     }
 
     /// Counts a request as active; drop the value when the answer is sent or abandoned.
     #[must_use]
     pub fn active_request(&self, listener: Listener) -> ActiveRequest {
-        let gauge = self.http.active.0.get(listener.place()).cloned();
+        let mut gauge = None;
+        self.http.active.with([listener.place()], |series| gauge = Some(series.clone()));
         if let Some(gauge) = &gauge {
             gauge.inc();
         }
