@@ -38,6 +38,7 @@ pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
         webfinger: build_protocol::webfinger(from),
         clients: build_protocol::clients(from),
         log: build_protocol::log(from),
+        hydra_metrics: from.bool("metrics.hydra_names"),
         tracing: build_protocol::tracing(from, &mut warnings),
         keys: build_protocol::keys(from),
         janitor: build_protocol::janitor(from),

@@ -53,6 +53,7 @@ pub(super) const KEYS: &[Key] = &[
     key("log.format", OneOf(&["json", "json_pretty", "text"]), "text", Acts, "Form of log lines."),
     key("log.leak_sensitive_values", Bool, "false", NoEffect, "Nothing sensitive is ever given to the log."),
     key("log.redaction_text", Text, "", NoEffect, "Nothing in the log needs a stand-in."),
+    key("metrics.hydra_names", Bool, "true", Acts, "Tells Prometheus of HTTP under Hydra's names too; false halves what is scraped."),
     key("tracing.provider", OneOf(&["otel", "jaeger", "zipkin"]), "", Acts, "otel sends traces by OTLP; jaeger and zipkin are read and send nothing."),
     key("tracing.service_name", Text, "signet", Acts, "Name of this service in traces."),
     key("tracing.deployment_environment", Text, "", NoEffect, "Name of the deployment in traces."),

@@ -60,6 +60,8 @@ pub struct Settings {
     pub clients: Clients,
     /// Log.
     pub log: Log,
+    /// Hydra's names among the metrics.
+    pub hydra_metrics: bool,
     /// Traces.
     pub tracing: Tracing,
     /// Signing keys.

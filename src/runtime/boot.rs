@@ -64,7 +64,7 @@ impl Up {
 /// For settings that cannot work.
 pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+    let metrics = Metrics::with(env!("CARGO_PKG_VERSION"), settings.hydra_metrics)?;
     let secrets = Secrets::new(&settings.secrets.system).context("secrets.system")?;
     let introspections = cache(settings, &secrets, &entropy, &clock, &metrics)?;
     let store = store::open(OpenOptions {

@@ -27,8 +27,10 @@ use table::{Grid, Table};
 
 /// Bucket bounds in seconds for work that is answered from memory or by one statement.
 const FAST: &[f64] = &[0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+/// Bucket bounds in seconds for the machinery, which has many series.
+const MACHINERY: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0];
 /// Bucket bounds in seconds for whole requests; 0.025 and 0.25 are exact because objectives are set on them.
-const REQUEST: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const REQUEST: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 /// Bucket bounds in seconds of Hydra's histograms.
 const HYDRA: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Bucket bounds in seconds for what others do for us, or may take its time.
@@ -59,8 +61,16 @@ impl Metrics {
     /// # Errors
     /// Only when two metrics of the table share a name, which the tests rule out.
     pub fn new(version: &str) -> Result<Arc<Self>, prometheus::Error> {
+        Self::with(version, true)
+    }
+
+    /// The same with Hydra's names of what is counted of HTTP, or without.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with(version: &str, hydra: bool) -> Result<Arc<Self>, prometheus::Error> {
         let table = Table::default();
-        let (http, oauth) = (http::HttpTable::new(&table, version)?, oauth::OauthTable::new(&table)?);
+        let (http, oauth) = (http::HttpTable::new(&table, version, hydra)?, oauth::OauthTable::new(&table)?);
         let (flows, cache) = (flows::FlowTable::new(&table)?, cache::CacheTable::new(&table)?);
         let admission = admission::AdmissionTable::new(&table)?;
         let (engine, upkeep) = (engine::EngineTable::new(&table)?, upkeep::UpkeepTable::new(&table, version)?);

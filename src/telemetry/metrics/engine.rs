@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntGauge, Opts};
 
-use super::{BATCH, FAST, Grid, Metrics, Table};
+use super::{BATCH, Grid, MACHINERY, Metrics, Table};
 use crate::telemetry::labels::{Actor, ConnectionState, Label, TxRetry};
 
 /// Observes the time since its creation when dropped, so a cancelled operation counts too.
@@ -51,13 +51,13 @@ impl Actors {
             tickets: gauges("signet_actor_tickets_in_use", "Messages an actor has accepted and not answered.")?,
             tickets_max: gauges("signet_actor_tickets_max", "Messages an actor accepts at most before it refuses.")?,
             shed: counters("signet_actor_shed_total", "Messages refused because the mailbox was full.")?,
-            wait: histograms("signet_actor_wait_seconds", "Seconds from a message's ticket to its answer.", FAST)?,
+            wait: histograms("signet_actor_wait_seconds", "Seconds from a message's ticket to its answer.", MACHINERY)?,
             queue: histograms(
                 "signet_actor_queue_seconds",
                 "Seconds from a message's ticket to the begin of the work on it.",
-                FAST,
+                MACHINERY,
             )?,
-            handle: histograms("signet_actor_handle_seconds", "Seconds that a message was worked on.", FAST)?,
+            handle: histograms("signet_actor_handle_seconds", "Seconds that a message was worked on.", MACHINERY)?,
             batch: histograms("signet_actor_batch_size", "Messages answered by one commit.", BATCH)?,
             stopped: counters("signet_actor_stopped_total", "Actors that stopped outside of a shutdown.")?,
         })
@@ -69,7 +69,7 @@ impl EngineTable {
         let operations = Opts::new("db_client_operation_duration_seconds", "Seconds of database operations.");
         let this = Self {
             actors: Actors::new(table)?,
-            operations: table.histogram_vec(operations, FAST, &[Label::open("db_operation_name")])?,
+            operations: table.histogram_vec(operations, MACHINERY, &[Label::open("db_operation_name")])?,
             connections: table
                 .gauges("db_client_connection_count", "Pooled connections.", &[ConnectionState::label("state")])?
                 .all(),
@@ -79,7 +79,7 @@ impl EngineTable {
             waits: table.histogram(
                 "db_client_connection_wait_time_seconds",
                 "Seconds until a pooled connection was there, or none could be had.",
-                FAST,
+                MACHINERY,
             )?,
             retries: table
                 .counters(

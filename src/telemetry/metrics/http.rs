@@ -1,4 +1,4 @@
-//! Metrics of the listeners: Hydra's names, so that existing dashboards keep working, beside OpenTelemetry's.
+//! Metrics of the listeners: OpenTelemetry's names, and beside them Hydra's, so that existing dashboards keep working.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -45,12 +45,7 @@ impl Drop for ActiveRequest {
 }
 
 pub(super) struct HttpTable {
-    requests: IntCounterVec,
-    durations: HistogramVec,
-    response_times: HistogramVec,
-    response_sizes: HistogramVec,
-    request_sizes: HistogramVec,
-    statuses: IntCounterVec,
+    hydra: Option<HydraTable>,
     server_durations: HistogramVec,
     active: Grid<IntGauge>,
     known: RwLock<HashMap<Kind, Arc<Series>>>,
@@ -61,25 +56,13 @@ type Kind = (Listener, Method, &'static str, u16);
 
 /// Everything that requests of one kind are counted in, looked up once.
 struct Series {
-    requests: IntCounter,
-    duration: Histogram,
-    response_time: Histogram,
-    response_size: Histogram,
-    request_size: Histogram,
-    status: IntCounter,
     server_duration: Histogram,
+    hydra: Option<HydraSeries>,
 }
 
 impl HttpTable {
-    pub(super) fn new(table: &Table, version: &str) -> Result<Self, prometheus::Error> {
-        let hydra = |name: &str, help: &str| {
-            Opts::new(name, help)
-                .const_label("app", "signet")
-                .const_label("version", version)
-                .const_label("hash", super::upkeep::REVISION)
-                .const_label("buildTime", super::upkeep::BUILD_TIME)
-        };
-        let (status, method, route) = (Label::open("code"), Method::label("method"), Label::open("endpoint"));
+    /// With Hydra's names, or with OpenTelemetry's alone.
+    pub(super) fn new(table: &Table, version: &str, hydra: bool) -> Result<Self, prometheus::Error> {
         let otel = [
             Label::open("http_route"),
             Method::label("http_request_method"),
@@ -88,31 +71,7 @@ impl HttpTable {
         ];
         let server = Opts::new("http_server_request_duration_seconds", "Seconds a request took.");
         let this = Self {
-            requests: table.counter_vec(hydra("http_requests_total", "Requests served."), &[status, method, route])?,
-            durations: table.histogram_vec(
-                hydra("http_requests_duration_seconds", "Seconds a request took."),
-                HYDRA,
-                &[status, method, route],
-            )?,
-            response_times: table.histogram_vec(
-                hydra("http_response_time_seconds", "Seconds a request took, by endpoint."),
-                HYDRA,
-                &[route],
-            )?,
-            response_sizes: table.histogram_vec(
-                hydra("http_response_size_bytes", "Bytes of response bodies."),
-                BYTES,
-                &[status, method],
-            )?,
-            request_sizes: table.histogram_vec(
-                hydra("http_requests_size_bytes", "Bytes of request bodies."),
-                BYTES,
-                &[status, method],
-            )?,
-            statuses: table.counter_vec(
-                hydra("http_requests_statuses_total", "Requests by class of status code."),
-                &[method, StatusBucket::label("status_bucket")],
-            )?,
+            hydra: if hydra { Some(HydraTable::new(table, version)?) } else { None },
             server_durations: table.histogram_vec(server, REQUEST, &otel)?,
             active: table
                 .gauges("http_server_active_requests", "Requests being served.", &[Listener::label("listener")])?
@@ -129,19 +88,89 @@ impl HttpTable {
             return Arc::clone(series);
         }
         let (listener, method, route, status) = kind;
+        let code = status.to_string();
+        let labels = [route, method.as_str(), code.as_str(), listener.as_str()];
+        let series = Arc::new(Series {
+            server_duration: self.server_durations.with_label_values(&labels),
+            hydra: self.hydra.as_ref().map(|hydra| hydra.series(kind)),
+        });
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(kind, Arc::clone(&series));
+        series
+    }
+}
+
+/// The names of Hydra.
+struct HydraTable {
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    response_times: HistogramVec,
+    response_sizes: HistogramVec,
+    request_sizes: HistogramVec,
+    statuses: IntCounterVec,
+}
+
+struct HydraSeries {
+    requests: IntCounter,
+    duration: Histogram,
+    response_time: Histogram,
+    response_size: Histogram,
+    request_size: Histogram,
+    status: IntCounter,
+}
+
+impl HydraTable {
+    fn new(table: &Table, version: &str) -> Result<Self, prometheus::Error> {
+        let hydra = |name: &str, help: &str| {
+            Opts::new(name, help)
+                .const_label("app", "signet")
+                .const_label("version", version)
+                .const_label("hash", super::upkeep::REVISION)
+                .const_label("buildTime", super::upkeep::BUILD_TIME)
+        };
+        let (code, method, endpoint) = (Label::open("code"), Method::label("method"), Label::open("endpoint"));
+        let all = [code, method, endpoint];
+        let histogram = |name, help, buckets, labels: &[Label]| table.histogram_vec(hydra(name, help), buckets, labels);
+        Ok(Self {
+            requests: table.counter_vec(hydra("http_requests_total", "Requests served."), &all)?,
+            durations: histogram("http_requests_duration_seconds", "Seconds a request took.", HYDRA, &all)?,
+            response_times: histogram(
+                "http_response_time_seconds",
+                "Seconds a request took, by endpoint.",
+                HYDRA,
+                &[endpoint],
+            )?,
+            response_sizes: histogram("http_response_size_bytes", "Bytes of response bodies.", BYTES, &[code, method])?,
+            request_sizes: histogram("http_requests_size_bytes", "Bytes of request bodies.", BYTES, &[code, method])?,
+            statuses: table.counter_vec(
+                hydra("http_requests_statuses_total", "Requests by class of status code."),
+                &[method, StatusBucket::label("status_bucket")],
+            )?,
+        })
+    }
+
+    fn series(&self, (_, method, route, status): Kind) -> HydraSeries {
         let (method, code) = (method.as_str(), status.to_string());
         let code = code.as_str();
-        let series = Arc::new(Series {
+        HydraSeries {
             requests: self.requests.with_label_values(&[code, method, route]),
             duration: self.durations.with_label_values(&[code, method, route]),
             response_time: self.response_times.with_label_values(&[route]),
             response_size: self.response_sizes.with_label_values(&[code, method]),
             request_size: self.request_sizes.with_label_values(&[code, method]),
             status: self.statuses.with_label_values(&[method, bucket(status).as_str()]),
-            server_duration: self.server_durations.with_label_values(&[route, method, code, listener.as_str()]),
-        });
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(kind, Arc::clone(&series));
-        series
+        }
+    }
+}
+
+impl HydraSeries {
+    #[expect(clippy::cast_precision_loss, reason = "a histogram's sum is a float; sizes stay far below 2^53")]
+    fn observe(&self, sample: &HttpSample) {
+        self.requests.inc();
+        self.duration.observe(sample.seconds);
+        self.response_time.observe(sample.seconds);
+        self.response_size.observe(sample.response_bytes as f64);
+        self.request_size.observe(sample.request_bytes as f64);
+        self.status.inc();
     }
 }
 
@@ -177,15 +206,11 @@ impl Metrics {
     }
 
     /// Records one finished request.
-    #[expect(clippy::cast_precision_loss, reason = "a histogram's sum is a float; sizes stay far below 2^53")]
     pub fn observe_http(&self, sample: &HttpSample) {
         let series = self.http.series((sample.listener, sample.method, sample.route, sample.status));
-        series.requests.inc();
-        series.duration.observe(sample.seconds);
-        series.response_time.observe(sample.seconds);
-        series.response_size.observe(sample.response_bytes as f64);
-        series.request_size.observe(sample.request_bytes as f64);
-        series.status.inc();
         series.server_duration.observe(sample.seconds);
+        if let Some(hydra) = &series.hydra {
+            hydra.observe(sample);
+        }
     }
 }
