@@ -372,8 +372,8 @@ SINGLE_NODE = dashboard(
         (
             "Files",
             [
-                lines("Database file", "Size of the SQLite file.", "bytes", ('sum by (instance) (signet_sqlite_file_bytes{@,file="database"})', "{{instance}}")),
-                lines("Write-ahead log", "Size of the log; one that keeps growing means that a long reader keeps checkpoints from ending.", "bytes", ('sum by (instance) (signet_sqlite_file_bytes{@,file="wal"})', "{{instance}}")),
+                lines("Database file", "Size of the SQLite file.", "bytes", ('sum by (instance) (signet_sqlite_file_bytes{@,file="database"} > 0)', "{{instance}}")),
+                lines("Write-ahead log", "Size of the log; one that keeps growing means that a long reader keeps checkpoints from ending.", "bytes", ('sum by (instance) (signet_sqlite_file_bytes{@,file="wal"}) and sum by (instance) (signet_sqlite_file_bytes{@,file="database"} > 0)', "{{instance}}")),
                 lines("Commits", "Commits a second; many requests share one.", "ops", (rate("signet_sqlite_commit_seconds_count"), "commits")),
                 lines("Time of a commit", "Quantiles of the time that a commit took, now and then with a checkpoint of the log.", "s", *quantiles("signet_sqlite_commit_seconds")),
                 lines("Wait for the lock", "Quantiles of the wait for the lock for writing, which a backup or a shell may hold.", "s", *quantiles("signet_sqlite_lock_seconds")),

@@ -52,7 +52,8 @@ def timeseries(axes, panel, shown, begin):
     else:
         for name, points in lines:
             axes.plot([t - begin for t, _ in points], [v for _, v in points], linewidth=0.9, label=name)
-    axes.set_ylim(bottom=0)
+    most = max((size(line) for line in lines), default=0)
+    axes.set_ylim(bottom=-(most or axes.get_ylim()[1]) * 0.03)
     axes.yaxis.set_major_formatter(lambda value, _: human(value, unit))
     axes.yaxis.set_major_locator(plt.MaxNLocator(4))
     handles, names = axes.get_legend_handles_labels()
@@ -67,7 +68,8 @@ def timeseries(axes, panel, shown, begin):
 def stat(axes, panel, shown, _):
     values = [points[-1][1] for t in panel["targets"] for _, points in shown(panel, t)]
     unit = panel["fieldConfig"]["defaults"]["unit"]
-    axes.text(0.5, 0.45, human(values[0] if values else None, unit), ha="center", va="center", fontsize=15, color="#287d3c")
+    axes.text(0.5, 0.45, human(values[0] if values else None, unit), ha="center", va="center", fontsize=15,
+              color="#b3261e" if values and values[0] < 0 else "#287d3c")
     axes.axis("off")
 
 
@@ -84,7 +86,8 @@ def table(axes, panel, shown, _):
     for row in rows.values():
         heads += [head for head in row if head not in heads]
     axes.axis("off")
-    cells = [[str(row.get(head, ""))[:26] for head in heads] for row in rows.values()]
+    most = 7 * panel["gridPos"]["w"] // max(len(heads), 1)
+    cells = [[str(row.get(head, ""))[:most] for head in heads] for row in rows.values()]
     if cells:
         made = axes.table(cellText=cells, colLabels=heads, loc="upper center", cellLoc="left")
         made.auto_set_font_size(False)
@@ -107,7 +110,7 @@ def heatmap(axes, panel, shown, begin):
 def draw(of, shown, path):
     """One page. `shown` has the series of a panel's target."""
     rows = max(p["gridPos"]["y"] + p["gridPos"]["h"] for p in of["panels"])
-    figure = plt.figure(figsize=(11, rows * 0.21 + 0.5), dpi=100)
+    figure = plt.figure(figsize=(11, rows * 0.21 + 0.5), dpi=130)
     top = lambda y: 1 - (y * 0.21 + 0.5) / (rows * 0.21 + 0.5)
     figure.text(0.015, top(-1.1), of["title"], fontsize=11, weight="bold")
     times = [t for p in of["panels"] for target in p.get("targets", []) for _, points in shown(p, target) for t, _ in points]

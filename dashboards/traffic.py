@@ -183,7 +183,7 @@ def run(peer, until):
     """All of it again and again, until then; how often."""
     hook = peer.callee + "/logout"
     web = peer.create(backchannel_logout_uri=hook)
-    refused, failing = peer.create(client_name="refused-by-hook"), peer.create(client_name="hook-fails")
+    refused, failing = (peer.create(client_id=f"{name}-{secrets.token_hex(4)}") for name in ("refused-by-hook", "hook-fails"))
     opaque, signed = peer.create(), peer.create(access_token_strategy="jwt")
     # A rotation: a new key is published at once and signs a moment later.
     peer.operate("POST", "/admin/keys/hydra.openid.id-token", {"alg": "RS256", "kid": secrets.token_hex(6), "use": "sig"})

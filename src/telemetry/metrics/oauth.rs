@@ -75,7 +75,9 @@ impl OauthTable {
     /// What there is in every installation before the first request.
     fn first_series(&self) {
         for grant in [Grant::AuthorizationCode, Grant::ClientCredentials, Grant::RefreshToken] {
-            self.token_requests.start([grant.place(), TokenResult::Ok.place(), AuthMethod::Basic.place()]);
+            for result in [TokenResult::Ok, TokenResult::ServerError, TokenResult::TemporarilyUnavailable] {
+                self.token_requests.start([grant.place(), result.place(), AuthMethod::Basic.place()]);
+            }
             self.issued.start([grant.place(), TokenType::AccessOpaque.place()]);
         }
         self.introspection_seconds.start([Introspected::Active.place(), Source::Db.place()]);
