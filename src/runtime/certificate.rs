@@ -1,30 +1,72 @@
-//! The certificate of a listener, and when it runs out.
+//! The certificate of a listener that ends TLS: read from its settings, and read again while it is in use.
 
-use crate::config::settings::{Listener, Pem};
-use crate::telemetry::labels;
-use crate::telemetry::metrics::Metrics;
+use crate::config::settings::{Pem, Tls};
 use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::sync::Arc;
 use x509_cert::der::Decode;
 
-/// What TLS is served with; the metrics know from now on when the first certificate of the chain runs out.
+/// What every new connection is shown.
+#[derive(Debug)]
+pub struct Certificate(ArcSwap<CertifiedKey>);
+
+impl Certificate {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// One line: what is missing, cannot be read, or does not belong together.
+    pub fn of(tls: &Tls) -> anyhow::Result<Arc<Self>> {
+        Ok(Arc::new(Self(ArcSwap::from_pointee(read(tls)?))))
+    }
+
+    /// Reads it again; whether it is another one than before.
+    ///
+    /// # Errors
+    /// As [`Self::of`]; then the old one stays in use.
+    pub fn renew(&self, tls: &Tls) -> anyhow::Result<bool> {
+        let found = read(tls)?;
+        let changed = found.cert != self.0.load().cert;
+        if changed {
+            self.0.store(Arc::new(found));
+        }
+        Ok(changed)
+    }
+
+    /// When it ends, in Unix seconds; nothing for one that says so in a way nobody knows.
+    pub fn ends(&self) -> Option<f64> {
+        let read = x509_cert::Certificate::from_der(self.0.load().cert.first()?).ok()?;
+        Some(read.tbs_certificate.validity.not_after.to_unix_duration().as_secs_f64())
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// The chain and the key that the settings name, which must belong together.
 ///
 /// # Errors
-/// For certificates and keys that cannot be read.
-pub fn tls(settings: &Listener, which: labels::Listener, metrics: &Metrics) -> anyhow::Result<rustls::ServerConfig> {
-    let (Some(cert), Some(key)) = (&settings.tls.cert, &settings.tls.key) else {
+/// One line.
+pub fn read(tls: &Tls) -> anyhow::Result<CertifiedKey> {
+    let (Some(cert), Some(key)) = (&tls.cert, &tls.key) else {
         bail!("TLS is on without a certificate and a key; set serve.tls.cert.path and serve.tls.key.path");
     };
     let chain =
         CertificateDer::pem_slice_iter(&pem(cert)?).collect::<Result<Vec<_>, _>>().context("the TLS certificate")?;
-    if let Some(first) = chain.first() {
-        metrics.certificate_expires(which, expiry(first)?);
+    if chain.is_empty() {
+        bail!("the TLS certificate: there is none in it");
     }
     let key = PrivateKeyDer::from_pem_slice(&pem(key)?).context("the TLS key")?;
-    Ok(rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?)
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).context("the TLS certificate and its key")
 }
 
 fn pem(of: &Pem) -> anyhow::Result<Vec<u8>> {
@@ -34,22 +76,21 @@ fn pem(of: &Pem) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-/// Unix seconds.
-fn expiry(certificate: &CertificateDer<'_>) -> anyhow::Result<f64> {
-    let read = x509_cert::Certificate::from_der(certificate).context("the TLS certificate")?;
-    Ok(read.tbs_certificate.validity.not_after.to_unix_duration().as_secs_f64())
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests {
     use super::*;
+    use crate::config::settings::Secret;
 
     #[test]
-    fn a_certificate_says_when_it_runs_out() {
+    fn a_certificate_says_when_it_ends() {
+        let pem = |text: String| Some(Pem::Base64(Secret(STANDARD.encode(text))));
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(2031, 2, 3);
-        let made = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
-        assert_eq!(expiry(made.der()).unwrap(), 1_927_843_200.0);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let cert = params.self_signed(&key).unwrap();
+        let (cert, key) = (pem(cert.pem()), pem(key.serialize_pem()));
+        let tls = Tls { enabled: true, cert, key, allow_termination_from: Vec::new() };
+        assert_eq!(Certificate::of(&tls).unwrap().ends(), Some(1_927_843_200.0));
     }
 }

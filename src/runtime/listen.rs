@@ -1,6 +1,7 @@
 //! The listeners: TCP, TLS or a unix socket.
 
-use super::{certificate, rules, socket_file};
+use super::certificate::Certificate;
+use super::{reach, rules, socket_file};
 use crate::actors::client_registry::Clients;
 use crate::config::settings::Listener;
 use crate::http::demo::{self, Demo};
@@ -59,17 +60,36 @@ impl Bound {
         }
     }
 
+    /// Who can come, in words.
+    pub fn open_to(&self) -> String {
+        reach::told(&self.settings)
+    }
+
     /// Whether TLS ends here: not behind a proxy that ends it, nor on a unix socket, whose file says who may come.
     const fn ends_tls(&self) -> bool {
         self.settings.tls.enabled && self.settings.tls.cert.is_some() && matches!(self.socket, Socket::Tcp(_))
+    }
+
+    /// Its certificate, if TLS ends here.
+    ///
+    /// # Errors
+    /// For one that cannot be read.
+    pub fn certificate(&self) -> anyhow::Result<Option<Arc<Certificate>>> {
+        self.ends_tls().then(|| Certificate::of(&self.settings.tls)).transpose()
     }
 
     /// Serves it. Each worker gets its own shelf of clients. The demo, where there is one, is a guest of the public
     /// listener.
     ///
     /// # Errors
-    /// For certificates that cannot be read.
-    pub fn serve(self, app: Arc<Shared>, demo: Option<Arc<Demo>>, shutdown: Duration) -> anyhow::Result<Server> {
+    /// When the socket cannot be served.
+    pub fn serve(
+        self,
+        app: Arc<Shared>,
+        demo: Option<Arc<Demo>>,
+        certificate: Option<Arc<Certificate>>,
+        shutdown: Duration,
+    ) -> anyhow::Result<Server> {
         let (which, settings) = (self.which, self.settings.clone());
         let demo = demo.filter(|_| which == labels::Listener::Public);
         let routes: &[(&str, &'static str)] = match which {
@@ -82,7 +102,11 @@ impl Bound {
         }
         let patterns: HashSet<&'static str> =
             routes.iter().chain(demo.iter().flat_map(|_| &demo::ROUTES)).map(|(_, pattern)| *pattern).collect();
-        let tls = if self.ends_tls() { Some(certificate::tls(&settings, which, &app.metrics)?) } else { None };
+        if let Some(ends) = certificate.as_ref().and_then(|shown| shown.ends()) {
+            app.metrics.certificate_expires(which, ends);
+        }
+        let tls =
+            certificate.map(|shown| rustls::ServerConfig::builder().with_no_client_auth().with_cert_resolver(shown));
         let guarded = settings.tls.enabled && matches!(self.socket, Socket::Tcp(_));
         let server = HttpServer::new(move || {
             app.metrics.watch_runtime(labels::Runtime::Http, tokio::runtime::Handle::current());
