@@ -5,6 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 cd "$here"
 . dashboards/tools.sh
+with_python promql
 python3 dashboards/generate.py --check
 with_signet
 "$signet" metrics list --format json >"$tools/metrics.json"

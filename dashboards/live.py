@@ -146,7 +146,6 @@ def load(first, second, alone):
             capture_output=True, text=True,
         )
         rounds = [one.result() for one in work]
-    # Clients of this load are refused by their hook on purpose, those of the scenarios never.
     if smoke.returncode:
         sys.exit(f"the scenarios did not work: {smoke.stderr[-2000:]}")
     print(f"{sum(rounds)} rounds of traffic; {smoke.stdout.strip().splitlines()[-1]}")
@@ -210,7 +209,7 @@ def judge_alerts(asked):
             if not FOREIGN.match(metric) and not asked.get("query", query=text, time=asked.end)["result"]:
                 faults.append(f"{rule['alert']}: there is no {text}")
     firing = sorted({a["labels"]["alertname"] for a in asked.get("alerts")["alerts"] if a["state"] == "firing"})
-    print(f"{len(alerts)} alerts look at what is there; firing now: {', '.join(firing) or 'none'}")
+    print(f"{len(alerts)} alert rules look at what is there; firing now: {', '.join(firing) or 'none'}")
     return faults
 
 

@@ -8,8 +8,9 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 cd "$here"
 . dashboards/tools.sh
 with_prometheus
-[[ -n ${SIGNET:-} && -n ${SIGNET_LOADTEST:-} ]] || cargo build --quiet --locked --workspace --bins
-export SIGNET=${SIGNET:-$target/debug/signet} SIGNET_LOADTEST=${SIGNET_LOADTEST:-$target/debug/signet-loadtest}
+with_python promql-live matplotlib==3.10.8
+with_signet
+export SIGNET=$signet SIGNET_LOADTEST=${SIGNET_LOADTEST:-$(dirname "$signet")/signet-loadtest}
 screens=$target/observe-screens
 [[ ${1:-} != --screens ]] || screens=dashboards/screens
 bash src/tests/scripts/services.sh "$python" dashboards/live.py "$screens"

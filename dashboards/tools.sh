@@ -2,8 +2,12 @@
 target=${CARGO_TARGET_DIR:-target}
 tools=$target/tools
 mkdir -p "$tools"
-bash src/tests/scripts/venv.sh "$tools/observe" promql-parser==0.12.0 pyyaml==6.0.3 matplotlib==3.10.8
-python=$tools/observe/bin/python
+
+# with_python NAME PACKAGE...: the Python of an environment of that name, in python.
+with_python() {
+  bash src/tests/scripts/venv.sh "$tools/$1" promql-parser==0.12.0 pyyaml==6.0.3 "${@:2}"
+  python=$tools/$1/bin/python
+}
 
 # with_signet: the built program, in signet.
 with_signet() {

@@ -6,6 +6,7 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$here"
 . dashboards/tools.sh
 with_prometheus
+with_python promql
 promtool check rules deploy/prometheus/rules/*.yaml
 promtool test rules deploy/prometheus/tests/*.yaml
 with_signet

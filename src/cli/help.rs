@@ -21,6 +21,7 @@ Server
   doctor       say what is wrong with a set-up, and what mends it
   healthcheck  ask the server of this machine whether it is ready
   smoke        try a running server out with a throw-away client
+  metrics      list all that the server tells Prometheus
   version      print version, git hash and build time
   completion   print a completion script for a shell
 

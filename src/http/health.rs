@@ -80,8 +80,8 @@ pub async fn version(app: web::Data<App>) -> HttpResponse {
     reply::json(200, &json!({"version": app.rules.version}))
 }
 
-/// `GET /admin/metrics/prometheus`, and `GET /metrics` on the metrics listener. Asks no database; pool, cache and files tell of themselves at this moment, so that a pool
-/// in which every call is stuck shows it.
+/// `GET /admin/metrics/prometheus`, and `GET /metrics` on the metrics listener. Asks no database; pool, cache and files
+/// tell of themselves at this moment, so that a pool in which every call is stuck shows it.
 pub async fn metrics(app: web::Data<App>) -> HttpResponse {
     if let Some(pool) = app.store.pool() {
         app.metrics.db_pool(pool.idle, pool.used, pool.max, pool.waiting);
