@@ -324,7 +324,7 @@ def burn(slo):
 
 SLO = dashboard(
     "signet-slo",
-    "Signet / Objectives",
+    "Signet / SLO",
     "Token endpoint: 99.95 % of requests answered. Introspection: 99.99 % answered, 99 % within 25 ms. A burn rate of 1 uses up "
     "the budget in exactly 30 days; 14.4 in two days.",
     [
@@ -359,6 +359,7 @@ SLO = dashboard(
                 lines("Share of failures", "Share of requests answered 5xx over five minutes, and of introspections that took 25 ms or longer.", "percentunit", ("max by (slo) (job:signet_slo_errors:ratio_rate5m{@@})", "{{slo}}")),
                 lines("Requests", "Requests a second that are judged.", "reqps", ("sum by (slo) (job:signet_slo_requests:rate5m{@@})", "{{slo}}")),
                 lines("p99", "The slowest hundredth of each judged route.", "s", ("max by (http_route) (job_route:http_server_request_duration_seconds:p99_5m{@@})", "{{http_route}}")),
+                lines("Revocation lag", "How long news of a revocation take to the other replicas, at the slowest hundredth. No budget: more than five seconds page.", "s", (quantile("0.99", "signet_revocation_lag_seconds", "", "path"), "{{path}}")),
             ],
         ),
     ],
