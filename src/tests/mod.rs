@@ -21,6 +21,7 @@ mod config;
 mod config_rules;
 mod contract;
 mod demo;
+mod docs;
 mod doctor;
 mod drivers;
 mod harness;
