@@ -142,7 +142,7 @@ def load(first, second, alone):
         work = [pool.submit(traffic.run, peer, until) for peer in (first, second, alone)]
         command = [os.environ["SIGNET_LOADTEST"], "smoke", "--public", first.public, "--admin", first.admin]
         smoke = subprocess.run(
-            [*command, "--other-admin", second.admin, "--concurrency", "4", "--duration", "0.3", "--warmup", "0.1"],
+            [*command, "--other-admin", second.admin, "--concurrency", "4", "--duration", "0.8", "--warmup", "0.05"],
             capture_output=True, text=True,
         )
         rounds = [one.result() for one in work]
