@@ -222,7 +222,8 @@ impl Handler<Admitted<Load>> for ClientRegistry {
 
     fn handle(&mut self, m: Admitted<Load>, ctx: &mut Self::Context) -> Self::Result {
         let (reply, answer) = oneshot::channel();
-        let (Load { id, fresh }, ticket, span) = m.open();
+        let (Load { id, fresh }, mut ticket, span) = m.open();
+        ticket.begin();
         let waiter = Waiter { reply, span };
         match self.flights.get_mut(&id) {
             Some(flight) if fresh || flight.begun != self.generation => flight.next.push(waiter),

@@ -62,7 +62,8 @@ pub struct Janitor {
 impl Janitor {
     /// Sweeps at this pace.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, pace: Pace, alive: Alive) -> Self {
-        metrics.register_janitor_tables(&SweepCounts::default().by_table().map(|(table, _)| table));
+        metrics.register_janitor_tables(&SweepCounts::TABLES);
+        metrics.janitor_interval(pace.interval.as_secs_f64());
         Self { store, clock, metrics, pace, rows: FEW.min(pace.batch), alive }
     }
 
@@ -84,6 +85,8 @@ impl Janitor {
                 self.metrics.janitor_leader(true);
                 for (table, rows) in n.by_table() {
                     self.metrics.janitor_deleted(table, rows);
+                    let full = usize::try_from(rows).is_ok_and(|rows| rows >= self.rows);
+                    self.metrics.janitor_backlog(table, full && table != SweepCounts::IN_HOURS);
                 }
                 #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit a float")]
                 self.metrics.janitor_swept(self.clock.now().secs() as f64, took.as_secs_f64());
@@ -95,6 +98,7 @@ impl Janitor {
             }
             Ok(Sweep::Elsewhere) => {
                 self.metrics.janitor_leader(false);
+                SweepCounts::TABLES.iter().for_each(|table| self.metrics.janitor_backlog(table, false));
                 self.pace.interval
             }
             Err(error) => {

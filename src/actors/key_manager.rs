@@ -302,10 +302,11 @@ impl KeyManager {
     /// Does some work, then takes a turn and publishes, then answers: who asked sees his own change.
     fn then_publish<T: 'static>(
         &self,
-        ticket: Ticket,
+        mut ticket: Ticket,
         span: Span,
         work: impl Future<Output = Result<T, KeyError>> + 'static,
     ) -> AtomicResponse<Self, Result<T, KeyError>> {
+        ticket.begin();
         let keys = self.keys.clone();
         let all = async move {
             let done = work.instrument(span).await;

@@ -74,7 +74,9 @@ impl<W: Clone + Send + 'static, V: Clone + Send + 'static> Lanes<W, V> {
             return None;
         }
         self.under_way += 1;
-        Some(self.queue.drain(..self.queue.len().min(BATCH)).collect())
+        let mut batch: Vec<_> = self.queue.drain(..self.queue.len().min(BATCH)).collect();
+        batch.iter_mut().for_each(|waiting| waiting.ticket.begin());
+        Some(batch)
     }
 
     /// A commit of so many writes has ended.

@@ -36,10 +36,24 @@ pub struct Ticket {
     _permit: OwnedSemaphorePermit,
     actor: labels::Actor,
     metrics: Arc<Metrics>,
+    taken: Instant,
+    begun: Option<Instant>,
+}
+
+impl Ticket {
+    /// The work on its message begins, so that the time until now was a wait and that from now on is work.
+    pub fn begin(&mut self) {
+        let now = Instant::now();
+        self.metrics.actor_queued(self.actor, now.duration_since(self.taken).as_secs_f64());
+        self.begun = Some(now);
+    }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        if let Some(begun) = self.begun {
+            self.metrics.actor_handled(self.actor, begun.elapsed().as_secs_f64());
+        }
         self.metrics.actor_ticket_returned(self.actor);
     }
 }
@@ -96,6 +110,7 @@ impl<A: Actor> Clone for Mailbox<A> {
 impl<A: Actor> Mailbox<A> {
     /// `tickets` is how many messages may be waited for at once, `patience` how long each may take.
     pub fn new(addr: Addr<A>, actor: labels::Actor, tickets: usize, patience: Duration, metrics: Arc<Metrics>) -> Self {
+        metrics.actor_tickets(actor, tickets);
         Self { addr, tickets: Arc::new(Semaphore::new(tickets)), patience, actor, metrics }
     }
 
@@ -115,8 +130,8 @@ impl<A: Actor> Mailbox<A> {
             AskError::Overloaded
         })?;
         self.metrics.actor_ticket_taken(self.actor);
-        let ticket = Ticket { _permit: permit, actor: self.actor, metrics: Arc::clone(&self.metrics) };
-        let since = Instant::now();
+        let (since, metrics) = (Instant::now(), Arc::clone(&self.metrics));
+        let ticket = Ticket { _permit: permit, actor: self.actor, metrics, taken: since, begun: None };
         let span = ask_span(self.actor);
         let message = Admitted { msg, ticket, since, span: span.clone() };
         let answer = self.addr.send(message).timeout(deadline::left(self.patience)).instrument(span.clone()).await;

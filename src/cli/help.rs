@@ -21,6 +21,7 @@ Server
   doctor       say what is wrong with a set-up, and what mends it
   healthcheck  ask the server of this machine whether it is ready
   smoke        try a running server out with a throw-away client
+  metrics      list all that the server tells Prometheus
   version      print version, git hash and build time
   completion   print a completion script for a shell
 
@@ -151,6 +152,7 @@ examples! {
         "    postgres://user:password@localhost/database";
     CONFIG: "signet config validate -c config.yaml";
     CONFIG_STATUS: "signet config status -c config.yaml --format json-pretty";
+    METRICS: "signet metrics list --format json | jq -r '.items[].name'";
     DOCTOR: "signet doctor -c config.yaml --replicas 3",
         "signet doctor --public https://auth.example.com --admin http://10.0.0.5:4445 \\",
         "    --format json | jq -r '.findings[] | .id + \": \" + .fix'";

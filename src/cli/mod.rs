@@ -18,6 +18,7 @@ mod healthcheck;
 mod help;
 mod janitor;
 mod keys;
+mod metrics;
 mod migrate;
 mod output;
 mod quickstart;
@@ -127,6 +128,9 @@ enum Command {
     /// Show or check the configuration
     #[command(subcommand, after_help = help::CONFIG)]
     Config(config::Config),
+    /// Show what the server tells Prometheus
+    #[command(subcommand, after_help = help::METRICS)]
+    Metrics(metrics::Metrics),
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETION)]
     Completion(completion::Completion),
@@ -354,6 +358,7 @@ fn execute(command: Command, name: &'static str) -> anyhow::Result<()> {
         Command::Janitor(args) => janitor::run(&args),
         Command::Token(TokenV1::Flush(args)) => janitor::flush(&args),
         Command::Config(command) => config::run(command),
+        Command::Metrics(command) => metrics::run(&command),
         Command::Version => version::print(),
         remote => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -406,6 +411,7 @@ async fn call(command: Command) -> anyhow::Result<()> {
         | Command::Token(TokenV1::Flush(_))
         | Command::Config(_)
         | Command::Completion(_)
+        | Command::Metrics(_)
         | Command::Version => Ok(()),
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
         webfinger: build_protocol::webfinger(from),
         clients: build_protocol::clients(from),
         log: build_protocol::log(from),
+        hydra_metrics: from.bool("metrics.hydra_names"),
         tracing: build_tracing::tracing(from, &mut warnings),
         keys: build_protocol::keys(from),
         janitor: build_protocol::janitor(from),
@@ -93,6 +94,7 @@ fn serve(from: &mut Gathered, mode: Mode) -> Serve {
         // Whoever reaches the admin listener rules the server, so the world reaches it only when told to.
         admin: listener(from, "serve.admin"),
         gateway: from.bool("serve.gateway.enabled").then(|| listener(from, "serve.gateway")),
+        metrics: from.bool("serve.metrics.enabled").then(|| metrics_listener(from)),
         drain_delay: from.duration("serve.shutdown.drain_delay"),
         shutdown_timeout: from.duration("serve.shutdown.timeout"),
     }
@@ -110,6 +112,18 @@ fn listener(from: &mut Gathered, at: &str) -> Listener {
         tls: tls(from, at),
         cors: cors(from, &format!("{at}.cors")),
         log_health: !from.bool(&format!("{at}.request_log.disable_for_health")),
+    }
+}
+
+/// Plain HTTP, for machines next to it alone: its log would only be a list of their visits.
+fn metrics_listener(from: &Gathered) -> Listener {
+    Listener {
+        host: from.text_of("serve.metrics.host"),
+        port: from.int("serve.metrics.port"),
+        socket: Socket { owner: None, group: None, mode: 0o755 },
+        tls: Tls { enabled: false, cert: None, key: None, allow_termination_from: Vec::new() },
+        cors: Cors::default(),
+        log_health: false,
     }
 }
 

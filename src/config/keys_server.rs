@@ -59,6 +59,7 @@ pub(super) const KEYS: &[Key] = &[
     key("log.audit.path", Text, "", Acts, "Where audit events go: a file to add to, or - for standard output; nowhere when unset."),
     key("log.audit.introspections", Bool, "false", Acts, "Tells each introspection of a live access token too; needs log.audit.path."),
     key("tracing.provider", OneOf(&["otel", "jaeger", "zipkin"]), "", Acts, "otel sends traces by OTLP over HTTP; so do jaeger and zipkin, with a warning that says where to."),
+    key("metrics.hydra_names", Bool, "true", Acts, "Tells Prometheus of HTTP under Hydra's names too; false halves what is scraped."),
     key("tracing.service_name", Text, "signet", Acts, "Name of this service in traces."),
     key("tracing.deployment_environment", Text, "", Acts, "Name of the deployment in traces."),
     key("tracing.providers.otlp.server_url", Text, "", Acts, "OTLP collector, host:port or URL."),

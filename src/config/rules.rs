@@ -155,8 +155,9 @@ pub(super) fn exposure(from: &mut Gathered, mode: Mode, serve: &Serve, issuer: &
                 from.fault(name, format!("{issuer} is not on loopback"), fix);
             }
             let gateway = serve.gateway.as_ref().map(|gateway| ("serve.gateway.host", &gateway.host));
+            let metrics = serve.metrics.as_ref().map(|metrics| ("serve.metrics.host", &metrics.host));
             let hosts = [("serve.public.host", &serve.public.host), ("serve.admin.host", &serve.admin.host)];
-            for (name, host) in hosts.into_iter().chain(gateway) {
+            for (name, host) in hosts.into_iter().chain(gateway).chain(metrics) {
                 if !is_loopback_host(host) {
                     let fix = "use 127.0.0.1 with quickstart, or `serve all` for a real server";
                     from.fault(name, format!("{host} is not on loopback"), fix);

@@ -63,6 +63,8 @@ pub struct Settings {
     pub clients: Clients,
     /// Log.
     pub log: Log,
+    /// Hydra's names among the metrics.
+    pub hydra_metrics: bool,
     /// Traces.
     pub tracing: Tracing,
     /// Signing keys.
@@ -194,6 +196,8 @@ pub struct Serve {
     pub admin: Listener,
     /// The gateway listener, if it is enabled.
     pub gateway: Option<Listener>,
+    /// The metrics listener, if there is one.
+    pub metrics: Option<Listener>,
     /// How long to serve on after readiness went false.
     pub drain_delay: Duration,
     /// How long requests under way may take once draining has begun.

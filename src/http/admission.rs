@@ -138,7 +138,10 @@ impl Drop for Waiting<'_> {
 impl Admission {
     /// Empty rooms. Who finds no seat waits for `patience` at most.
     pub fn new(seats: Seats, patience: Duration, metrics: &Arc<Metrics>) -> Self {
-        let room = |class, seats| Room::new(class, seats, patience, metrics);
+        let room = |class, seats| {
+            metrics.seats(class, seats);
+            Room::new(class, seats, patience, metrics)
+        };
         Self {
             authorize: room(Class::Authorize, seats.authorize),
             token: room(Class::Token, seats.token),
@@ -156,7 +159,7 @@ impl Admission {
             (Listener::Public, "/oauth2/auth" | "/oauth2/device/verify" | "/oauth2/sessions/logout") => {
                 Some(&self.authorize)
             }
-            (Listener::Public, _) => None,
+            (Listener::Public | Listener::Metrics, _) => None,
             (Listener::Admin, "/admin/oauth2/introspect" | "/admin/oauth2/introspect/batch") => Some(&self.introspect),
             (Listener::Gateway, path) => {
                 let known = ["/authz", "/oauth2/introspect"].iter().any(|p| path.starts_with(p));

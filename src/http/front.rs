@@ -136,7 +136,7 @@ async fn serve(
         let answer = match front.listener {
             Listener::Public if admission::is_for_a_person(request.path()) => busy.page(),
             Listener::Public | Listener::Gateway => busy.oauth_response(false, false),
-            Listener::Admin => busy.error_response(),
+            Listener::Admin | Listener::Metrics => busy.error_response(),
         };
         return Some(request.into_response(answer));
     }
@@ -230,7 +230,7 @@ fn one_spelling(path: &str, listener: Listener) -> Option<Cow<'_, str>> {
     };
     let fixed = path.split('/').nth(2).unwrap_or_default();
     let escapes = match listener {
-        Listener::Public | Listener::Gateway => path.contains('%'),
+        Listener::Public | Listener::Gateway | Listener::Metrics => path.contains('%'),
         Listener::Admin => path.contains('%') && !matches!(fixed, "clients" | "keys"),
     };
     (!odd && !escapes).then_some(path)
@@ -249,7 +249,7 @@ fn rewrite(request: &mut ServiceRequest, target: &str) {
 fn is_probe(path: &str) -> bool {
     let path = path.strip_suffix('/').unwrap_or(path);
     let path = path.strip_prefix("/admin").unwrap_or(path);
-    matches!(path, "/health/alive" | "/health/ready" | "/metrics/prometheus")
+    matches!(path, "/health/alive" | "/health/ready" | "/metrics/prometheus" | "/metrics")
 }
 
 /// With TLS on, a plain request must come from a trusted proxy that says it ended TLS; health and metrics may come
@@ -409,7 +409,7 @@ mod tests {
 
     #[test]
     fn only_probes_are_probes() {
-        for path in ["/health/alive", "/health/ready/", "/admin/health/ready", "/metrics/prometheus"] {
+        for path in ["/health/alive", "/health/ready/", "/admin/health/ready", "/metrics/prometheus", "/metrics"] {
             assert!(is_probe(path), "{path}");
         }
         for path in ["/admin/clients/health/", "/admin/keys/metrics/prometheus", "/keys/health/x", "/health/", "/"] {

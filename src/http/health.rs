@@ -1,6 +1,7 @@
 //! Health, version and metrics. Alive: the process answers. Ready: it should get traffic.
 
 use super::{App, reply};
+use crate::store::Migration;
 use crate::telemetry::labels::ReadyCheck;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpResponse, web};
@@ -69,9 +70,9 @@ pub async fn checks(app: &App) -> Vec<(ReadyCheck, String)> {
 /// Every migration this binary needs is applied; a newer schema is fine.
 async fn schema(app: &App) -> Result<(), String> {
     let known = app.store.migrations().await.map_err(|e| e.to_string())?;
-    let version =
-        |applied: bool| known.iter().filter(|m| !applied || m.applied).map(|m| m.version).max().unwrap_or_default();
-    app.metrics.schema(version(true), version(false));
+    let newest =
+        |is: fn(&Migration) -> bool| known.iter().filter(|m| is(m)).map(|m| m.version).max().unwrap_or_default();
+    app.metrics.schema(newest(|m| m.applied), newest(|m| m.known));
     match known.iter().filter(|m| !m.applied).count() {
         0 => Ok(()),
         n => Err(format!("{n} migrations are pending; run `signet migrate sql -e`")),
@@ -83,11 +84,17 @@ pub async fn version(app: web::Data<App>) -> HttpResponse {
     reply::json(200, &json!({"version": app.rules.version}))
 }
 
-/// `GET /metrics/prometheus`. Asks no database; the pool tells of itself at this moment, so that one in which every
-/// call is stuck shows it.
+/// `GET /admin/metrics/prometheus`, and `GET /metrics` on the metrics listener. Asks no database; pool, cache and files
+/// tell of themselves at this moment, so that a pool in which every call is stuck shows it.
 pub async fn metrics(app: web::Data<App>) -> HttpResponse {
     if let Some(pool) = app.store.pool() {
         app.metrics.db_pool(pool.idle, pool.used, pool.max, pool.waiting);
+    }
+    if let Some(files) = app.store.files() {
+        app.metrics.sqlite_files(files.database, files.wal);
+    }
+    if let Some(cache) = &app.introspections {
+        app.metrics.cache_state(cache.is_bypassed(), cache.kept());
     }
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))

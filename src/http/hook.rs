@@ -134,6 +134,7 @@ async fn ask(app: &App, target: &HookTarget, which: Hook, question: &Value) -> R
     let (began, span) = (Instant::now(), traces::span(name));
     let call = call(&app.outbound, target, question).instrument(span.clone());
     let called = tokio::time::timeout(deadline::left(LONGEST), call).await;
+    let failed = if called.is_ok() { HookOutcome::Error } else { HookOutcome::Timeout };
     let (outcome, answer) = match called.unwrap_or_else(|_| Err("it did not answer in time".to_owned())) {
         Ok(Heard::Claims(claims)) => (HookOutcome::Ok, Ok(Some(claims))),
         Ok(Heard::Keep) => (HookOutcome::Ok, Ok(None)),
@@ -144,7 +145,7 @@ async fn ask(app: &App, target: &HookTarget, which: Hook, question: &Value) -> R
         Err(why) => {
             tracing::error!(error = why, "the {} hook failed", which.as_str());
             let hint = "The token hook target responded with an error.";
-            (HookOutcome::Error, Err(OAuthError::new(ErrorCode::ServerError, hint).with_debug(why)))
+            (failed, Err(OAuthError::new(ErrorCode::ServerError, hint).with_debug(why)))
         }
     };
     app.metrics.webhook(which, outcome, began.elapsed().as_secs_f64());

@@ -16,6 +16,7 @@ pub mod hook;
 pub mod introspection;
 pub mod jwks_uri;
 pub mod logout_courier;
+pub mod metrics;
 pub mod outbound;
 pub mod pages;
 pub mod presented;

@@ -8,6 +8,7 @@ use crate::crypto::seal::{MacRing, Secrets};
 use crate::crypto::secret_hash::{Hasher, verify};
 use crate::domain::client::RegisteredClient;
 use crate::domain::world::Entropy;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces;
 use lru::LruCache;
 use std::collections::HashMap;
@@ -37,6 +38,7 @@ pub struct SecretCheck {
     queue: Queue,
     flights: Mutex<HashMap<[u8; 32], Flight>>,
     dummy: String,
+    metrics: Arc<Metrics>,
 }
 
 impl SecretCheck {
@@ -44,7 +46,12 @@ impl SecretCheck {
     ///
     /// # Errors
     /// [`ApiError`] without randomness, or for a hasher that cannot hash.
-    pub fn new(hasher: Hasher, permits: Arc<Semaphore>, entropy: &dyn Entropy) -> Result<Self, ApiError> {
+    pub fn new(
+        hasher: Hasher,
+        permits: Arc<Semaphore>,
+        entropy: &dyn Entropy,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, ApiError> {
         let boot = hex::encode(entropy.bytes::<32>()?);
         let secrets = Secrets::new(&[boot]).map_err(|e| ApiError::Internal(e.to_string()))?;
         let dummy = hasher
@@ -58,6 +65,7 @@ impl SecretCheck {
             queue: Queue::default(),
             flights: Mutex::default(),
             dummy,
+            metrics,
         })
     }
 
@@ -118,6 +126,7 @@ impl SecretCheck {
     /// Which of the hashes is the secret's.
     async fn derive(&self, id: &str, hashes: Vec<String>, secret: String) -> Result<Option<usize>, ApiError> {
         let place = self.queue.take(id)?;
+        let began = Instant::now();
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|e| ApiError::Internal(e.to_string()))?;
         drop(place);
@@ -125,7 +134,9 @@ impl SecretCheck {
             let _permit = permit;
             hashes.iter().position(|h| verify(&secret, h))
         });
-        work.await.map_err(|e| ApiError::Internal(e.to_string()))
+        let found = work.await.map_err(|e| ApiError::Internal(e.to_string()));
+        self.metrics.secret_derived(began.elapsed().as_secs_f64());
+        found
     }
 }
 

@@ -1,6 +1,6 @@
 //! Boot order: store, keys, actors, then everything the handlers share.
 
-use super::reload::Held;
+use super::reload::{self, Held};
 use super::rules;
 use super::system::{OsEntropy, SystemClock};
 use crate::actors::flow_coordinator::{self, Finished, FlowCoordinator};
@@ -80,6 +80,8 @@ pub async fn up(settings: &Settings, metrics: Arc<Metrics>) -> anyhow::Result<Up
         cache: introspections.clone(),
     })
     .await?;
+    reload::count(&settings.secrets, &metrics);
+    metrics.jwk_rotation(settings.keys.rotation_interval.as_secs_f64());
     let rotation = Arc::new(Rotation::default());
     let alive = |actor| Alive::new(rotation.dead.clone(), actor, Arc::clone(&metrics));
 
@@ -135,7 +137,8 @@ pub async fn up(settings: &Settings, metrics: Arc<Metrics>) -> anyhow::Result<Up
     let hasher = rules::hasher(settings);
     let half = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2));
     let hash_permits = Arc::new(Semaphore::new(half));
-    let secret_check = SecretCheck::new(hasher, Arc::clone(&hash_permits), &*entropy).map_err(|e| anyhow!("{e}"))?;
+    let secret_check = SecretCheck::new(hasher, Arc::clone(&hash_permits), &*entropy, Arc::clone(&metrics))
+        .map_err(|e| anyhow!("{e}"))?;
     let app = App {
         opaque: Opaque::new(secrets),
         user_codes: UserCodes::new(rules::user_codes(settings)?, secrets),

@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
+use x509_cert::der::Decode;
 
 /// What every new connection is shown.
 #[derive(Debug)]
@@ -36,6 +37,12 @@ impl Certificate {
             self.0.store(Arc::new(found));
         }
         Ok(changed)
+    }
+
+    /// When it ends, in Unix seconds; nothing for one that says so in a way nobody knows.
+    pub fn ends(&self) -> Option<f64> {
+        let read = x509_cert::Certificate::from_der(self.0.load().cert.first()?).ok()?;
+        Some(read.tbs_certificate.validity.not_after.to_unix_duration().as_secs_f64())
     }
 }
 
@@ -66,5 +73,24 @@ fn pem(of: &Pem) -> anyhow::Result<Vec<u8>> {
     match of {
         Pem::Path(path) => std::fs::read(path).with_context(|| format!("cannot read {path}")),
         Pem::Base64(text) => STANDARD.decode(&**text).context("the PEM is not base64"),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
+mod tests {
+    use super::*;
+    use crate::config::settings::Secret;
+
+    #[test]
+    fn a_certificate_says_when_it_ends() {
+        let pem = |text: String| Some(Pem::Base64(Secret(STANDARD.encode(text))));
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2031, 2, 3);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let cert = params.self_signed(&key).unwrap();
+        let (cert, key) = (pem(cert.pem()), pem(key.serialize_pem()));
+        let tls = Tls { enabled: true, cert, key, allow_termination_from: Vec::new() };
+        assert_eq!(Certificate::of(&tls).unwrap().ends(), Some(1_927_843_200.0));
     }
 }

@@ -6,7 +6,7 @@ use crate::actors::client_registry::Clients;
 use crate::config::settings::Listener;
 use crate::http::demo::{self, Demo};
 use crate::http::front::{self, Front};
-use crate::http::{App as Shared, admin, gateway, public};
+use crate::http::{App as Shared, admin, gateway, metrics, public};
 use crate::telemetry::labels;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, middleware, web};
@@ -96,16 +96,21 @@ impl Bound {
             labels::Listener::Public => &public::ROUTES,
             labels::Listener::Admin => &admin::ROUTES,
             labels::Listener::Gateway => &gateway::ROUTES,
+            labels::Listener::Metrics => &metrics::ROUTES,
         };
         for (method, pattern) in routes.iter().chain(demo.iter().flat_map(|_| &demo::ROUTES)) {
             app.metrics.register_route(which, method, pattern);
         }
         let patterns: HashSet<&'static str> =
             routes.iter().chain(demo.iter().flat_map(|_| &demo::ROUTES)).map(|(_, pattern)| *pattern).collect();
+        if let Some(ends) = certificate.as_ref().and_then(|shown| shown.ends()) {
+            app.metrics.certificate_expires(which, ends);
+        }
         let tls =
             certificate.map(|shown| rustls::ServerConfig::builder().with_no_client_auth().with_cert_resolver(shown));
         let guarded = settings.tls.enabled && matches!(self.socket, Socket::Tcp(_));
         let server = HttpServer::new(move || {
+            app.metrics.watch_runtime(labels::Runtime::Http, tokio::runtime::Handle::current());
             let front = Front {
                 listener: which,
                 log_health: settings.log_health,
@@ -129,8 +134,10 @@ impl Bound {
                     labels::Listener::Public => public::routes,
                     labels::Listener::Admin => admin::routes,
                     labels::Listener::Gateway => gateway::routes,
+                    labels::Listener::Metrics => metrics::routes,
                 })
         })
+        .workers(if which == labels::Listener::Metrics { 1 } else { workers() })
         .disable_signals()
         .shutdown_timeout(shutdown.as_secs().max(1))
         .client_request_timeout(Duration::from_secs(5))
@@ -142,6 +149,11 @@ impl Bound {
         };
         Ok(server.run())
     }
+}
+
+/// A worker for each core, as is usual.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 fn tcp(which: labels::Listener, settings: &Listener) -> anyhow::Result<TcpListener> {

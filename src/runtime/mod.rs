@@ -139,7 +139,7 @@ async fn live(
     stop: CancellationToken,
     told: Told,
 ) -> anyhow::Result<()> {
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+    let metrics = Metrics::with(env!("CARGO_PKG_VERSION"), settings.hydra_metrics)?;
     let guard = telemetry::init(&rules::telemetry(&settings), &metrics)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -183,10 +183,11 @@ fn bind(settings: &Settings, which: Which) -> anyhow::Result<Vec<Bound>> {
             labels::Listener::Public => &settings.serve.public,
             labels::Listener::Admin => &settings.serve.admin,
             labels::Listener::Gateway => settings.serve.gateway.as_ref()?,
+            labels::Listener::Metrics => settings.serve.metrics.as_ref()?,
         };
         Some(Bound::bind(*l, listener))
     };
-    which.listeners().iter().filter_map(of).collect()
+    which.listeners().iter().chain([&labels::Listener::Metrics]).filter_map(of).collect()
 }
 
 /// Readiness first, then the time that load balancers need to notice, then no new connections and an end to the

@@ -12,6 +12,7 @@ use crate::crypto::seal::{Sealer, Secrets, SecretsError};
 use crate::http::App;
 use crate::store::{KeyRow, StoreError};
 use crate::telemetry::labels;
+use crate::telemetry::metrics::Metrics;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -173,9 +174,15 @@ impl Live {
                     Some(gateway) => &gateway.tls,
                     None => continue,
                 },
+                labels::Listener::Metrics => continue, // it speaks plain HTTP
             };
             match certificate.renew(tls) {
-                Ok(true) => tracing::info!("took over a new certificate ({})", listener.as_str()),
+                Ok(true) => {
+                    tracing::info!("took over a new certificate ({})", listener.as_str());
+                    if let Some(ends) = certificate.ends() {
+                        self.app.metrics.certificate_expires(*listener, ends);
+                    }
+                }
                 Ok(false) => {}
                 Err(error) => {
                     tracing::error!("the new certificate is refused, the old one stays in use: {error:#}");
@@ -206,6 +213,7 @@ impl Live {
             held.replace(new).map_err(|e| Refusal::Bad(format!("{name}: {e}")))?;
             tell(name, old, new);
         }
+        count(new, &self.app.metrics);
         if old.system.first() != new.system.first()
             && let Ok(Err(error)) | Err(error) = self.app.key_manager.ask(Reseal).await.map_err(KeyError::from)
         {
@@ -230,6 +238,17 @@ impl Live {
             ))),
             None => Ok(()),
         }
+    }
+}
+
+/// Tells the metrics how many secrets there are.
+pub fn count(lists: &SecretLists, metrics: &Metrics) {
+    for (kind, list) in [
+        (labels::SecretKind::System, &lists.system),
+        (labels::SecretKind::Cookies, &lists.cookie),
+        (labels::SecretKind::Pagination, &lists.pagination),
+    ] {
+        metrics.secrets(kind, list.len());
     }
 }
 

@@ -55,11 +55,16 @@ pub(super) fn checksum(script: &str) -> String {
     hex::encode(Sha256::digest(script.as_bytes()))
 }
 
-/// Every known migration, and whether it is among the applied. Applied ones that are newer than this binary do not
-/// matter: migrations only add, so that old and new replicas run side by side.
+/// Every known migration, and whether it is among the applied; then the applied ones that are newer than this binary. They
+/// do not matter: migrations only add, so that old and new replicas run side by side.
 pub(super) fn status(applied: &[Applied]) -> Vec<Migration> {
     let has = |version| applied.iter().any(|a| a.version == version);
-    SCRIPTS.iter().map(|s| Migration { version: s.version, name: s.name.to_owned(), applied: has(s.version) }).collect()
+    let known = |version| SCRIPTS.iter().any(|s| s.version == version);
+    let ours = SCRIPTS.iter().map(|s| (s.version, s.name, has(s.version)));
+    let newer = applied.iter().filter(|a| !known(a.version)).map(|a| (a.version, "newer_than_this_program", true));
+    ours.chain(newer)
+        .map(|(version, name, applied)| Migration { version, name: name.to_owned(), applied, known: known(version) })
+        .collect()
 }
 
 /// The scripts still to be applied.

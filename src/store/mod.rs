@@ -33,7 +33,7 @@ pub use tokens::{
     AccessToken, FoundRefresh, Issue, JtiUse, Redeem, RefreshToken, Replay, Revoke, Revoked, Rotate, SignatureHash,
     Source, TokenStore, Verdict, Write,
 };
-pub use upkeep::{Change, Migration, PoolStatus, Sweep, SweepCounts, Upkeep};
+pub use upkeep::{Change, FileSizes, Migration, PoolStatus, Sweep, SweepCounts, Upkeep};
 
 /// Why a store did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +58,12 @@ impl StoreError {
     fn client_changed() -> Self {
         Self::Unavailable("the client is gone or was changed meanwhile".to_owned())
     }
+}
+
+/// The names that verbs have as the label `db_operation_name`.
+#[must_use]
+pub const fn operations() -> &'static [&'static str] {
+    &measured::VERBS
 }
 
 /// Everything a store can do.

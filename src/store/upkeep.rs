@@ -36,6 +36,8 @@ pub struct Migration {
     pub name: String,
     /// Whether the database has it.
     pub applied: bool,
+    /// Whether this binary knows it.
+    pub known: bool,
 }
 
 /// How many rows a sweep deleted.
@@ -73,21 +75,39 @@ impl SweepCounts {
     /// The name of what goes in any number at a time.
     pub const IN_HOURS: &'static str = "access_token_hour";
 
+    /// The names of the tables.
+    pub const TABLES: [&'static str; 12] = [
+        "access_token",
+        Self::IN_HOURS,
+        "refresh_token",
+        "authorization_code",
+        "device",
+        "assertion_jti",
+        "device_guess",
+        "login_session",
+        "flow_body",
+        "logout_delivery",
+        "consent",
+        "token_family",
+    ];
+
     /// Each count by the name of its table.
     pub const fn by_table(&self) -> [(&'static str, u64); 12] {
+        let [access, hours, refresh, codes, devices, jtis, guesses, sessions, bodies, deliveries, consents, families] =
+            Self::TABLES;
         [
-            ("access_token", self.access_tokens),
-            (Self::IN_HOURS, self.in_hours),
-            ("refresh_token", self.refresh_tokens),
-            ("authorization_code", self.codes),
-            ("device", self.devices),
-            ("assertion_jti", self.jtis),
-            ("device_guess", self.guesses),
-            ("login_session", self.login_sessions),
-            ("flow_body", self.flow_bodies),
-            ("logout_delivery", self.deliveries),
-            ("consent", self.consents),
-            ("token_family", self.families),
+            (access, self.access_tokens),
+            (hours, self.in_hours),
+            (refresh, self.refresh_tokens),
+            (codes, self.codes),
+            (devices, self.devices),
+            (jtis, self.jtis),
+            (guesses, self.guesses),
+            (sessions, self.login_sessions),
+            (bodies, self.flow_bodies),
+            (deliveries, self.deliveries),
+            (consents, self.consents),
+            (families, self.families),
         ]
     }
 }
@@ -114,13 +134,23 @@ pub struct PoolStatus {
     pub waiting: usize,
 }
 
+/// How large the files of a database are that is a part of this process, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileSizes {
+    /// The database itself.
+    pub database: u64,
+    /// Its write-ahead log.
+    pub wal: u64,
+}
+
 /// Verbs of upkeep.
 #[async_trait]
 pub trait Upkeep: Send + Sync + 'static {
     /// Whether the database answers: its present moment.
     async fn ping(&self) -> Result<Timestamp, StoreError>;
 
-    /// Every migration this binary knows, in order; the schema fits when all are applied.
+    /// Every migration this binary knows, in order, then those that only the database does; the schema fits when all are
+    /// applied.
     async fn migrations(&self) -> Result<Vec<Migration>, StoreError>;
 
     /// Deletes at most `limit` rows of each kind whose time is over by the store's clock, in one transaction under a
@@ -133,6 +163,11 @@ pub trait Upkeep: Send + Sync + 'static {
 
     /// The pool of connections as it is, where there is one; asks no database.
     fn pool(&self) -> Option<PoolStatus> {
+        None
+    }
+
+    /// The files of the database, where it is a part of this process; asks no database.
+    fn files(&self) -> Option<FileSizes> {
         None
     }
 

@@ -1,8 +1,25 @@
 //! The closed sets of label values. A value that comes from a request is folded into one of these before it reaches a
 //! metric, so nobody outside can grow the number of series.
 
-/// Declares an enum whose variants are label values: `ALL` for registration at boot, `as_str` for the exposition and
-/// `from_name` for folding a word of the protocol into the set.
+/// A label and the values it can have.
+#[derive(Clone, Copy, Debug)]
+pub struct Label {
+    /// Its name.
+    pub name: &'static str,
+    /// Every value it can have; none where another room or the installation decides, as of routes.
+    pub values: &'static [&'static str],
+}
+
+impl Label {
+    /// A label whose values are not known here.
+    #[must_use]
+    pub const fn open(name: &'static str) -> Self {
+        Self { name, values: &[] }
+    }
+}
+
+/// Declares an enum whose variants are label values: `ALL` and `VALUES` for registration at boot, `as_str` for the
+/// exposition and `from_name` for folding a word of the protocol into the set.
 macro_rules! labels {
     ($(#[$meta:meta])* $name:ident, else $other:ident { $($variant:ident => $text:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -11,6 +28,13 @@ macro_rules! labels {
         impl $name {
             /// Every value, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// The same as they are exposed.
+            pub const VALUES: &'static [&'static str] = &[$($text),+];
+            /// A label of this name with these values.
+            #[must_use]
+            pub const fn label(name: &'static str) -> Label {
+                Label { name, values: Self::VALUES }
+            }
             /// The label value as it is exposed.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -31,8 +55,8 @@ macro_rules! labels {
 }
 
 labels!(
-    /// Which listener served a request.
-    Listener, else Public { Public => "public", Admin => "admin", Gateway => "gateway" }
+    /// Which of the listeners served a request.
+    Listener, else Public { Public => "public", Admin => "admin", Gateway => "gateway", Metrics => "metrics" }
 );
 labels!(
     /// HTTP methods that keep their name; any other token a client invents is `_OTHER`.
@@ -42,11 +66,11 @@ labels!(
     }
 );
 labels!(
-    /// `grant_type` of a token request.
+    /// `grant_type` of a token request; `implicit` where the authorization endpoint itself issues.
     Grant, else Other {
         AuthorizationCode => "authorization_code", ClientCredentials => "client_credentials",
         RefreshToken => "refresh_token", DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
-        JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer", Other => "other",
+        JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer", Implicit => "implicit", Other => "other",
     }
 );
 labels!(
@@ -100,6 +124,10 @@ labels!(
     Source, else None { None => "none", Local => "local", Redis => "redis", Db => "db" }
 );
 labels!(
+    /// Why an answer left the local tier: its place was needed, its time was over, or its token ended.
+    Eviction, else Full { Full => "full", Expired => "expired", Ended => "ended" }
+);
+labels!(
     /// Classes of requests that leave each other room.
     Class, else Admin { Authorize => "authorize", Token => "token", Introspect => "introspect", Admin => "admin" }
 );
@@ -125,6 +153,24 @@ labels!(
         ClientRegistry => "client_registry", FlowCoordinator => "flow_coordinator", TokenIssuer => "token_issuer",
         KeyManager => "key_manager",
         Janitor => "janitor",
+    }
+);
+labels!(
+    /// Who drives futures: the workers of the listeners, the sockets of PostgreSQL and of Redis.
+    Runtime, else Http { Http => "http", Store => "store_io", Cache => "cache_io" }
+);
+labels!(
+    /// The files of an SQLite database.
+    SqliteFile, else Database { Database => "database", Wal => "wal" }
+);
+labels!(
+    /// Logout tokens that are not delivered: due again, or given up.
+    Outbox, else Waiting { Waiting => "waiting", Dead => "dead" }
+);
+labels!(
+    /// Classes of status codes.
+    StatusBucket, else ServerError {
+        Informational => "1xx", Success => "2xx", Redirection => "3xx", ClientError => "4xx", ServerError => "5xx",
     }
 );
 labels!(

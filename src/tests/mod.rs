@@ -30,6 +30,7 @@ mod harness;
 mod jose;
 mod life;
 mod listeners;
+mod metrics;
 mod pages;
 mod probes;
 mod quickstart;

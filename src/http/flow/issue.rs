@@ -21,7 +21,7 @@ use crate::domain::subject::subject_for;
 use crate::domain::token::opaque::TokenKind;
 use crate::domain::token::session::TokenSession;
 use crate::store::{AuthorizationCode, Consent, FlowVerdict, FlowWrite, Grant};
-use crate::telemetry::labels::{DeviceOutcome, TokenType};
+use crate::telemetry::labels::{self, DeviceOutcome, TokenType};
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION, PRAGMA};
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,7 @@ pub(super) async fn answer(
         }
         match app.flows.ask(Commit(FlowWrite::Grant(Box::new(order)))).await?? {
             FlowVerdict::Done => {
+                kinds.iter().for_each(|kind| app.metrics.token_issued(labels::Grant::Implicit, *kind));
                 if let Some(issued) = issued {
                     issued.tell("implicit", &kinds);
                 }

@@ -36,17 +36,20 @@ impl Local {
         (*until > Instant::now()).then(|| Arc::clone(answer))
     }
 
-    /// Keeps an answer for so long.
-    pub(super) fn put(&self, key: AccessKey, answer: Arc<Answer>, left: Duration) {
-        if let Some(mut shard) = self.shard(&key) {
-            shard.put(key, (answer, Instant::now() + left));
-        }
+    /// Keeps an answer for so long; whether another one had to go for it.
+    pub(super) fn put(&self, key: AccessKey, answer: Arc<Answer>, left: Duration) -> bool {
+        let gone = self.shard(&key).and_then(|mut shard| shard.push(key, (answer, Instant::now() + left)));
+        gone.is_some_and(|(other, _)| other != key)
     }
 
-    pub(super) fn remove(&self, key: &AccessKey) {
-        if let Some(mut shard) = self.shard(key) {
-            shard.pop(key);
-        }
+    /// Forgets an answer; whether it was there.
+    pub(super) fn remove(&self, key: &AccessKey) -> bool {
+        self.shard(key).is_some_and(|mut shard| shard.pop(key).is_some())
+    }
+
+    /// How many answers are kept.
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 
     /// Forgets everything.
@@ -68,10 +71,12 @@ mod tests {
         let Some(local) = Local::of(32) else { unreachable!("there is room") };
         let said = Arc::new(answer(1000));
         for n in 0..=255 {
-            local.put([n; 34], Arc::clone(&said), Duration::from_secs(60));
+            let another_went = local.put([n; 34], Arc::clone(&said), Duration::from_secs(60));
+            assert_eq!(another_went, n >= 32, "{n}");
         }
         assert_eq!((0..=255).filter(|n| local.get(&[*n; 34]).is_some()).count(), 32);
-        local.remove(&[255; 34]);
+        assert_eq!(local.len(), 32);
+        assert!(local.remove(&[255; 34]) && !local.remove(&[255; 34]));
         assert!(local.get(&[255; 34]).is_none() && local.get(&[254; 34]).is_some());
         local.put([254; 34], said, Duration::ZERO);
         assert!(local.get(&[254; 34]).is_none(), "its time is over");

@@ -24,7 +24,7 @@ use super::io::IoRuntime;
 use super::{AccessKey, FlowVerdict, FlowWrite, OpenError, Revoked, Verdict, Write};
 use crate::crypto::seal::{MacRing, Sealer};
 use crate::domain::world::{Clock, Entropy, Timestamp};
-use crate::telemetry::labels::{CacheAnswer, NewsPath};
+use crate::telemetry::labels::{CacheAnswer, Eviction, NewsPath, Runtime};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces;
 use address::Address;
@@ -112,6 +112,7 @@ impl IntrospectionCache {
     /// [`OpenError`] for a URL that makes no sense.
     pub fn open(options: CacheOptions) -> Result<Arc<Self>, OpenError> {
         let io = IoRuntime::start("cache-io", 1)?;
+        options.metrics.watch_runtime(Runtime::Cache, io.handle());
         let ((untold, late), (echoes, asked)) = (mpsc::channel(UNTOLD), mpsc::channel(ECHOES));
         let shared = Arc::new(Shared {
             link: Link::new(Address::parse(&options.url)?, options.timeout, Arc::clone(&options.metrics)),
@@ -195,6 +196,16 @@ impl IntrospectionCache {
         let _ = self.io.handle().spawn(tell.instrument(span)).await;
     }
 
+    /// Whether everybody is sent on to the database at this moment.
+    pub fn is_bypassed(&self) -> bool {
+        !self.shared.staleness.is_zero() && !self.shared.may_tell()
+    }
+
+    /// How many answers this process itself keeps.
+    pub fn kept(&self) -> usize {
+        self.shared.local.as_ref().map_or(0, Local::len)
+    }
+
     /// Ends the tasks and the connection.
     pub fn close(&self) {
         self.io.close();
@@ -212,8 +223,10 @@ impl Shared {
     }
 
     fn keep_at_hand(&self, key: &AccessKey, answer: &Arc<Answer>) {
-        if let (Some(local), Some(left)) = (&self.local, answer.left(self.clock.now(), self.staleness)) {
-            local.put(*key, Arc::clone(answer), left);
+        if let (Some(local), Some(left)) = (&self.local, answer.left(self.clock.now(), self.staleness))
+            && local.put(*key, Arc::clone(answer), left)
+        {
+            self.metrics.cache_eviction(Eviction::Full);
         }
     }
 
@@ -223,7 +236,10 @@ impl Shared {
         if self.holds(key, &answer) {
             return Some(answer);
         }
-        local.remove(key);
+        if local.remove(key) {
+            let over = answer.left(self.clock.now(), self.staleness).is_none();
+            self.metrics.cache_eviction(if over { Eviction::Expired } else { Eviction::Ended });
+        }
         None
     }
 
@@ -279,8 +295,10 @@ impl Shared {
     fn remember(&self, all: &[Ended]) {
         if let Some(local) = &self.local {
             for ended in all {
-                if let Ended::Token(key) = ended {
-                    local.remove(key);
+                if let Ended::Token(key) = ended
+                    && local.remove(key)
+                {
+                    self.metrics.cache_eviction(Eviction::Ended);
                 }
             }
         }

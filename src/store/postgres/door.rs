@@ -101,7 +101,13 @@ impl Door {
 impl Core {
     /// A connection for one verb.
     pub(super) async fn connection(&self) -> Result<Object, StoreError> {
-        let until = Instant::now() + deadline::left(WAIT);
+        let began = Instant::now();
+        let outcome = self.connection_until(began + deadline::left(WAIT)).await;
+        self.metrics.db_connection_waited(began.elapsed().as_secs_f64());
+        outcome
+    }
+
+    async fn connection_until(&self, until: Instant) -> Result<Object, StoreError> {
         loop {
             self.make_do(until).await?;
             let wait = until.saturating_duration_since(Instant::now());

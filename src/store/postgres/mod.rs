@@ -41,6 +41,7 @@ pub(super) use survey::survey;
 
 use super::io::IoRuntime;
 use super::{AccessToken, Change, FoundCode, FoundRefresh, OpenError, OpenOptions, StoreError};
+use crate::telemetry::labels;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces;
 use connect::ConnectOn;
@@ -135,6 +136,7 @@ impl PostgresStore {
         let mut dsn = Dsn::parse(&options.dsn)?;
         dsn.bound_statements(options.statement_timeout);
         let io = IoRuntime::start("store-io", IO_THREADS)?;
+        options.metrics.watch_runtime(labels::Runtime::Store, io.handle());
         let connect = ConnectOn { io: io.handle(), tls: tls::connector(&dsn.tls)? };
         let (feed, _) = broadcast::channel(FEED_LENGTH);
         let door = Arc::<Door>::default();

@@ -29,9 +29,11 @@ pub(super) use survey::survey;
 
 use super::{Change, OpenError, OpenOptions, StoreError};
 use crate::domain::world::{Clock, Timestamp};
+use crate::telemetry::metrics::Metrics;
 use place::FileLock;
 use reader::Readers;
 use rusqlite::Connection;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -46,6 +48,7 @@ const GRACE: Duration = Duration::from_millis(500);
 struct World {
     clock: Arc<dyn Clock>,
     nid: OnceLock<Vec<u8>>,
+    metrics: Arc<Metrics>,
 }
 
 impl World {
@@ -72,13 +75,16 @@ pub(super) struct SqliteStore {
     readers: Option<Readers>,
     feed: broadcast::Sender<Change>,
     deadline: Duration,
+    /// The database and its write-ahead log; none in memory.
+    files: Option<(PathBuf, PathBuf)>,
     lock: std::sync::Mutex<Option<FileLock>>,
 }
 
 impl SqliteStore {
     /// Opens the file and starts the threads.
     pub(super) async fn open(place: Place, options: &OpenOptions) -> Result<Self, OpenError> {
-        let world = Arc::new(World { clock: Arc::clone(&options.clock), nid: OnceLock::new() });
+        let (clock, metrics) = (Arc::clone(&options.clock), Arc::clone(&options.metrics));
+        let world = Arc::new(World { clock, nid: OnceLock::new(), metrics });
         let lock = place.lock()?;
         let mut db = place.connect()?;
         if place == Place::Memory {
@@ -89,9 +95,10 @@ impl SqliteStore {
             Place::Memory => None,
             Place::File(_) => Some(Readers::start(&place, &world)?),
         };
+        let files = place.files();
         let writer = Writer::start(db, world, feed.clone())?;
         let deadline = options.statement_timeout.saturating_add(GRACE);
-        Ok(Self { writer, readers, feed, deadline, lock: std::sync::Mutex::new(lock) })
+        Ok(Self { writer, readers, feed, deadline, files, lock: std::sync::Mutex::new(lock) })
     }
 
     /// Runs a job that writes, as a whole or not at all.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long SQLite waits for a lock of another process (a backup, a shell).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 64;
 /// How often a taken file lock is tried again, and how long between: a process that is just ending (or a child that a
@@ -43,6 +43,14 @@ impl Place {
             return Err(OpenError::new("the SQLite DSN names no file", "use sqlite:///absolute/path/to/file"));
         }
         Ok(Self::File(PathBuf::from(path.as_ref())))
+    }
+
+    /// The database's file and that of its write-ahead log; none in memory.
+    pub(super) fn files(&self) -> Option<(PathBuf, PathBuf)> {
+        let Self::File(path) = self else { return None };
+        let mut wal = path.clone().into_os_string();
+        wal.push("-wal");
+        Some((path.clone(), PathBuf::from(wal)))
     }
 
     /// Takes the file's lock, waiting up to a second for it; there is none in memory.

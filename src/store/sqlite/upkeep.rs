@@ -3,7 +3,7 @@
 use super::faults::store_error;
 use super::{SqliteStore, migrate, sweep};
 use crate::domain::world::Timestamp;
-use crate::store::{Change, Migration, StoreError, Sweep, Upkeep};
+use crate::store::{Change, FileSizes, Migration, StoreError, Sweep, Upkeep};
 use async_trait::async_trait;
 use std::sync::PoisonError;
 use tokio::sync::broadcast;
@@ -28,6 +28,12 @@ impl Upkeep for SqliteStore {
 
     fn changes(&self) -> broadcast::Receiver<Change> {
         self.feed.subscribe()
+    }
+
+    fn files(&self) -> Option<FileSizes> {
+        let (database, wal) = self.files.as_ref()?;
+        let size = |path| std::fs::metadata(path).map_or(0, |file: std::fs::Metadata| file.len());
+        Some(FileSizes { database: size(database), wal: size(wal) })
     }
 
     async fn close(&self) {

@@ -3,17 +3,22 @@
 
 use super::World;
 use super::faults::{closed, store_error, undone};
+use super::place::BUSY_TIMEOUT;
 use crate::store::{Change, OpenError, StoreError};
-use rusqlite::Connection;
+use crate::telemetry::labels::TxRetry;
+use rusqlite::{Connection, ErrorCode};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How many jobs may wait.
 const WAITING: usize = 1024;
 /// How many jobs share a commit at most.
 const GROUP: usize = 256;
+/// How long to wait before a lock that another process holds is asked for again.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 type Job = Box<dyn FnOnce(&Connection, &World) -> Ran + Send>;
 
@@ -94,14 +99,16 @@ fn work(db: &Connection, world: &World, feed: &broadcast::Sender<Change>, mut wa
 /// store did nothing for it.
 fn commit_group(db: &Connection, world: &World, jobs: impl Iterator<Item = Job>) -> (Vec<Ran>, Result<(), StoreError>) {
     let mut ran = Vec::new();
-    let mut state = db.execute_batch("BEGIN IMMEDIATE").map_err(store_error);
+    let mut state = begin(db, world).map_err(store_error);
     for job in jobs {
         match state.clone().and_then(|()| run_one(db, world, job)) {
             Ok(done) => ran.push(done),
             Err(fault) => state = state.and(Err(fault)),
         }
     }
+    let began = Instant::now();
     let committed = state.and_then(|()| db.execute_batch("COMMIT").map_err(store_error));
+    world.metrics.sqlite_committed(began.elapsed().as_secs_f64());
     if let Err(fault) = &committed {
         tracing::warn!(%fault, "SQLite did not commit");
         if !db.is_autocommit() {
@@ -109,6 +116,25 @@ fn commit_group(db: &Connection, world: &World, jobs: impl Iterator<Item = Job>)
         }
     }
     (ran, committed)
+}
+
+/// Takes the lock for writing, which another process may hold for a moment. The wait is ours and not SQLite's, so that it
+/// can be counted.
+fn begin(db: &Connection, world: &World) -> rusqlite::Result<()> {
+    let began = Instant::now();
+    let outcome = loop {
+        db.busy_timeout(Duration::ZERO)?;
+        let outcome = db.execute_batch("BEGIN IMMEDIATE");
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        let is_busy = outcome.as_ref().is_err_and(|e| e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy));
+        if !is_busy || began.elapsed() > BUSY_TIMEOUT {
+            break outcome;
+        }
+        world.metrics.db_tx_retry(TxRetry::Busy);
+        std::thread::sleep(BUSY_PAUSE);
+    };
+    world.metrics.sqlite_locked(began.elapsed().as_secs_f64());
+    outcome
 }
 
 fn run_one(db: &Connection, world: &World, job: Job) -> Result<Ran, StoreError> {

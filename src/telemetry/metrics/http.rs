@@ -1,12 +1,17 @@
-//! Metrics of the listeners: Hydra's names, so that existing dashboards keep working, beside OpenTelemetry's.
+//! Metrics of the listeners: OpenTelemetry's names, and beside them Hydra's, so that existing dashboards keep working.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts};
 
-use super::{BYTES, By, Metrics, REQUEST, Table};
-use crate::telemetry::labels::{Listener, Method};
+use super::{BYTES, Grid, HYDRA, Metrics, REQUEST, Table};
+use crate::telemetry::labels::{Label, Listener, Method, StatusBucket};
+
+/// Routes with an objective, and the answers that it is judged by: a series that begins with its first failure hides that
+/// failure from `rate`, so these exist from the start.
+const JUDGED: [&str; 3] = ["/oauth2/token", "/admin/oauth2/introspect", "/oauth2/introspect"];
+const JUDGED_BY: [&str; 3] = ["200", "500", "503"];
 
 /// One finished request.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +45,9 @@ impl Drop for ActiveRequest {
 }
 
 pub(super) struct HttpTable {
-    requests: IntCounterVec,
-    durations: HistogramVec,
-    response_times: HistogramVec,
-    response_sizes: HistogramVec,
-    request_sizes: HistogramVec,
-    statuses: IntCounterVec,
+    hydra: Option<HydraTable>,
     server_durations: HistogramVec,
-    active: By<IntGauge>,
+    active: Grid<IntGauge>,
     known: RwLock<HashMap<Kind, Arc<Series>>>,
 }
 
@@ -56,78 +56,31 @@ type Kind = (Listener, Method, &'static str, u16);
 
 /// Everything that requests of one kind are counted in, looked up once.
 struct Series {
-    requests: IntCounter,
-    duration: Histogram,
-    response_time: Histogram,
-    response_size: Histogram,
-    request_size: Histogram,
-    status: IntCounter,
     server_duration: Histogram,
+    hydra: Option<HydraSeries>,
 }
 
 impl HttpTable {
-    pub(super) fn new(table: &Table<'_>, version: &str) -> Result<Self, prometheus::Error> {
-        let hydra = |name: &str, help: &str| {
-            Opts::new(name, help)
-                .const_label("app", "signet")
-                .const_label("version", version)
-                .const_label("hash", super::upkeep::REVISION)
-                .const_label("buildTime", super::upkeep::BUILD_TIME)
-        };
-        let code = ["code", "method"];
-        let endpoint = ["code", "method", "endpoint"];
-        let otel = ["http_route", "http_request_method", "http_response_status_code", "listener"];
-        let active = table.gauges("http_server_active_requests", "Requests being served.", &["listener"])?;
+    /// With Hydra's names, or with OpenTelemetry's alone.
+    pub(super) fn new(table: &Table, version: &str, hydra: bool) -> Result<Self, prometheus::Error> {
+        let otel = [
+            Label::open("http_route"),
+            Method::label("http_request_method"),
+            Label::open("http_response_status_code"),
+            Listener::label("listener"),
+        ];
+        let server = Opts::new("http_server_request_duration_seconds", "Seconds a request took.");
         let this = Self {
-            requests: table.counters(hydra("http_requests_total", "Requests served."), &endpoint)?,
-            durations: table.histograms(
-                hydra("http_requests_duration_seconds", "Seconds a request took."),
-                REQUEST,
-                &endpoint,
-            )?,
-            response_times: table.histograms(
-                hydra("http_response_time_seconds", "Seconds a request took, by endpoint."),
-                REQUEST,
-                &["endpoint"],
-            )?,
-            response_sizes: table.histograms(
-                hydra("http_response_size_bytes", "Bytes of response bodies."),
-                BYTES,
-                &code,
-            )?,
-            request_sizes: table.histograms(
-                hydra("http_requests_size_bytes", "Bytes of request bodies."),
-                BYTES,
-                &code,
-            )?,
-            statuses: table.counters(
-                hydra("http_requests_statuses_total", "Requests by class of status code."),
-                &["method", "status_bucket"],
-            )?,
-            server_durations: table.histograms(
-                Opts::new("http_server_request_duration_seconds", "Seconds a request took."),
-                REQUEST,
-                &otel,
-            )?,
-            active: By::label(&active, Listener::ALL, Listener::as_str),
+            hydra: if hydra { Some(HydraTable::new(table, version)?) } else { None },
+            server_durations: table.histogram_vec(server, REQUEST, &otel)?,
+            active: table
+                .gauges("http_server_active_requests", "Requests being served.", &[Listener::label("listener")])?
+                .all(),
             known: RwLock::default(),
         };
-        this.first_series();
+        // Health probes, which stand for the table before the first request.
+        drop(this.series((Listener::Public, Method::Get, "/health/alive", 200)));
         Ok(this)
-    }
-
-    /// Health probes, which stand for the table before the listeners name their routes.
-    fn first_series(&self) {
-        for method in Method::ALL {
-            for bucket in ["1xx", "2xx", "3xx", "4xx", "5xx"] {
-                let _ = self.statuses.with_label_values(&[method.as_str(), bucket]);
-            }
-        }
-        self.route(Listener::Public, "GET", "/health/alive");
-    }
-
-    fn route(&self, listener: Listener, method: &str, route: &'static str) {
-        drop(self.series((listener, Method::from_name(method), route, 200)));
     }
 
     fn series(&self, kind: Kind) -> Arc<Series> {
@@ -135,42 +88,117 @@ impl HttpTable {
             return Arc::clone(series);
         }
         let (listener, method, route, status) = kind;
-        let (method, code) = (method.as_str(), status.to_string());
-        let code = code.as_str();
+        let code = status.to_string();
+        let labels = [route, method.as_str(), code.as_str(), listener.as_str()];
         let series = Arc::new(Series {
-            requests: self.requests.with_label_values(&[code, method, route]),
-            duration: self.durations.with_label_values(&[code, method, route]),
-            response_time: self.response_times.with_label_values(&[route]),
-            response_size: self.response_sizes.with_label_values(&[code, method]),
-            request_size: self.request_sizes.with_label_values(&[code, method]),
-            status: self.statuses.with_label_values(&[method, bucket(status)]),
-            server_duration: self.server_durations.with_label_values(&[route, method, code, listener.as_str()]),
+            server_duration: self.server_durations.with_label_values(&labels),
+            hydra: self.hydra.as_ref().map(|hydra| hydra.series(kind)),
         });
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(kind, Arc::clone(&series));
         series
     }
 }
 
-fn bucket(status: u16) -> &'static str {
+/// The names of Hydra.
+struct HydraTable {
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    response_times: HistogramVec,
+    response_sizes: HistogramVec,
+    request_sizes: HistogramVec,
+    statuses: IntCounterVec,
+}
+
+struct HydraSeries {
+    requests: IntCounter,
+    duration: Histogram,
+    response_time: Histogram,
+    response_size: Histogram,
+    request_size: Histogram,
+    status: IntCounter,
+}
+
+impl HydraTable {
+    fn new(table: &Table, version: &str) -> Result<Self, prometheus::Error> {
+        let hydra = |name: &str, help: &str| {
+            Opts::new(name, help)
+                .const_label("app", "signet")
+                .const_label("version", version)
+                .const_label("hash", super::upkeep::REVISION)
+                .const_label("buildTime", super::upkeep::BUILD_TIME)
+        };
+        let (code, method, endpoint) = (Label::open("code"), Method::label("method"), Label::open("endpoint"));
+        let all = [code, method, endpoint];
+        let histogram = |name, help, buckets, labels: &[Label]| table.histogram_vec(hydra(name, help), buckets, labels);
+        Ok(Self {
+            requests: table.counter_vec(hydra("http_requests_total", "Requests served."), &all)?,
+            durations: histogram("http_requests_duration_seconds", "Seconds a request took.", HYDRA, &all)?,
+            response_times: histogram(
+                "http_response_time_seconds",
+                "Seconds a request took, by endpoint.",
+                HYDRA,
+                &[endpoint],
+            )?,
+            response_sizes: histogram("http_response_size_bytes", "Bytes of response bodies.", BYTES, &[code, method])?,
+            request_sizes: histogram("http_requests_size_bytes", "Bytes of request bodies.", BYTES, &[code, method])?,
+            statuses: table.counter_vec(
+                hydra("http_requests_statuses_total", "Requests by class of status code."),
+                &[method, StatusBucket::label("status_bucket")],
+            )?,
+        })
+    }
+
+    fn series(&self, (_, method, route, status): Kind) -> HydraSeries {
+        let (method, code) = (method.as_str(), status.to_string());
+        let code = code.as_str();
+        HydraSeries {
+            requests: self.requests.with_label_values(&[code, method, route]),
+            duration: self.durations.with_label_values(&[code, method, route]),
+            response_time: self.response_times.with_label_values(&[route]),
+            response_size: self.response_sizes.with_label_values(&[code, method]),
+            request_size: self.request_sizes.with_label_values(&[code, method]),
+            status: self.statuses.with_label_values(&[method, bucket(status).as_str()]),
+        }
+    }
+}
+
+impl HydraSeries {
+    #[expect(clippy::cast_precision_loss, reason = "a histogram's sum is a float; sizes stay far below 2^53")]
+    fn observe(&self, sample: &HttpSample) {
+        self.requests.inc();
+        self.duration.observe(sample.seconds);
+        self.response_time.observe(sample.seconds);
+        self.response_size.observe(sample.response_bytes as f64);
+        self.request_size.observe(sample.request_bytes as f64);
+        self.status.inc();
+    }
+}
+
+const fn bucket(status: u16) -> StatusBucket {
     match status {
-        ..=199 => "1xx",
-        200..=299 => "2xx",
-        300..=399 => "3xx",
-        400..=499 => "4xx",
-        500.. => "5xx",
+        ..=199 => StatusBucket::Informational,
+        200..=299 => StatusBucket::Success,
+        300..=399 => StatusBucket::Redirection,
+        400..=499 => StatusBucket::ClientError,
+        500.. => StatusBucket::ServerError,
     }
 }
 
 impl Metrics {
-    /// Creates the series of a route at boot. Called once per route by the listener's wiring.
+    /// Called once per route by the listener's wiring: those with an objective have their series from now on.
     pub fn register_route(&self, listener: Listener, method: &str, route: &'static str) {
-        self.http.route(listener, method, route);
+        if JUDGED.contains(&route) {
+            for code in JUDGED_BY {
+                let _ = self.http.server_durations.with_label_values(&[route, method, code, listener.as_str()]);
+            }
+        }
     }
 
     /// Counts a request as active; drop the value when the answer is sent or abandoned.
     #[must_use]
     pub fn active_request(&self, listener: Listener) -> ActiveRequest {
-        let gauge = self.http.active.0.get(listener.place()).cloned();
+        let mut gauge = None;
+        self.http.active.with([listener.place()], |series| gauge = Some(series.clone()));
         if let Some(gauge) = &gauge {
             gauge.inc();
         }
@@ -178,15 +206,11 @@ impl Metrics {
     }
 
     /// Records one finished request.
-    #[expect(clippy::cast_precision_loss, reason = "a histogram's sum is a float; sizes stay far below 2^53")]
     pub fn observe_http(&self, sample: &HttpSample) {
         let series = self.http.series((sample.listener, sample.method, sample.route, sample.status));
-        series.requests.inc();
-        series.duration.observe(sample.seconds);
-        series.response_time.observe(sample.seconds);
-        series.response_size.observe(sample.response_bytes as f64);
-        series.request_size.observe(sample.request_bytes as f64);
-        series.status.inc();
         series.server_duration.observe(sample.seconds);
+        if let Some(hydra) = &series.hydra {
+            hydra.observe(sample);
+        }
     }
 }

@@ -1,9 +1,9 @@
-//! Metrics of what changes slowly: keys, secrets, sweeps, schema, readiness, the build itself.
+//! Metrics of what changes slowly: keys, secrets, certificates, sweeps, schema, readiness, the build itself.
 
 use prometheus::{Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
-use super::{By, Metrics, REQUEST, Table};
-use crate::telemetry::labels::{Alg, AuditLoss, KeySet, ReadyCheck, SecretKind};
+use super::{Grid, Metrics, SLOW, Table};
+use crate::telemetry::labels::{Alg, AuditLoss, KeySet, Label, Listener, ReadyCheck, SecretKind};
 
 /// Source revision.
 pub(super) const REVISION: &str = env!("SIGNET_GIT_HASH");
@@ -12,78 +12,125 @@ pub(super) const BUILD_TIME: &str = env!("SIGNET_BUILD_TIME");
 const RUSTC: &str = env!("SIGNET_RUSTC");
 
 pub(super) struct UpkeepTable {
-    jwk_age: GaugeVec,
-    jwk_active: IntGaugeVec,
-    jwk_decrypt_failures: IntCounter,
-    old_secrets: IntCounterVec,
-    janitor_success: Gauge,
-    janitor_deleted: IntCounterVec,
-    janitor_seconds: Histogram,
-    janitor_leader: IntGauge,
+    keys: Keys,
+    janitor: Janitor,
+    certificates: GaugeVec,
     schema_version: IntGauge,
     schema_required: IntGauge,
-    ready: IntGaugeVec,
+    ready: Grid<IntGauge>,
     draining: IntGauge,
     clock_ahead: Gauge,
     panics: IntCounter,
-    audit_lost: By<IntCounter>,
+    audit_lost: Grid<IntCounter>,
 }
 
-impl UpkeepTable {
-    pub(super) fn new(table: &Table<'_>, version: &str) -> Result<Self, prometheus::Error> {
-        let build = table.gauges(
-            "signet_build_info",
-            "Always 1; the labels name the build.",
-            &["version", "revision", "rustc"],
-        )?;
-        build.with_label_values(&[version, REVISION, RUSTC]).set(1);
-        let audit_lost =
-            table.counters(Opts::new("signet_audit_events_lost_total", "Audit events not written."), &["reason"])?;
+struct Keys {
+    age: GaugeVec,
+    rotation: Gauge,
+    active: Grid<IntGauge>,
+    decrypt_failures: IntCounter,
+    secrets: Grid<IntGauge>,
+    old_secrets: Grid<IntCounter>,
+}
+
+impl Keys {
+    fn new(table: &Table) -> Result<Self, prometheus::Error> {
+        let (set, kind) = (KeySet::label("set"), [SecretKind::label("kind")]);
         let this = Self {
-            jwk_age: table.seconds_gauges("signet_jwk_age_seconds", "Age of the key that signs.", &["set", "alg"])?,
-            jwk_active: table.gauges("signet_jwk_active", "Keys of a set that are published.", &["set"])?,
-            jwk_decrypt_failures: table
-                .counter("signet_jwk_decrypt_failures_total", "Stored keys no configured secret could open.")?,
-            old_secrets: table.counters(
-                Opts::new("signet_secret_generation_total", "Values opened with a secret that is not the newest."),
-                &["kind"],
+            age: table.seconds_vec(
+                "signet_jwk_age_seconds",
+                "Age of the key that signs.",
+                &[set, Alg::label("alg")],
             )?,
-            janitor_success: table.seconds_gauge(
+            rotation: table
+                .seconds_gauge("signet_jwk_rotation_seconds", "Age at which a new key takes over; 0 for never.")?,
+            active: table.gauges("signet_jwk_active", "Keys of a set that are published.", &[set])?.all(),
+            decrypt_failures: table
+                .counter("signet_jwk_decrypt_failures_total", "Stored keys no configured secret could open.")?,
+            secrets: table.gauges("signet_secrets", "Secrets that are configured; the first is in use.", &kind)?.all(),
+            old_secrets: table
+                .counters(
+                    "signet_secret_generation_total",
+                    "Values opened with a secret that is not the newest.",
+                    &kind,
+                )?
+                .all(),
+        };
+        for set in KeySet::ALL {
+            let _ = this.age.with_label_values(&[set.as_str(), Alg::Rs256.as_str()]);
+        }
+        Ok(this)
+    }
+}
+
+struct Janitor {
+    success: Gauge,
+    interval: Gauge,
+    deleted: IntCounterVec,
+    backlog: IntGaugeVec,
+    seconds: Histogram,
+    leader: IntGauge,
+}
+
+impl Janitor {
+    fn new(table: &Table) -> Result<Self, prometheus::Error> {
+        let deleted = Opts::new("signet_janitor_deleted_rows_total", "Rows deleted by sweeps.");
+        let this = Self {
+            success: table.seconds_gauge(
                 "signet_janitor_last_success_timestamp_seconds",
                 "Unix time of the last complete sweep; 0 before the first.",
             )?,
-            janitor_deleted: table
-                .counters(Opts::new("signet_janitor_deleted_rows_total", "Rows deleted by sweeps."), &["table"])?,
-            janitor_seconds: table.histogram("signet_janitor_duration_seconds", "Seconds of one sweep.", REQUEST)?,
-            janitor_leader: table.gauge("signet_janitor_leader", "1 while this process holds the sweep's lease.")?,
+            interval: table.seconds_gauge("signet_janitor_interval_seconds", "Seconds from one sweep to the next.")?,
+            deleted: table.counter_vec(deleted, &[Label::open("table")])?,
+            backlog: table.gauge_vec(
+                "signet_janitor_backlog",
+                "1 while the last sweep took as many rows of a table as it may, so that more are left.",
+                &[Label::open("table")],
+            )?,
+            seconds: table.histogram("signet_janitor_duration_seconds", "Seconds of one sweep.", SLOW)?,
+            leader: table.gauge("signet_janitor_leader", "1 while this process holds the sweep's lease.")?,
+        };
+        // A table that every sweep visits; the store names the others through `register_janitor_tables`.
+        this.first_series("access_token");
+        Ok(this)
+    }
+
+    fn first_series(&self, table: &str) {
+        let _ = (self.deleted.with_label_values(&[table]), self.backlog.with_label_values(&[table]));
+    }
+}
+
+impl UpkeepTable {
+    pub(super) fn new(table: &Table, version: &str) -> Result<Self, prometheus::Error> {
+        let build = table.gauge_vec(
+            "signet_build_info",
+            "Always 1; the labels name the build.",
+            &["version", "revision", "rustc"].map(Label::open),
+        )?;
+        build.with_label_values(&[version, REVISION, RUSTC]).set(1);
+        Ok(Self {
+            keys: Keys::new(table)?,
+            janitor: Janitor::new(table)?,
+            certificates: table.seconds_vec(
+                "signet_tls_certificate_expiry_timestamp_seconds",
+                "Unix time at which a listener's certificate runs out.",
+                &[Listener::label("listener")],
+            )?,
             schema_version: table.gauge("signet_schema_version", "Newest migration found in the database.")?,
             schema_required: table.gauge("signet_schema_required", "Migration this build needs.")?,
-            ready: table.gauges("signet_ready", "1 while a readiness check passes.", &["check"])?,
+            ready: table
+                .gauges("signet_ready", "1 while a readiness check passes.", &[ReadyCheck::label("check")])?
+                .all(),
             draining: table.gauge("signet_draining", "1 from the first shutdown signal on.")?,
             clock_ahead: table.seconds_gauge(
                 "signet_clock_ahead_seconds",
                 "How far this machine's clock is ahead of the database's; below zero when it is behind.",
             )?,
             panics: table.counter("signet_panics_total", "Panics caught anywhere in the process.")?,
-            audit_lost: By::label(&audit_lost, AuditLoss::ALL, AuditLoss::as_str),
-        };
-        this.first_series();
-        Ok(this)
-    }
-
-    fn first_series(&self) {
-        for set in KeySet::ALL {
-            let _ = self.jwk_active.with_label_values(&[set.as_str()]);
-            let _ = self.jwk_age.with_label_values(&[set.as_str(), Alg::Rs256.as_str()]);
-        }
-        for kind in SecretKind::ALL {
-            let _ = self.old_secrets.with_label_values(&[kind.as_str()]);
-        }
-        for check in ReadyCheck::ALL {
-            let _ = self.ready.with_label_values(&[check.as_str()]);
-        }
-        // The table every sweep visits; the store names the others through `register_janitor_tables`.
-        let _ = self.janitor_deleted.with_label_values(&["token"]);
+            audit_lost: table
+                .counters("signet_audit_events_lost_total", "Audit events not written.", &[AuditLoss::label("reason")])?
+                .all(),
+        })
     }
 }
 
@@ -93,47 +140,72 @@ impl Metrics {
     pub fn jwk_age(&self, set: KeySet, alg: Alg, seconds: f64) {
         for former in Alg::ALL.iter().filter(|former| **former != alg) {
             // An error only says that the series was not there.
-            let _ = self.upkeep.jwk_age.remove_label_values(&[set.as_str(), former.as_str()]);
+            let _ = self.upkeep.keys.age.remove_label_values(&[set.as_str(), former.as_str()]);
         }
-        self.upkeep.jwk_age.with_label_values(&[set.as_str(), alg.as_str()]).set(seconds);
+        self.upkeep.keys.age.with_label_values(&[set.as_str(), alg.as_str()]).set(seconds);
+    }
+
+    /// The age at which a new key takes over, in seconds; 0 when none ever does.
+    pub fn jwk_rotation(&self, seconds: f64) {
+        self.upkeep.keys.rotation.set(seconds);
     }
 
     /// How many keys of a set are published.
     pub fn jwk_active(&self, set: KeySet, keys: i64) {
-        self.upkeep.jwk_active.with_label_values(&[set.as_str()]).set(keys);
+        self.upkeep.keys.active.with([set.place()], |series| series.set(keys));
     }
 
     /// A stored key could not be opened with any configured secret.
     pub fn jwk_decrypt_failure(&self) {
-        self.upkeep.jwk_decrypt_failures.inc();
+        self.upkeep.keys.decrypt_failures.inc();
+    }
+
+    /// How many secrets are configured.
+    pub fn secrets(&self, kind: SecretKind, configured: usize) {
+        self.upkeep.keys.secrets.with([kind.place()], |s| s.set(i64::try_from(configured).unwrap_or(i64::MAX)));
     }
 
     /// A value was opened with an older secret: that secret is still needed.
     pub fn old_secret_used(&self, kind: SecretKind) {
-        self.upkeep.old_secrets.with_label_values(&[kind.as_str()]).inc();
+        self.upkeep.keys.old_secrets.with([kind.place()], |series| series.inc());
     }
 
     /// Creates the series of the swept tables at boot.
     pub fn register_janitor_tables(&self, tables: &[&'static str]) {
         for table in tables {
-            let _ = self.upkeep.janitor_deleted.with_label_values(&[table]);
+            self.upkeep.janitor.first_series(table);
         }
     }
 
     /// Rows one step of a sweep deleted from a table.
     pub fn janitor_deleted(&self, table: &'static str, rows: u64) {
-        self.upkeep.janitor_deleted.with_label_values(&[table]).inc_by(rows);
+        self.upkeep.janitor.deleted.with_label_values(&[table]).inc_by(rows);
+    }
+
+    /// Whether more rows of a table are over than the last sweep could take.
+    pub fn janitor_backlog(&self, table: &'static str, more: bool) {
+        self.upkeep.janitor.backlog.with_label_values(&[table]).set(i64::from(more));
+    }
+
+    /// How often the janitor means to sweep, in seconds.
+    pub fn janitor_interval(&self, seconds: f64) {
+        self.upkeep.janitor.interval.set(seconds);
     }
 
     /// A sweep completed at `unix_seconds` after `seconds`.
     pub fn janitor_swept(&self, unix_seconds: f64, seconds: f64) {
-        self.upkeep.janitor_success.set(unix_seconds);
-        self.upkeep.janitor_seconds.observe(seconds);
+        self.upkeep.janitor.success.set(unix_seconds);
+        self.upkeep.janitor.seconds.observe(seconds);
     }
 
     /// Whether this process holds the sweep's lease.
     pub fn janitor_leader(&self, leads: bool) {
-        self.upkeep.janitor_leader.set(i64::from(leads));
+        self.upkeep.janitor.leader.set(i64::from(leads));
+    }
+
+    /// When the certificate of a listener runs out, in Unix seconds.
+    pub fn certificate_expires(&self, listener: Listener, unix_seconds: f64) {
+        self.upkeep.certificates.with_label_values(&[listener.as_str()]).set(unix_seconds);
     }
 
     /// The database's migration and the one this build needs.
@@ -144,7 +216,7 @@ impl Metrics {
 
     /// The outcome of one readiness check.
     pub fn ready(&self, check: ReadyCheck, passes: bool) {
-        self.upkeep.ready.with_label_values(&[check.as_str()]).set(i64::from(passes));
+        self.upkeep.ready.with([check.place()], |series| series.set(i64::from(passes)));
     }
 
     /// The process began to drain.
@@ -164,6 +236,6 @@ impl Metrics {
 
     /// An audit event was lost.
     pub fn audit_lost(&self, reason: AuditLoss) {
-        self.upkeep.audit_lost.with(reason.place(), |series| series.inc());
+        self.upkeep.audit_lost.with([reason.place()], |series| series.inc());
     }
 }

@@ -53,6 +53,7 @@ struct Told {
 struct Call<'a> {
     app: &'a App,
     form: &'a Form,
+    grant: GrantLabel,
 }
 
 /// The answer; `None` when what was decided on has changed meanwhile, so that it must be decided again.
@@ -97,7 +98,7 @@ async fn respond(
     told.grant = GrantLabel::from_name(form.get("grant_type").unwrap_or_default());
     let credential = credential?;
     told.method = AuthMethod::from_name(credential.method());
-    let call = Call { app, form: &form };
+    let call = Call { app, form: &form, grant: told.grant };
     for attempt in 0..ATTEMPTS {
         let who = authenticate(app, clients, &credential, attempt > 0).await?;
         match call.settle(grant, &who).await {
@@ -174,7 +175,7 @@ impl Call<'_> {
         if self.commit(who, write).await? != Verdict::Done {
             return Ok(None);
         }
-        kinds.iter().for_each(|kind| self.app.metrics.token_issued(*kind));
+        kinds.iter().for_each(|kind| self.app.metrics.token_issued(self.grant, *kind));
         if let Some(issued) = issued {
             issued.tell(self.param("grant_type"), kinds);
         }

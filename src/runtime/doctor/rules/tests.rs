@@ -68,7 +68,7 @@ fn survey() -> Survey {
             owns_tables: true,
             ..ServerSays::default()
         }),
-        migrations: vec![Migration { version: 1, name: "init".to_owned(), applied: true }],
+        migrations: vec![Migration { version: 1, name: "init".to_owned(), applied: true, known: true }],
         seals: Some(vec![Sealed {
             table: "refresh_token".to_owned(),
             mark: vec![2],

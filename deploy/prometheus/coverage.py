@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""coverage.py METRICS.json: every alert has a severity, a summary, a runbook with its five headings, one test in which it
+fires and one in which it is silent; and every metric and label in the rules exists."""
+
+import json
+import pathlib
+import re
+import sys
+
+import promql_parser
+import yaml
+
+from promql import Known, selectors
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent.parent
+HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Prevention"]
+
+
+def rules():
+    for path in sorted(HERE.glob("rules/*.yaml")):
+        for group in yaml.safe_load(path.read_text())["groups"]:
+            yield from group["rules"]
+
+
+def tested():
+    """The alerts that some test expects to fire, and those that some test expects to be silent."""
+    fire, silent = set(), set()
+    for path in sorted(HERE.glob("tests/*.yaml")):
+        for world in yaml.safe_load(path.read_text())["tests"]:
+            for case in world.get("alert_rule_test", []):
+                (fire if case.get("exp_alerts") else silent).add(case["alertname"])
+    return fire, silent
+
+
+def runbook_faults(alert):
+    path = ROOT / "deploy/runbooks" / f"{alert}.md"
+    if not path.exists():
+        return [f"{alert} has no runbook {path.relative_to(ROOT)}"]
+    text = path.read_text()
+    found = re.findall(r"^## (.+)$", text, re.M)
+    faults = [] if found == HEADINGS else [f"{path.name}: the headings are {found}"]
+    diagnosis = text.partition("## Diagnosis")[2].partition("## ")[0]
+    for language in ("promql", "sh"):
+        if f"```{language}" not in diagnosis:
+            faults.append(f"{path.name}: no {language} in its diagnosis")
+    return faults
+
+
+def queries(alert):
+    """The PromQL of a runbook, one query to a line."""
+    path = ROOT / "deploy/runbooks" / f"{alert}.md"
+    text = path.read_text() if path.exists() else ""
+    return [line for block in re.findall(r"```promql\n(.*?)```", text, re.S) for line in block.splitlines() if line.strip()]
+
+
+def unknown(where, query, known):
+    for name, matchers in selectors(promql_parser.parse(query)):
+        if not known.has(name):
+            yield f"{where}: there is no metric {name}"
+        for label, op, value in matchers:
+            fault = known.fault(name, label, op, value)
+            if fault:
+                yield f"{where}: {fault}"
+
+
+def main():
+    all_rules = list(rules())
+    alerts = {rule["alert"] for rule in all_rules if "alert" in rule}
+    known = Known(json.loads(pathlib.Path(sys.argv[1]).read_text()), {r["record"] for r in all_rules if "record" in r})
+    fire, silent = tested()
+    faults = []
+    for rule in all_rules:
+        where = rule.get("alert") or rule["record"]
+        faults += unknown(where, rule["expr"], known)
+        if "alert" not in rule:
+            continue
+        notes = rule.get("annotations", {})
+        if rule.get("labels", {}).get("severity") not in ("page", "ticket"):
+            faults.append(f"{where}: the severity is neither page nor ticket")
+        if not notes.get("summary") or notes.get("runbook_url") != f"deploy/runbooks/{where}.md":
+            faults.append(f"{where}: without a summary or its runbook_url")
+    for alert in sorted(alerts):
+        faults += runbook_faults(alert)
+        for query in queries(alert):
+            faults += unknown(f"{alert}.md", query, known)
+        faults += [f"{alert}: no test in which it {what}" for what, names in [("fires", fire), ("is silent", silent)] if alert not in names]
+    strangers = {path.stem for path in (ROOT / "deploy/runbooks").glob("*.md")} - alerts
+    faults += [f"deploy/runbooks/{name}.md is of no alert" for name in sorted(strangers)]
+    if faults:
+        sys.exit("\n".join(faults))
+    print(f"{len(alerts)} alerts, each with a runbook, a test in which it fires and one in which it is silent; all metrics exist")
+
+
+if __name__ == "__main__":
+    main()
