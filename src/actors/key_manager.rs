@@ -14,6 +14,7 @@ use crate::telemetry::audit::{self, AuditEvent, Facts, KeyFacts};
 use crate::telemetry::labels;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message, WrapFuture};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tracing::{Instrument, Span};
@@ -24,6 +25,8 @@ const TICK: Duration = Duration::from_secs(5);
 /// disagree on which is the newest; would each seal again whatever it finds, they would write against each other without
 /// end. The boot of the last replica settles it, and what one of the earlier ones still wrote waits an hour.
 const RESEAL: Duration = Duration::from_secs(3600);
+/// Clocks that differ by more are worth a warning.
+const APART: Duration = Duration::from_secs(1);
 
 /// How keys are made and rotated.
 #[derive(Clone, Debug)]
@@ -45,8 +48,10 @@ pub struct Keys {
     pub vault: KeyVault,
     /// How keys are made.
     pub policy: Arc<KeyPolicy>,
-    /// Time, until the store tells its own.
+    /// Time. The store has its own, which decides.
     pub clock: Arc<dyn Clock>,
+    /// The two are known to differ.
+    pub apart: Arc<AtomicBool>,
 }
 
 impl Keys {
@@ -81,10 +86,10 @@ impl Keys {
 
     /// Does what the rules ask for now, and reads the ring.
     async fn rule(&self) -> Result<KeyRing, KeyError> {
-        let sets = self.sets();
+        let (sets, ahead) = (self.sets(), self.ahead().await?);
         let mut rows = self.vault.store.keys(&sets).await?;
         for set in [ID_TOKEN_SET, ACCESS_TOKEN_SET] {
-            let now = self.clock.now();
+            let now = Timestamp::from_micros(self.clock.now().micros().saturating_sub(ahead));
             let due = due(&self.vault, set, &rows, now, &self.policy.rotation);
             if due.is_empty() {
                 continue;
@@ -104,9 +109,25 @@ impl Keys {
             }
         }
         let keys: Vec<_> = rows.into_iter().filter_map(|row| self.vault.open(&row).map(|key| (row, key))).collect();
-        let ring = KeyRing::of(&keys, self.clock.now());
+        let ring = KeyRing::of(&keys, self.clock.now(), ahead);
         self.export(&ring);
         Ok(ring)
+    }
+
+    /// By how many microseconds this process's clock is ahead of the store's. The operator hears of more than a second.
+    async fn ahead(&self) -> Result<i64, KeyError> {
+        let asked = self.clock.now();
+        let theirs = self.vault.store.ping().await?;
+        let took = self.clock.now().since(asked);
+        let ahead = asked.plus(took / 2).micros().saturating_sub(theirs.micros());
+        let seconds = ahead as f64 / 1e6;
+        self.vault.metrics.clock_ahead(seconds);
+        let apart = Duration::from_micros(ahead.unsigned_abs()) > APART + took;
+        if apart && !self.apart.swap(apart, Ordering::Relaxed) {
+            tracing::warn!(seconds, "this machine's clock is ahead of the database's by so much: set the clocks");
+        }
+        self.apart.store(apart, Ordering::Relaxed);
+        Ok(ahead)
     }
 
     /// A sealed key made off the event loop: RSA takes a while.

@@ -7,6 +7,7 @@ use super::mailbox::{Admitted, Ticket};
 use super::width::Width;
 use crate::store::{Store, StoreError};
 use crate::telemetry::traces;
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -15,6 +16,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Largest batch: the flat part of the measured curve begins near 100 rows.
 const BATCH: usize = 256;
+/// Members of a batch that was refused as a whole that are tried by themselves at once: one may have to wait for a row,
+/// and the others do not wait for it.
+const ALONE: usize = 4;
 
 /// Somebody's write and who waits for it.
 pub(super) struct Waiting<W, V> {
@@ -136,7 +140,8 @@ pub(super) fn trace<W, V>(names: &Names, batch: &mut [Waiting<W, V>]) -> Span {
 }
 
 /// Commits a batch and answers everyone in it. A batch that the database refuses as a whole, for what one of its
-/// members holds, is tried member by member, so that one bad row fails alone; a database that is away answers all.
+/// members holds or waits for, is tried member by member, so that one row fails alone; a database that is away answers
+/// all.
 pub(super) async fn commit<W, V, F>(batch: Vec<Waiting<W, V>>, span: Span, store: &dyn Store, write: F)
 where
     W: Clone + Send + 'static,
@@ -150,20 +155,24 @@ where
                 waiting.answer(Ok(verdict));
             }
         }
-        Err(StoreError::Unavailable(why)) => {
+        Err(error) if writes.len() < 2 || matches!(error, StoreError::Unavailable(_)) => {
             for waiting in batch {
-                traces::fail(&waiting.span, "unavailable");
-                waiting.answer(Err(StoreError::Unavailable(why.clone())));
+                if matches!(error, StoreError::Unavailable(_) | StoreError::Held(_)) {
+                    traces::fail(&waiting.span, "unavailable");
+                }
+                waiting.answer(Err(error.clone()));
             }
         }
         Err(_) => {
-            for waiting in batch {
+            let write = &write;
+            let one_by_one = futures_util::stream::iter(batch).for_each_concurrent(ALONE, |waiting| async move {
                 let alone = write(store, std::slice::from_ref(&waiting.write)).instrument(waiting.span.clone());
                 let verdict = alone
                     .await
                     .and_then(|v| v.first().cloned().ok_or_else(|| StoreError::Corrupt("no verdict".to_owned())));
                 waiting.answer(verdict);
-            }
+            });
+            one_by_one.await;
         }
     }
 }

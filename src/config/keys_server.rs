@@ -2,7 +2,7 @@
 //! through [`super::key`] only.
 
 use super::key::{
-    Effect::{Acts, NoEffect, NotYet},
+    Effect::{Acts, NoEffect},
     Key,
     Kind::{Bool, Duration, Int, List, Object, OneOf, Ratio, Secret, SecretList, Text, Url, UrlRef},
     key,
@@ -43,9 +43,9 @@ pub(super) const KEYS: &[Key] = &[
     key("urls.post_logout_redirect", UrlRef, "", Acts, "Where a logout ends when the client names no place."),
     key("urls.device.verification", UrlRef, "", Acts, "Page where a user enters a device's code."),
     key("urls.device.success", UrlRef, "", Acts, "Page shown once a device is allowed."),
-    key("urls.identity_provider.url", Url, "", NotYet, "Identity provider's admin URL, told of logouts."),
-    key("urls.identity_provider.publicUrl", Url, "", NotYet, "Identity provider's public URL."),
-    key("urls.identity_provider.headers", Object, "", NotYet, "Headers sent to the identity provider."),
+    key("urls.identity_provider.url", Url, "", Acts, "Identity provider's admin URL: a logout ends its session there too, as at Kratos."),
+    key("urls.identity_provider.publicUrl", Url, "", NoEffect, "Of the password grant, which is not served."),
+    key("urls.identity_provider.headers", Object, "", Acts, "Headers sent to the identity provider."),
     key("keys.rotation.interval", Duration, "2160h", Acts, "Age at which a new signing key takes over; 0s never rotates."),
     key("keys.rotation.publish_lead", Duration, "24h", Acts, "How long a new key is published before it signs."),
     key("keys.algorithm", OneOf(&["RS256", "ES256"]), "RS256", Acts, "Algorithm of new signing keys."),

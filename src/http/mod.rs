@@ -53,6 +53,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// What the operator decided, as plain values.
 pub struct Rules {
@@ -100,6 +101,8 @@ pub struct Rules {
     pub session_ttl: Duration,
     /// How long an authorization code lives.
     pub code_ttl: Duration,
+    /// The identity provider's admin URL; it hears of logouts.
+    pub identity_provider: Option<Url>,
     /// A logout also ends the tokens that were issued in the session.
     pub logout_revokes_tokens: bool,
     /// The token hook.

@@ -89,7 +89,12 @@ pub async fn up(settings: &Settings, metrics: Arc<Metrics>) -> anyhow::Result<Up
         entropy: Arc::clone(&entropy),
         metrics: Arc::clone(&metrics),
     };
-    let keys = Keys { vault: vault.clone(), policy: Arc::new(rules::key_policy(settings)?), clock: Arc::clone(&clock) };
+    let keys = Keys {
+        vault: vault.clone(),
+        policy: Arc::new(rules::key_policy(settings)?),
+        clock: Arc::clone(&clock),
+        apart: Arc::default(),
+    };
     let (ring, published) = watch::channel(Arc::new(first_ring(&keys).await));
     let manager = KeyManager::new(keys, ring, alive(labels::Actor::KeyManager)).start();
     let key_manager = Mailbox::new(manager, labels::Actor::KeyManager, 64, KEYS_PATIENCE, Arc::clone(&metrics));
@@ -105,6 +110,7 @@ pub async fn up(settings: &Settings, metrics: Arc<Metrics>) -> anyhow::Result<Up
         entropy: Arc::clone(&entropy),
         keys: published.clone(),
         outbound: Arc::clone(&outbound),
+        provider_headers: rules::provider_headers(settings),
         metrics: Arc::clone(&metrics),
     });
     let flows = FlowCoordinator::new(

@@ -26,8 +26,10 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{AuditSettings, LogFormat, TelemetrySettings};
 use actix_web::cookie::SameSite;
 use anyhow::anyhow;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 
 /// The rooms of each class of requests.
 pub fn admission(of: &Settings, metrics: &Arc<Metrics>) -> Admission {
@@ -78,6 +80,7 @@ pub fn rules(of: &Settings) -> Rules {
         introspection_max_age: of.gateway.http_max_age,
         session_ttl: of.ttl.authentication_session,
         code_ttl: of.ttl.auth_code,
+        identity_provider: of.urls.identity_provider.url.as_deref().and_then(|url| Url::parse(url).ok()),
         logout_revokes_tokens: of.oauth2.logout_revokes_tokens,
         expose_internal_errors: of.oauth2.expose_internal_errors,
         token_hook: of.oauth2.token_hook.as_ref().map(hook),
@@ -214,6 +217,16 @@ fn hook(of: &settings::Hook) -> HookTarget {
         HookIn::Cookie => ("Cookie".to_owned(), format!("{}={}", auth.name, &*auth.value)),
     });
     HookTarget { url: of.url.clone(), header }
+}
+
+/// What the identity provider wants to see with each call.
+pub fn provider_headers(of: &Settings) -> HeaderMap {
+    let pairs = of.urls.identity_provider.headers.0.iter().filter_map(|(name, value)| {
+        let mut value = HeaderValue::from_str(value.as_str()?).ok()?;
+        value.set_sensitive(true);
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
+    });
+    pairs.collect()
 }
 
 /// How far calls to registered addresses may reach.

@@ -113,7 +113,7 @@ macro_rules! watched {
         };
         let answer = $self.inner.$verb($($argument),*).instrument(span.clone()).await;
         match &answer {
-            Err(StoreError::Unavailable(_)) => traces::fail(&span, "unavailable"),
+            Err(StoreError::Unavailable(_) | StoreError::Held(_)) => traces::fail(&span, "unavailable"),
             Err(StoreError::Corrupt(_)) => traces::fail(&span, "corrupt"),
             _ => {}
         }
@@ -318,7 +318,7 @@ impl<S: Store> KeyStore for Measured<S> {
 
 #[async_trait]
 impl<S: Store> Upkeep for Measured<S> {
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn ping(&self) -> Result<Timestamp, StoreError> {
         watched!(self.ping())
     }
 

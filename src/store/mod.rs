@@ -41,6 +41,10 @@ pub enum StoreError {
     /// The database is away, too slow, full or read-only: nothing is known to have happened; ask again later (503).
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// Others hold a row for too long: nothing was done; ask again later (503). Who shares a batch with the one that needs
+    /// the row can be served without it.
+    #[error("others hold what is needed: {0}")]
+    Held(String),
     /// A row with that key exists already.
     #[error("a row with that key exists already")]
     Conflict,

@@ -157,7 +157,7 @@ labels!(
     /// Outbound calls made while a request waits.
     Hook, else Token {
         Token => "token", RefreshToken => "refresh_token", JwksUri => "jwks_uri",
-        BackchannelLogout => "backchannel_logout",
+        BackchannelLogout => "backchannel_logout", IdentityProvider => "identity_provider",
     }
 );
 labels!(

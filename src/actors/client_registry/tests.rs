@@ -187,7 +187,7 @@ impl KeyStore for Gated {
 
 #[async_trait]
 impl Upkeep for Gated {
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn ping(&self) -> Result<Timestamp, StoreError> {
         away()
     }
 

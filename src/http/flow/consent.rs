@@ -10,6 +10,7 @@ use crate::actors::client_registry::Clients;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::flow::login::LoginDecision;
 use crate::domain::flow::{Decision, Flow, Purpose, consent};
+use crate::store::Consent;
 use crate::telemetry::audit::{self, AuditEvent, Facts};
 use crate::telemetry::labels::FlowOutcome;
 use actix_web::{HttpRequest, HttpResponse};
@@ -29,9 +30,11 @@ pub(super) async fn start(
         true => app.store.previous_consent(&client.client_id, &login.subject).await?,
         false => None,
     };
-    flow.skip_consent = earlier.is_some_and(|earlier| {
+    let covers = |earlier: &Consent| {
         consent::may_skip(&asked.request, client, &earlier.scope, app.rules.authorize.scope_strategy)
-    });
+    };
+    flow.earlier_consent = earlier.filter(covers).map(|earlier| earlier.id);
+    flow.skip_consent = flow.earlier_consent.is_some();
     if asked.request.prompt.none && !flow.skip_consent {
         return Err(refuse(app, asked, consent::required()));
     }

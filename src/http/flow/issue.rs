@@ -105,6 +105,10 @@ pub(super) async fn answer(
                 let hint = "The login session has ended since: sign in again.";
                 return Err(refuse(app, &asked, OAuthError::new(ErrorCode::LoginRequired, hint)));
             }
+            FlowVerdict::ConsentRevoked => {
+                let hint = "The consent that spared the question was revoked since: the user must be asked again.";
+                return Err(refuse(app, &asked, OAuthError::new(ErrorCode::ConsentRequired, hint)));
+            }
             FlowVerdict::ClientChanged => asked.client = again(clients, &asked).await?,
         }
     }
@@ -155,7 +159,8 @@ pub(super) struct Made {
 
 async fn order(app: &App, asked: &Asked, of: Granting<'_>, session: &TokenSession) -> Result<Made, Stop> {
     let consent = consent_row(app, asked, of)?;
-    let order = Grant { client_version: asked.client.version, consent, code: None, access_token: None, device: None };
+    let (client_version, stands_on) = (asked.client.version, of.flow.earlier_consent);
+    let order = Grant { client_version, consent, stands_on, code: None, access_token: None, device: None };
     let mut made = Made { order, fields: Vec::new(), kinds: Vec::new() };
     let family = of.flow.consent_id();
     if of.flow.device.is_some() {

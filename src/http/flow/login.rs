@@ -56,6 +56,7 @@ pub async fn start(
         device,
         login: None,
         skip_consent: false,
+        earlier_consent: None,
         consent: None,
     };
     let challenge = text(app, Purpose::LoginChallenge, &flow, flow.began().plus(app.rules.flow_ttl)).await?;

@@ -11,7 +11,7 @@ use crate::http::{ApiError, App};
 use crate::store::introspection_cache::{Answer, IntrospectionCache};
 use crate::store::{AccessKey, AccessToken, SignatureHash};
 use crate::telemetry::audit::{Facts, signature};
-use crate::telemetry::labels::{Introspected, Source};
+use crate::telemetry::labels::{CacheAnswer, Introspected, Source};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -102,27 +102,44 @@ pub async fn of(app: &App, row: Option<&Row>) -> Result<(Source, Lookup), ApiErr
 /// # Errors
 /// 503 when nobody can say.
 pub async fn access_token(app: &App, key: &AccessKey) -> Result<(Source, Lookup), ApiError> {
-    if let Some(known) = cached(app, key).await {
-        return Ok(known);
-    }
+    let doubt = match cached(app, key).await {
+        Ok(known) => return Ok(known),
+        Err(doubt) => doubt,
+    };
     let read_at = app.clock.now();
     let row = app.store.access_token(key).await?;
-    Ok((Source::Db, of_row(app, key, read_at, row)?))
+    Ok((Source::Db, of_row(app, key, read_at, row, doubt)?))
 }
+
+/// The cache could not be looked at, so it may hold an answer that the database gives no more.
+#[derive(Clone, Copy)]
+pub(super) struct Doubt(bool);
 
 /// What the cache knows of it.
-pub(super) async fn cached(app: &App, key: &AccessKey) -> Option<(Source, Lookup)> {
-    let (answer, here) = app.introspections.as_ref()?.get(key).await?;
-    Some((if here { Source::Local } else { Source::Redis }, Ok(Said::Kept(answer))))
+pub(super) async fn cached(app: &App, key: &AccessKey) -> Result<(Source, Lookup), Doubt> {
+    let Some(cache) = &app.introspections else { return Err(Doubt(false)) };
+    match cache.get(key).await {
+        Ok((answer, here)) => Ok((if here { Source::Local } else { Source::Redis }, Ok(Said::Kept(answer)))),
+        Err(why) => Err(Doubt(why == CacheAnswer::Fault)),
+    }
 }
 
-/// What its row says, which was read at that moment; it is kept.
+/// What its row says, which was read at that moment; it is kept. A token that is over is remembered where there is doubt.
 pub(super) fn of_row(
     app: &App,
     key: &AccessKey,
     read_at: Timestamp,
     row: Option<AccessToken>,
+    doubt: Doubt,
 ) -> Result<Lookup, ApiError> {
+    let found = read(app, key, read_at, row)?;
+    if let (true, Err(_), Some(cache)) = (doubt.0, &found, &app.introspections) {
+        cache.is_over(key);
+    }
+    Ok(found)
+}
+
+fn read(app: &App, key: &AccessKey, read_at: Timestamp, row: Option<AccessToken>) -> Result<Lookup, ApiError> {
     let Some(row) = row else { return Ok(Err(Introspected::Unknown)) };
     let Some(session) = session::open_access(app, &row)? else { return Ok(Err(Introspected::Unknown)) };
     let valid = Valid {

@@ -24,6 +24,7 @@ pub(super) struct UpkeepTable {
     schema_required: IntGauge,
     ready: IntGaugeVec,
     draining: IntGauge,
+    clock_ahead: Gauge,
     panics: IntCounter,
     audit_lost: By<IntCounter>,
 }
@@ -59,6 +60,10 @@ impl UpkeepTable {
             schema_required: table.gauge("signet_schema_required", "Migration this build needs.")?,
             ready: table.gauges("signet_ready", "1 while a readiness check passes.", &["check"])?,
             draining: table.gauge("signet_draining", "1 from the first shutdown signal on.")?,
+            clock_ahead: table.seconds_gauge(
+                "signet_clock_ahead_seconds",
+                "How far this machine's clock is ahead of the database's; below zero when it is behind.",
+            )?,
             panics: table.counter("signet_panics_total", "Panics caught anywhere in the process.")?,
             audit_lost: By::label(&audit_lost, AuditLoss::ALL, AuditLoss::as_str),
         };
@@ -145,6 +150,11 @@ impl Metrics {
     /// The process began to drain.
     pub fn draining(&self) {
         self.upkeep.draining.set(1);
+    }
+
+    /// How far this machine's clock is ahead of the database's.
+    pub fn clock_ahead(&self, seconds: f64) {
+        self.upkeep.clock_ahead.set(seconds);
     }
 
     /// A panic was caught.

@@ -3,6 +3,7 @@
 //! Children are ended by their own process id when the fixture goes; nothing else is touched.
 
 mod callee;
+mod clock;
 mod cluster;
 mod collector;
 mod database;
@@ -17,6 +18,7 @@ mod user;
 mod wire;
 
 pub use callee::{Callee, Question};
+pub use clock::WrongClock;
 pub use cluster::{Cluster, Stop};
 pub use collector::{Collector, Span};
 pub use database::{Database, postgres};
