@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::output::{Row, Show};
-use crate::http::{admin, metrics, public};
+use crate::http::{admin, gateway, metrics, public};
 use crate::store::{self, SweepCounts};
 use crate::telemetry::metrics::{Described, Metrics as Table};
 
@@ -54,7 +54,7 @@ fn item(of: &Described) -> Value {
 fn elsewhere(label: &str) -> Vec<&'static str> {
     match label {
         "http_route" | "endpoint" => {
-            let routes = public::ROUTES.iter().chain(&admin::ROUTES).chain(&metrics::ROUTES);
+            let routes = public::ROUTES.iter().chain(&admin::ROUTES).chain(&gateway::ROUTES).chain(&metrics::ROUTES);
             let mut patterns: Vec<_> = routes.map(|(_, pattern)| *pattern).chain(["unmatched"]).collect();
             patterns.sort_unstable();
             patterns.dedup();

@@ -6,7 +6,7 @@ use crate::http::presented::{self, Row};
 use crate::http::{ApiError, App, reply};
 use crate::store::AccessKey;
 use crate::telemetry::audit;
-use crate::telemetry::labels::{Introspected, Source};
+use crate::telemetry::labels::Source;
 use actix_web::HttpResponse;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -64,27 +64,19 @@ fn list(bodies: &[Bytes]) -> Bytes {
 
 /// Access tokens that the cache does not know are read in one statement; refresh tokens share those of their reader.
 async fn all(app: &App, rows: &[Option<Row>]) -> Result<Vec<(Source, Lookup)>, ApiError> {
-    let mut known = try_join_all(rows.iter().map(|row| async move {
+    let known = try_join_all(rows.iter().map(|row| async move {
         Ok::<_, ApiError>(match row {
-            Some(Row::Access(key)) => lookup::cached(app, key).await,
+            Some(Row::Access(key)) => lookup::cached(app, key).await.map_err(|doubt| (*key, doubt)),
             other => Ok(lookup::of(app, other.as_ref()).await?),
         })
     }))
     .await?;
-    let missing: Vec<AccessKey> =
-        rows.iter().zip(&known).filter_map(|(row, known)| key(row.as_ref()).filter(|_| known.is_err())).collect();
+    let missing: Vec<AccessKey> = known.iter().filter_map(|known| known.as_ref().err()).map(|(key, _)| *key).collect();
     let read_at = app.clock.now();
     let mut found = app.store.access_tokens(&missing).await?.into_iter();
-    for (row, known) in rows.iter().zip(&mut known) {
-        let (Some(key), Err(missed)) = (key(row.as_ref()), &known) else { continue };
-        *known = Ok((Source::Db, lookup::of_row(app, &key, read_at, found.next().flatten(), *missed)?));
-    }
-    Ok(known.into_iter().map(|known| known.unwrap_or((Source::None, Err(Introspected::Malformed)))).collect())
-}
-
-const fn key(row: Option<&Row>) -> Option<AccessKey> {
-    match row {
-        Some(Row::Access(key)) => Some(*key),
-        _ => None,
-    }
+    let settle = |known| match known {
+        Ok(known) => Ok(known),
+        Err((key, doubt)) => Ok((Source::Db, lookup::of_row(app, &key, read_at, found.next().flatten(), doubt)?)),
+    };
+    known.into_iter().map(settle).collect()
 }

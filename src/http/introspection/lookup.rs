@@ -102,50 +102,44 @@ pub async fn of(app: &App, row: Option<&Row>) -> Result<(Source, Lookup), ApiErr
 /// # Errors
 /// 503 when nobody can say.
 pub async fn access_token(app: &App, key: &AccessKey) -> Result<(Source, Lookup), ApiError> {
-    let missed = match cached(app, key).await {
+    let doubt = match cached(app, key).await {
         Ok(known) => return Ok(known),
-        Err(missed) => missed,
+        Err(doubt) => doubt,
     };
     let read_at = app.clock.now();
     let row = app.store.access_token(key).await?;
-    Ok((Source::Db, of_row(app, key, read_at, row, missed)?))
+    Ok((Source::Db, of_row(app, key, read_at, row, doubt)?))
 }
 
-/// Why the cache says nothing of a token.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missed {
-    /// It has nothing that counts.
-    Unknown,
-    /// It could not be looked at: should it have an answer, that is from before the database is asked.
-    Unseen,
-}
+/// The cache could not be looked at, so it may hold an answer that the database gives no more.
+#[derive(Clone, Copy)]
+pub(super) struct Doubt(bool);
 
 /// What the cache knows of it.
-pub(super) async fn cached(app: &App, key: &AccessKey) -> Result<(Source, Lookup), Missed> {
-    let cache = app.introspections.as_ref().ok_or(Missed::Unknown)?;
+pub(super) async fn cached(app: &App, key: &AccessKey) -> Result<(Source, Lookup), Doubt> {
+    let Some(cache) = &app.introspections else { return Err(Doubt(false)) };
     match cache.get(key).await {
         Ok((answer, here)) => Ok((if here { Source::Local } else { Source::Redis }, Ok(Said::Kept(answer)))),
-        Err(CacheAnswer::Fault) => Err(Missed::Unseen),
-        Err(_) => Err(Missed::Unknown),
+        Err(why) => Err(Doubt(why == CacheAnswer::Fault)),
     }
 }
 
-/// What its row says, which was read at that moment, after the cache had said nothing; it is kept.
+/// What its row says, which was read at that moment; it is kept. A token that is over is remembered where there is doubt.
 pub(super) fn of_row(
     app: &App,
     key: &AccessKey,
     read_at: Timestamp,
     row: Option<AccessToken>,
-    missed: Missed,
+    doubt: Doubt,
 ) -> Result<Lookup, ApiError> {
-    let found = said(app, key, read_at, row)?;
-    if let (Err(_), Missed::Unseen, Some(cache)) = (&found, missed, &app.introspections) {
+    let found = read(app, key, read_at, row)?;
+    if let (true, Err(_), Some(cache)) = (doubt.0, &found, &app.introspections) {
         cache.is_over(key);
     }
     Ok(found)
 }
 
-fn said(app: &App, key: &AccessKey, read_at: Timestamp, row: Option<AccessToken>) -> Result<Lookup, ApiError> {
+fn read(app: &App, key: &AccessKey, read_at: Timestamp, row: Option<AccessToken>) -> Result<Lookup, ApiError> {
     let Some(row) = row else { return Ok(Err(Introspected::Unknown)) };
     let Some(session) = session::open_access(app, &row)? else { return Ok(Err(Introspected::Unknown)) };
     let valid = Valid {
