@@ -2,6 +2,7 @@
 
 mod boot;
 mod listen;
+mod notify;
 mod rules;
 mod socket_file;
 mod sweep;
@@ -126,13 +127,20 @@ async fn live(settings: Settings, which: Which, demo: bool, stop: CancellationTo
     let demo = if demo { Some(boot::demo(&settings, &up.app, &urls)?) } else { None };
     let mut handles = Vec::new();
     for listener in bound {
-        let (name, at) = (listener.which.as_str(), listener.url());
+        let (name, at, reached_by) = (listener.which.as_str(), listener.url(), listener.reached_by());
         let server = listener.serve(up.app.clone(), demo.clone(), settings.serve.shutdown_timeout)?;
         handles.push(server.handle());
         actix_web::rt::spawn(server);
         tracing::info!("Setting up http server on {at} ({name})");
+        if let Some(whom) = reached_by.filter(|_| name == labels::Listener::Admin.as_str()) {
+            tracing::warn!("the admin listener has no login and takes connections from {whom}: see that only your own services reach it (serve.admin.host)");
+        }
     }
     let mut ends = Ends::new()?;
+    if let Some(every) = notify::heartbeat() {
+        actix_web::rt::spawn(notify::beat(every));
+    }
+    notify::ready();
     let _ = told.send(urls);
     let died = tokio::select! {
         () = ends.signalled() => false,
@@ -158,6 +166,7 @@ fn bind(settings: &Settings, which: Which) -> anyhow::Result<Vec<Bound>> {
 async fn drain(settings: &Settings, up: &boot::Up, ends: &mut Ends, handles: Vec<actix_web::dev::ServerHandle>) {
     up.app.rotation.drain();
     up.app.metrics.draining();
+    notify::stopping();
     tracing::info!("stopping: not ready from now on");
     let orderly = async {
         tokio::time::sleep(settings.serve.drain_delay).await;
