@@ -145,8 +145,11 @@ def database(name, env):
     """The private PostgreSQL in the place of a container of it: role and database as its environment says."""
     env = dict(pair.split("=", 1) for pair in env)
     role, admin = env["POSTGRES_USER"], os.environ["SIGNET_TEST_POSTGRES"]
-    run("psql", "-qX", admin, "-c", f"CREATE ROLE {role} LOGIN PASSWORD '{env['POSTGRES_PASSWORD']}'")
+    if role not in admin.split("@")[0]:
+        run("psql", "-qX", admin, "-c", f"CREATE ROLE {role} LOGIN")
     run("psql", "-qX", admin, "-c", f"CREATE DATABASE {env['POSTGRES_DB']} OWNER {role}")
+    # Last, for the role may be the one that does this.
+    run("psql", "-qX", admin, "-c", f"ALTER ROLE {role} PASSWORD '{env['POSTGRES_PASSWORD']}'")
     service(name, 5432, admin)
 
 
@@ -197,6 +200,6 @@ def until(what, true, seconds=60):
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
-            logs = "\n".join(f"== {log.name}\n{log.read_text()[-2000:]}" for log in (STATE / "containers").glob("*.log"))
+            logs = "\n".join(f"== {log.name}\n{log.read_text()[-800:]}" for log in (STATE / "containers").glob("*.log"))
             raise SystemExit(f"not within {seconds} s: {what}\n{logs}")
         time.sleep(0.1)

@@ -16,16 +16,17 @@ docker run --network hydraguide \
   -d postgres:9.6
 
 SECRETS_SYSTEM=$(
+  set +o pipefail # the last of these ends first
   export LC_CTYPE=C
-  tr -dc 'a-zA-Z0-9' </dev/urandom | fold -w 32 | sed -n '1p;1q'
+  tr -dc 'a-zA-Z0-9' </dev/urandom | fold -w 32 | head -n 1
 )
-DSN=postgres://hydra:secret@ory-hydra-example--postgres:5432/hydra?sslmode=disable
+DSN='postgres://hydra:secret@ory-hydra-example--postgres:5432/hydra?sslmode=disable'
 export SECRETS_SYSTEM DSN
 
 docker run -it --rm \
   --network hydraguide \
   "$image" \
-  migrate sql --yes $DSN
+  migrate sql --yes "$DSN"
 
 docker run -d \
   --name ory-hydra-example--hydra \
@@ -33,7 +34,7 @@ docker run -d \
   -p 9000:4444 \
   -p 9001:4445 \
   -e SECRETS_SYSTEM="$SECRETS_SYSTEM" \
-  -e DSN=$DSN \
+  -e DSN="$DSN" \
   -e URLS_SELF_ISSUER=$issuer \
   -e URLS_CONSENT=http://127.0.0.1:9020/consent \
   -e URLS_LOGIN=http://127.0.0.1:9020/login \

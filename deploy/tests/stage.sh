@@ -26,6 +26,7 @@ fi
 chmod 755 "$ENGINE"
 mkdir "$ENGINE/names" "$ENGINE/containers"
 mount -t tmpfs netns /run/netns
+mount -t cgroup2 cgroup2 /sys/fs/cgroup # crun refuses a mixture of both versions
 ip link set lo up
 ip link add bridge type bridge
 ip addr add "$bridge/24" dev bridge
