@@ -63,16 +63,6 @@ impl Bound {
         }
     }
 
-    /// Who beyond this machine can open a connection to it; `None` for nobody.
-    pub fn reached_by(&self) -> Option<String> {
-        let Socket::Tcp(listener) = &self.socket else { return None };
-        match listener.local_addr().ok()?.ip() {
-            ip if ip.is_loopback() => None,
-            ip if ip.is_unspecified() => Some("every network of this machine or container".to_owned()),
-            ip => Some(format!("the network of {ip}")),
-        }
-    }
-
     /// Whether TLS ends here: not behind a proxy that ends it, nor on a unix socket, whose file says who may come.
     const fn ends_tls(&self) -> bool {
         self.settings.tls.enabled && self.settings.tls.cert.is_some() && matches!(self.socket, Socket::Tcp(_))

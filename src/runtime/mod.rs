@@ -127,14 +127,11 @@ async fn live(settings: Settings, which: Which, demo: bool, stop: CancellationTo
     let demo = if demo { Some(boot::demo(&settings, &up.app, &urls)?) } else { None };
     let mut handles = Vec::new();
     for listener in bound {
-        let (name, at, reached_by) = (listener.which.as_str(), listener.url(), listener.reached_by());
+        let (name, at) = (listener.which.as_str(), listener.url());
         let server = listener.serve(up.app.clone(), demo.clone(), settings.serve.shutdown_timeout)?;
         handles.push(server.handle());
         actix_web::rt::spawn(server);
         tracing::info!("Setting up http server on {at} ({name})");
-        if let Some(whom) = reached_by.filter(|_| name == labels::Listener::Admin.as_str()) {
-            tracing::warn!("the admin listener has no login and takes connections from {whom}: see that only your own services reach it (serve.admin.host)");
-        }
     }
     let mut ends = Ends::new()?;
     if let Some(every) = notify::heartbeat() {
