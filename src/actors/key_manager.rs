@@ -60,7 +60,13 @@ impl Keys {
     /// # Errors
     /// [`KeyError`]; then nothing was changed but perhaps the seals.
     pub async fn turn(&self) -> Result<KeyRing, KeyError> {
-        let sets = self.sets();
+        self.reseal().await?;
+        self.rule().await
+    }
+
+    /// Seals the keys of all sets under the newest secret.
+    async fn reseal(&self) -> Result<(), KeyError> {
+        let sets = self.vault.store.key_sets().await?;
         let rows = self.vault.store.keys(&sets).await?;
         if rows.iter().any(|row| self.vault.resealed(row).is_some()) {
             let vault = self.vault.clone();
@@ -69,7 +75,7 @@ impl Keys {
             };
             self.vault.store.change_keys(&sets, Box::new(decide)).await?;
         }
-        self.rule().await
+        Ok(())
     }
 
     /// Does what the rules ask for now, and reads the ring.
@@ -187,6 +193,11 @@ pub struct DeleteKeys {
     /// The key.
     pub kid: Option<String>,
 }
+
+/// The secrets have changed: seal all keys under the newest.
+#[derive(Message)]
+#[rtype(result = "Result<(), KeyError>")]
+pub struct Reseal;
 
 /// Stop.
 #[derive(Message)]
@@ -380,6 +391,16 @@ impl Handler<Admitted<DeleteKeys>> for KeyManager {
             vault.store.change_keys(&[set], Box::new(move |_, _| vec![change.clone()])).await?;
             Ok(())
         })
+    }
+}
+
+impl Handler<Admitted<Reseal>> for KeyManager {
+    type Result = AtomicResponse<Self, Result<(), KeyError>>;
+
+    fn handle(&mut self, m: Admitted<Reseal>, _: &mut Self::Context) -> Self::Result {
+        let keys = self.keys.clone();
+        self.resealed_at = keys.clock.now();
+        self.then_publish(m.ticket, m.span, async move { keys.reseal().await })
     }
 }
 

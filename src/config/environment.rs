@@ -2,6 +2,7 @@
 //! name is never taken for a dot. An empty variable counts as not set.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
@@ -22,6 +23,17 @@ pub(super) fn read(into: &mut Gathered, env: &Env) {
     for key in key::all() {
         one(into, env, key);
     }
+}
+
+/// Every file that a `<NAME>_FILE` takes a value from.
+pub(super) fn files(env: &Env) -> Vec<PathBuf> {
+    let names: BTreeSet<String> = key::all().filter(|key| key.kind.may_hold_secret()).map(Key::env).collect();
+    let of_item = |stem: &str| match stem.rsplit_once('_') {
+        Some((list, index)) => names.contains(list) && index.parse::<usize>().is_ok(),
+        None => false,
+    };
+    let is_known = |name: &str| name.strip_suffix("_FILE").is_some_and(|stem| names.contains(stem) || of_item(stem));
+    env.iter().filter(|(name, path)| is_known(name) && !path.is_empty()).map(|(_, path)| PathBuf::from(path)).collect()
 }
 
 fn set<'a>(env: &'a Env, name: &str) -> Option<&'a str> {

@@ -36,6 +36,14 @@ pub struct Sources {
     pub mode: Mode,
 }
 
+impl Sources {
+    /// Every file that a setting is read from: configuration files, and those of `<NAME>_FILE`.
+    #[must_use]
+    pub fn all_files(&self) -> Vec<PathBuf> {
+        self.files.iter().cloned().chain(environment::files(&self.env)).collect()
+    }
+}
+
 /// The values found, each with its source, and what was wrong on the way.
 #[derive(Default)]
 pub(super) struct Gathered {

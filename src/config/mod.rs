@@ -37,6 +37,14 @@ pub fn load(sources: &Sources) -> Result<Settings, Vec<Fault>> {
     if gathered.faults.is_empty() { Ok(settings) } else { Err(gathered.faults) }
 }
 
+/// The settings as far as they can be read, and what [`load`] would refuse: for looking at a server, not for being one.
+#[must_use]
+pub fn despite_faults(sources: &Sources) -> (Settings, Vec<Fault>) {
+    let mut gathered = Gathered::from(sources);
+    let settings = build::settings(&mut gathered, sources.mode);
+    (settings, gathered.faults)
+}
+
 /// What [`load`] would refuse; empty when all is well.
 #[must_use]
 pub fn validate(sources: &Sources) -> Vec<Fault> {

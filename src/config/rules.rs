@@ -61,7 +61,9 @@ pub(super) fn secrets(from: &mut Gathered, mode: Mode, warnings: &mut Vec<String
     let mut system = checked_list(from, "secrets.system", mode, warnings);
     if system.is_empty() && mode == Mode::Production {
         from.fault("secrets.system", "is missing", MAKE_SECRET);
-    } else if system.is_empty() {
+    }
+    let invented = system.is_empty() && mode != Mode::Production;
+    if invented {
         system.extend(made_up(from));
         warnings.push(
             "secrets.system is not set: a secret was made up, and nothing written with it can be read after a restart"
@@ -73,7 +75,7 @@ pub(super) fn secrets(from: &mut Gathered, mode: Mode, warnings: &mut Vec<String
         if list.is_empty() { system.clone() } else { list }
     };
     let (cookie, pagination) = (other("secrets.cookie"), other("secrets.pagination"));
-    SecretLists { system, cookie, pagination }
+    SecretLists { system, cookie, pagination, made_up: invented }
 }
 
 fn checked_list(from: &mut Gathered, name: &str, mode: Mode, warnings: &mut Vec<String>) -> Vec<String> {

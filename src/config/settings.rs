@@ -150,6 +150,8 @@ pub struct SecretLists {
     pub cookie: Vec<String>,
     /// Page tokens; `system` when not set.
     pub pagination: Vec<String>,
+    /// `system` was made up for this start, and is another one at the next.
+    pub made_up: bool,
 }
 
 impl fmt::Debug for SecretLists {

@@ -23,7 +23,7 @@ use tracing::{Instrument, Span, debug_span};
 use uuid::Uuid;
 
 /// Every verb, by the name its series and its span have.
-const VERBS: [&str; 34] = [
+const VERBS: [&str; 35] = [
     "access_token",
     "authorization_code",
     "change_keys",
@@ -41,6 +41,7 @@ const VERBS: [&str; 34] = [
     "flow_body",
     "forced_subject",
     "guess_user_code",
+    "key_sets",
     "keys",
     "login_session",
     "migrations",
@@ -261,6 +262,10 @@ impl<S: Store> KeyStore for Measured<S> {
         watched!(self.keys(sets))
     }
 
+    async fn key_sets(&self) -> Result<Vec<String>, StoreError> {
+        watched!(self.key_sets())
+    }
+
     async fn change_keys(&self, sets: &[String], decide: KeyDecision) -> Result<Vec<KeyRow>, StoreError> {
         watched!(self.change_keys(sets, decide))
     }
@@ -405,6 +410,7 @@ mod tests {
         store.refresh_token(&[0; 32]).await.unwrap();
         all_flows(&store, now).await;
         store.keys(&[]).await.unwrap();
+        store.key_sets().await.unwrap();
         store.change_keys(&[], Box::new(|_, _| Vec::new())).await.unwrap();
         store.ping().await.unwrap();
         store.migrations().await.unwrap();

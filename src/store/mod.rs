@@ -14,6 +14,7 @@ mod migrate;
 mod open;
 mod postgres;
 mod sqlite;
+mod survey;
 mod tokens;
 mod upkeep;
 
@@ -27,6 +28,7 @@ pub use flows::{
 pub use keys::{KeyChange, KeyDecision, KeyRow, KeyStore};
 pub use migrate::Ask;
 pub use open::{OpenError, OpenOptions, migrate, migration_status, open};
+pub use survey::{Sealed, ServerSays, Survey, survey};
 pub use tokens::{
     AccessToken, FoundRefresh, Issue, JtiUse, Redeem, RefreshToken, Replay, Revoke, Revoked, Rotate, SignatureHash,
     Source, TokenStore, Verdict, Write,

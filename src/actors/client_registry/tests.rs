@@ -172,6 +172,10 @@ impl KeyStore for Gated {
         away()
     }
 
+    async fn key_sets(&self) -> Result<Vec<String>, StoreError> {
+        away()
+    }
+
     async fn change_keys(&self, _: &[String], _: KeyDecision) -> Result<Vec<KeyRow>, StoreError> {
         away()
     }

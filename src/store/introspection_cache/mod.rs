@@ -12,10 +12,12 @@ mod ended;
 mod link;
 mod local;
 mod news;
+mod survey;
 mod value;
 
 pub use address::FORMS;
 pub use ended::Ended;
+pub use survey::{RedisSurvey, survey};
 pub use value::Answer;
 
 use super::io::IoRuntime;

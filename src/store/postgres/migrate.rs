@@ -27,11 +27,12 @@ const REMEMBER: &str = "
     INSERT INTO schema_migration (version, name, checksum, applied_at) VALUES ($1, $2, $3, clock_timestamp())";
 const LOCK: &str = "SELECT pg_advisory_xact_lock($1, $2)";
 
-fn text(script: &Script) -> &'static str {
+pub(super) fn text(script: &Script) -> &'static str {
     script.postgres
 }
 
-async fn applied(db: &impl GenericClient) -> Result<Vec<Applied>, Error> {
+/// Every migration that the database has.
+pub(super) async fn applied(db: &impl GenericClient) -> Result<Vec<Applied>, Error> {
     if !db.query_one(HAS_TABLE, &[]).await?.try_get::<_, bool>(0)? {
         return Ok(Vec::new());
     }
@@ -93,7 +94,10 @@ pub(in crate::store) async fn migration_status(dsn: &str) -> Result<Vec<Migratio
 }
 
 /// Runs the work on a connection of its own, driving both.
-async fn connected<T>(dsn: &str, work: impl AsyncFnOnce(&mut Client) -> Result<T, OpenError>) -> Result<T, OpenError> {
+pub(super) async fn connected<T>(
+    dsn: &str,
+    work: impl AsyncFnOnce(&mut Client) -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
     let dsn = Dsn::parse(dsn)?;
     let connecting = dsn.config.connect(tls::connector(&dsn.tls)?);
     let (mut client, connection) = match tokio::time::timeout(PATIENCE, connecting).await {

@@ -28,6 +28,7 @@ mod reader;
 mod revoke;
 mod rows;
 mod sessions;
+mod survey;
 mod sweep;
 mod tls;
 mod tokens;
@@ -36,6 +37,7 @@ mod upkeep;
 mod usable;
 
 pub(super) use migrate::{migrate, migration_status};
+pub(super) use survey::survey;
 
 use super::io::IoRuntime;
 use super::{AccessToken, Change, FoundCode, FoundRefresh, OpenError, OpenOptions, StoreError};
