@@ -14,7 +14,7 @@ fail() {
 
 docker network create apart
 lite=(--network apart -v lite:/data -e DSN=sqlite:///data/signet.sqlite)
-docker run --rm "${lite[@]}" signet migrate sql -e --yes 2>/dev/null
+docker run --rm "${lite[@]}" signet migrate sql -e --yes >"$ENGINE/migrated" 2>&1 || { cat "$ENGINE/migrated" >&2; exit 1; }
 # Nothing outside of /data can be written, by anybody.
 ! docker run --rm --network apart signet migrate sql --yes sqlite:///elsewhere.sqlite 2>"$ENGINE/refused" || fail "/ can be written"
 ! docker run --rm --network apart signet migrate sql --yes sqlite:///etc/elsewhere.sqlite 2>>"$ENGINE/refused" || fail "/etc can be written"

@@ -48,7 +48,7 @@ done
 docker logs ory-hydra-example--hydra >"$ENGINE/hydra.log"
 grep -q 'Setting up http server on ' "$ENGINE/hydra.log"
 # Who is on the container's network reaches the administrative listener, and the log says so.
-grep 'the admin listener has no login and takes connections from every network' "$ENGINE/hydra.log"
+grep '(admin), open to every interface' "$ENGINE/hydra.log"
 
 docker run --rm -it \
   "$image" \
