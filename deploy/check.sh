@@ -123,7 +123,7 @@ kustomize_overlays() {
 }
 
 custom_resources() {
-  NODE_PATH=$tools/deploy-npm/node_modules node deploy/tests/resources.cjs deploy/argocd/*.yaml deploy/flux/*.yaml "$built"/*.yaml
+  node deploy/tests/resources.mjs "$tools/deploy-npm/node_modules" deploy/argocd/*.yaml deploy/flux/*.yaml "$built"/*.yaml
 }
 
 # The values that Argo CD hands to the chart are the chart's.

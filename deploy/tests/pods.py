@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import yaml
 
 signet, path = sys.argv[1:]
+version = tomllib.loads((Path(__file__).parents[2] / "Cargo.toml").read_text())["package"]["version"]
 documents = [it for it in yaml.safe_load_all(Path(path).read_text()) if it]
 faults = []
 
@@ -37,7 +39,7 @@ def container_is_restricted(name, it):
     context = it["securityContext"]
     must(context["allowPrivilegeEscalation"] is False and context["capabilities"] == {"drop": ["ALL"]}, f"{name}: privileges")
     must(context["readOnlyRootFilesystem"] is True, f"{name}: its root can be written")
-    must(re.fullmatch(r"[a-z./]*signet:[0-9.]+", it["image"]), f"{name}: {it['image']} is no version")
+    must(it["image"] == f"signet:{version}", f"{name}: {it['image']} is not of version {version}")
     must({"requests", "limits"} <= it["resources"].keys(), f"{name}: resources")
 
 
