@@ -11,7 +11,7 @@ tools=$target/tools
 venv=$tools/deploy-venv
 built=$target/deploy
 scripts=src/tests/scripts
-export PYTHONDONTWRITEBYTECODE=1 IMAGE=$built/run SIGNET_BIN=$built/image/signet
+export PYTHONDONTWRITEBYTECODE=1 IMAGE=$built/run SIGNET_BIN=$built/image/signet OTELCOL=otelcol
 PATH=$tools/deploy-bin:$venv/bin:$PATH
 mkdir -p "$built" "$tools/deploy-bin"
 
