@@ -40,6 +40,6 @@ docker kill --signal=TERM lite
 [[ $(docker wait lite) == 0 ]] || fail "it did not end with 0"
 [[ $((SECONDS - began)) -le 35 ]] || fail "it took $((SECONDS - began)) s to end"
 ! docker run --rm --network apart signet healthcheck >/dev/null 2>&1 || fail "healthy without a server"
-echo "uid 65532, read-only root, healthy, smoke passed, ended with 0 in $((SECONDS - began)) s"
+echo "✓ uid 65532, read-only root, healthy, smoke passed, ended with 0 in $((SECONDS - began)) s"
 
 bash "$here/guide.sh" signet

@@ -6,6 +6,7 @@ set -euo pipefail
 image=$1
 here=$(cd "$(dirname "$0")" && pwd)
 issuer=http://127.0.0.1:9000/
+trap '[[ $? -eq 0 ]] || docker logs ory-hydra-example--hydra >&2' EXIT
 
 docker network create hydraguide
 docker run --network hydraguide \
@@ -115,4 +116,4 @@ grep -q '^ory_at_' <(tr -d '[:blank:]' <"$ENGINE/tokens" | sed 's/^[A-Za-z]*Toke
 
 docker kill --signal=TERM ory-hydra-example--hydra
 [[ $(docker wait ory-hydra-example--hydra) == 0 ]]
-echo "the guide's commands hold"
+echo "✓ the guide's commands hold"

@@ -47,5 +47,5 @@ strange=$(find rootfs ! -type l \( ! -user 0 -o -perm /022 \) ! -path rootfs/dat
 [[ $(stat -c '%u:%g' rootfs/data) == 65532:65532 ]] || { echo "/data is not the user's" >&2; exit 1; }
 
 bytes=$(du -sb rootfs | cut -f1)
-printf 'the image: %d kB, %d kB compressed\n' $((bytes / 1024)) $(($(tar -C rootfs -cf - . | gzip -1 | wc -c) / 1024))
+printf '✓ the image: %d kB, %d kB compressed\n' $((bytes / 1024)) $(($(tar -C rootfs -cf - . | gzip -1 | wc -c) / 1024))
 [[ ${2:-dist} != dist || $bytes -le $MOST_BYTES ]] || { echo "more than $MOST_BYTES bytes" >&2; exit 1; }

@@ -33,6 +33,7 @@ ip addr add "$bridge/24" dev bridge
 ip link set bridge up
 echo "nameserver $bridge" >"$ENGINE/resolv.conf"
 mount --bind "$ENGINE/resolv.conf" "$(readlink -f /etc/resolv.conf)"
-dnsmasq --keep-in-foreground --listen-address="$bridge" --bind-interfaces --no-resolv --no-hosts --hostsdir="$ENGINE/names" \
-  --user=root --pid-file= --log-facility=- 2>"$ENGINE/dnsmasq.log" &
+# It knows everything there is: a name without an IPv6 address is answered so, not refused.
+dnsmasq --keep-in-foreground --listen-address="$bridge" --bind-interfaces --no-resolv --local=/#/ --no-hosts \
+  --hostsdir="$ENGINE/names" --user=root --pid-file= --log-facility=- 2>"$ENGINE/dnsmasq.log" &
 bash "$scripts/services.sh" "$@"

@@ -22,7 +22,7 @@ for unit in "$work"/*.service; do
     cat "$work/exposure" >&2
     exit 1
   }
-  echo "$(basename "$unit"): $(tail -1 "$work/exposure")"
+  echo "✓ $(tail -1 "$work/exposure" | grep -o '[^ ]*.service.*[0-9]')"
 done
 
 mkdir -p "$work/credentials" "$work/state/signet"
@@ -75,5 +75,5 @@ try:
 finally:
     server.kill()
 assert ready == 200 and code == 0, (ready, code, heard)
-print(f"signet.service: ready, {heard.count('WATCHDOG=1')} signs of life, stopped with 0")
+print(f"✓ signet.service: ready, {heard.count('WATCHDOG=1')} signs of life, stopped with 0")
 PYTHON

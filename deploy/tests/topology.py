@@ -92,7 +92,7 @@ def leave_and_return(replica):
     engine.until(f"{replica} is ready", lambda: answers(f"http://{replica}:4444/health/ready"))
     before = issued(replica)
     engine.until(f"{replica} is asked again", lambda: issued(replica) > before)
-    print(f"{replica} left in {took:.1f} s and came back: {load.end()} requests, none failed")
+    print(f"✓ {replica} left in {took:.1f} s and came back: {load.end()} requests, none failed")
 
 
 def observed():
@@ -104,7 +104,7 @@ def observed():
     engine.until("both are scraped", lambda: targets() == {"signet-1:4445", "signet-2:4445"})
     groups = json.loads(call("http://127.0.0.1:9090/api/v1/rules"))["data"]["groups"]
     managers = json.loads(call("http://127.0.0.1:9090/api/v1/alertmanagers"))["data"]["activeAlertmanagers"]
-    print(f"Prometheus scrapes both replicas, has {sum(len(group['rules']) for group in groups)} rules, {len(managers)} Alertmanager")
+    print(f"✓ Prometheus scrapes both replicas, has {sum(len(group['rules']) for group in groups)} rules, {len(managers)} Alertmanager")
     assert len(managers) == 1
 
 
@@ -117,7 +117,7 @@ def traced():
         return sum(float(n) for n in re.findall(r"^otelcol_receiver_accepted_spans(?:_total)?\{[^}]*\} (\S+)", text, re.M))
 
     engine.until("spans arrive", lambda: spans() > 0)
-    print(f"the collector took {spans():.0f} spans")
+    print(f"✓ the collector took {spans():.0f} spans")
 
 
 def full():
@@ -130,12 +130,12 @@ def full():
     assert all(active(it) for it in tokens)
     shares = {name: issued(name) for name in ("signet-1", "signet-2")}
     assert all(shares.values()) and sum(shares.values()) == len(tokens), shares
-    print(f"{len(tokens)} tokens through the balancer: {shares}")
+    print(f"✓ {len(tokens)} tokens through the balancer: {shares}")
     leave_and_return("signet-1")
     observed()
     if "otel-collector" not in left_out:
         traced()
-    print(f"not played: {', '.join(left_out)}")
+    print(f"✓ not played: {', '.join(left_out)}")
 
 
 def quickstart():
@@ -145,7 +145,7 @@ def quickstart():
     run = [*engine.CRUN, "exec", "hydra", "hydra"]
     engine.run(*run, "create", "client", "--endpoint", "http://127.0.0.1:4445", "--grant-type", "client_credentials")
     assert json.loads(call(f"{PUBLIC}/.well-known/openid-configuration"))["issuer"] == f"{PUBLIC}/"
-    print(f"quickstart.yml serves; not played: {', '.join(left_out)}")
+    print(f"✓ quickstart.yml serves; not played: {', '.join(left_out)}")
 
 
 {"full": full, "quickstart": quickstart}[sys.argv[1]]()
