@@ -11,7 +11,8 @@ tools=$target/tools
 venv=$tools/deploy-venv
 built=$target/deploy
 scripts=src/tests/scripts
-export PYTHONDONTWRITEBYTECODE=1 IMAGE=$built/run SIGNET_BIN=$built/image/signet OTELCOL=otelcol
+export PYTHONDONTWRITEBYTECODE=1 IMAGE=$built/run SIGNET_BIN=$built/image/signet SIGNET=$built/image/signet
+export OTELCOL=otelcol
 PATH=$tools/deploy-bin:$venv/bin:$PATH
 mkdir -p "$built" "$tools/deploy-bin"
 
@@ -156,16 +157,18 @@ grafana_files() {
 
 haproxy_file() { haproxy -c -f deploy/compose/haproxy.cfg; }
 
-# Who looks over a file, a pattern a line; rules, dashboards and gateways have checks of their own.
+pages() { git ls-files -zco --exclude-standard README.md 'deploy/*.md' 'helm/*.md' | xargs -0 python3 deploy/tests/links.py; }
+
+# Each file is one of those that the checks above take, or of a folder with a check of its own or a test of cargo's.
 covered() {
   local file pattern missed=() patterns=(
-    'deploy/*.sh' 'deploy/tests/*' deploy/Dockerfile
+    'deploy/*.sh' 'deploy/tests/*' 'deploy/*.md' deploy/Dockerfile
     deploy/compose/{quickstart.yml,full.yml,hydra.yml,haproxy.cfg} 'deploy/systemd/*.service' deploy/systemd/signet.yaml
     'deploy/kustomize/base/*.yaml' deploy/kustomize/overlays/{dev,prod,sqlite}/'*.yaml'
     'deploy/argocd/*.yaml' 'deploy/flux/*.yaml' deploy/otel/collector.yaml deploy/alertmanager/alertmanager.yml
     deploy/grafana/provisioning/{datasources,dashboards}/signet.yaml deploy/prometheus/prometheus.yml
   )
-  for pattern in prometheus gateways runbooks; do
+  for pattern in prometheus gateways; do
     [[ ! -e deploy/$pattern/check.sh ]] || patterns+=("deploy/$pattern/*")
   done
   # What tests of cargo read, they name.
@@ -175,7 +178,7 @@ covered() {
       [[ $file != $pattern ]] || continue 2
     done
     grep -rqF "$(cut -d/ -f1-2 <<<"$file")" src/tests --include=*.rs || missed+=("$file")
-  done < <(find deploy -type f ! -path '*/__pycache__/*')
+  done < <(git ls-files -co --exclude-standard deploy)
   [[ ${#missed[@]} -eq 0 ]] || { printf 'nothing checks %s\n' "${missed[@]}"; return 1; }
 }
 
@@ -202,6 +205,7 @@ check 'Prometheus: promtool' promtool check config deploy/prometheus/prometheus.
 check 'Alertmanager: amtool' amtool check-config deploy/alertmanager/alertmanager.yml
 check 'OpenTelemetry collector: its own check' otelcol validate --config deploy/otel/collector.yaml
 check 'Grafana: provisioning' grafana_files
+check 'pages: links' pages
 check 'kustomize: overlays, schemas and pods' kustomize_overlays
 check 'Argo CD, Flux, Gateway API: schemas' custom_resources
 check 'Argo CD: values of the chart' argo_values
