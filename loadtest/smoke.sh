@@ -31,7 +31,7 @@ rm -rf "$(target_dir)/load-quick"
 SIGNET_LOAD_PROFILE=debug bash "$here/loadtest/run.sh" --quick
 echo "the parts of the report work"
 redis=$(command -v redis-server || command -v valkey-server)
-for short in "soak --duration 10" "rolling --times 1"; do
+for short in "soak --duration 10" "rolling --times 2"; do
   new_database "signet_load_${short%% *}" "$bin/signet"
   # shellcheck disable=SC2086 # the words are arguments
   "$bin/signet-loadtest" $short --signet "$bin/signet" --redis-server "$redis" --postgres "$DSN" --rate 60 --markdown /dev/null

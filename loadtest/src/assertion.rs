@@ -89,8 +89,9 @@ impl Key {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the claims of an assertion are of the real time")]
-fn seconds() -> Result<u64> {
+/// Since the epoch, as claims have it.
+#[expect(clippy::disallowed_methods, reason = "the claims of a JWT are of the real time")]
+pub fn seconds() -> Result<u64> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
 }
 

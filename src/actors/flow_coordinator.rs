@@ -137,6 +137,8 @@ pub struct FlowCoordinator {
     read_to: Timestamp,
     /// Something was in the outbox when it was counted last.
     outstanding: bool,
+    /// A round is under way.
+    in_round: bool,
     alive: Alive,
 }
 
@@ -144,7 +146,7 @@ impl FlowCoordinator {
     /// An idle coordinator.
     pub fn new(parts: Parts, alive: Alive) -> Self {
         let read_to = parts.clock.now().minus(IDLE);
-        Self { parts, lanes: Lanes::new(), read_to, outstanding: true, alive }
+        Self { parts, lanes: Lanes::new(), read_to, outstanding: true, in_round: false, alive }
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
@@ -158,14 +160,16 @@ impl FlowCoordinator {
                 this.flush(ctx);
             }));
         }
-        if self.lanes.is_drained() {
+        // A delivery that is left half done would wait until its lease ends.
+        if !self.in_round && self.lanes.is_drained() {
             self.alive.farewell();
             ctx.stop();
         }
     }
 
     /// One look at the outbox and at other replicas' finished flows, then the next one.
-    fn round(&self, ctx: &mut Context<Self>) {
+    fn round(&mut self, ctx: &mut Context<Self>) {
+        self.in_round = true;
         let Parts { store, courier, metrics, finished, clock } = &self.parts;
         let (store, courier, metrics) = (Arc::clone(store), Arc::clone(courier), Arc::clone(metrics));
         let (idle, finished) = (finished.is_idle(clock.now()), Arc::clone(finished));
@@ -178,6 +182,8 @@ impl FlowCoordinator {
         ctx.spawn(work.into_actor(self).map(|(left, read_to), this, ctx| {
             this.outstanding = left;
             this.read_to = read_to.unwrap_or(this.read_to);
+            this.in_round = false;
+            this.flush(ctx);
             ctx.run_later(ROUND, |this, ctx| this.round(ctx));
         }));
     }

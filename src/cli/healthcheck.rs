@@ -37,11 +37,11 @@ pub struct Healthcheck {
 /// # Errors
 /// Whatever is not a 200: the server's reasons, or why there was no answer.
 pub async fn run(args: Healthcheck) -> anyhow::Result<()> {
-    let how = probe::builder(args.timeout);
+    let how = || probe::builder(args.timeout);
     let probe = match &args.url {
         Some(url) => {
             let url = super::api::web_url(url, "--url")?;
-            Probe::to(url.as_str(), how.no_proxy().tls_danger_accept_invalid_certs(true))?
+            Probe::to(url.as_str(), || how().no_proxy().tls_danger_accept_invalid_certs(true))?
         }
         None => {
             let (settings, _) = config::despite_faults(&args.files.sources());

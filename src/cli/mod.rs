@@ -25,6 +25,7 @@ mod quickstart_demo;
 mod quickstart_folder;
 mod serve;
 mod smoke;
+mod smoke_calls;
 mod token_record;
 mod tokens;
 mod version;

@@ -45,14 +45,40 @@ fn known_as(app: &App, client: &RegisteredClient, subject: &str) -> Option<Strin
     subject_for(&client.client, subject, None, &app.rules.subjects).ok()
 }
 
+/// How often whom to tell is decided, while more is granted in the session.
+const ATTEMPTS: usize = 5;
+
 /// Ends a session, remembered or not; every client that was granted something in it hears of it.
 ///
 /// # Errors
 /// 503: nothing has ended.
 pub async fn end(app: &App, clients: &Clients, session_id: Uuid, subject: &str) -> Result<Ended, ApiError> {
+    for _ in 0..ATTEMPTS {
+        let (order, frontchannel) = order(app, clients, session_id, subject).await?;
+        match app.flows.ask(Commit(FlowWrite::Logout(order))).await?? {
+            FlowVerdict::Done => {
+                app.metrics.logout();
+                app.finished.logout(session_id);
+                return Ok(Ended::Now { frontchannel });
+            }
+            FlowVerdict::ClientChanged => {}
+            _ => return Ok(Ended::Before),
+        }
+    }
+    Err(ApiError::Unavailable("more is granted in the session again and again".to_owned()))
+}
+
+/// The logout, and the addresses for the browser to load.
+async fn order(
+    app: &App,
+    clients: &Clients,
+    session_id: Uuid,
+    subject: &str,
+) -> Result<(Logout, Vec<String>), ApiError> {
     let (mut deliveries, mut frontchannel) = (Vec::new(), Vec::new());
-    for id in app.store.clients_of_session(session_id, subject).await? {
-        let Some(client) = clients.get(&id).await? else { continue };
+    let ids = app.store.clients_of_session(session_id, subject).await?;
+    for id in &ids {
+        let Some(client) = clients.get(id).await? else { continue };
         if !client.client.backchannel_logout_uri.is_empty() {
             deliveries.push(delivery(app, &client, session_id, subject).await?);
         }
@@ -65,17 +91,11 @@ pub async fn end(app: &App, clients: &Clients, session_id: Uuid, subject: &str) 
         session_id,
         subject: subject.to_owned(),
         revoke_tokens: app.rules.logout_revokes_tokens,
+        clients: ids,
         deliveries,
         keep_until: app.clock.now().plus(app.rules.session_ttl),
     };
-    match app.flows.ask(Commit(FlowWrite::Logout(order))).await?? {
-        FlowVerdict::Done => {
-            app.metrics.logout();
-            app.finished.logout(session_id);
-            Ok(Ended::Now { frontchannel })
-        }
-        _ => Ok(Ended::Before),
-    }
+    Ok((order, frontchannel))
 }
 
 async fn delivery(

@@ -65,13 +65,18 @@ pub fn builder(patience: Duration) -> ClientBuilder {
         .user_agent(concat!("signet/", env!("CARGO_PKG_VERSION")))
 }
 
+/// Where there are no authorities, as in an image without any, no certificate is good; all else works.
+fn built(how: impl Fn() -> ClientBuilder) -> anyhow::Result<Client> {
+    Ok(how().build().or_else(|_| how().tls_certs_only([]).build())?)
+}
+
 impl Probe {
     /// A server at a base URL, through the proxy that the environment names.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn to(base: &str, how: ClientBuilder) -> anyhow::Result<Self> {
-        Ok(Self { http: how.build()?, base: base.trim_end_matches('/').to_owned() })
+    pub fn to(base: &str, how: impl Fn() -> ClientBuilder) -> anyhow::Result<Self> {
+        Ok(Self { http: built(how)?, base: base.trim_end_matches('/').to_owned() })
     }
 
     /// A listener of this machine, as its settings bind it. Its certificate is for another name than the one it is
@@ -79,10 +84,10 @@ impl Probe {
     ///
     /// # Errors
     /// When the settings leave the port to chance.
-    pub fn of(listener: &Listener, how: ClientBuilder) -> anyhow::Result<Self> {
-        let how = how.no_proxy().tls_danger_accept_invalid_certs(true);
+    pub fn of(listener: &Listener, how: impl Fn() -> ClientBuilder) -> anyhow::Result<Self> {
+        let how = || how().no_proxy().tls_danger_accept_invalid_certs(true);
         match listener.host.strip_prefix("unix:") {
-            Some(path) => Ok(Self { http: how.unix_socket(path).build()?, base: "http://localhost".to_owned() }),
+            Some(path) => Ok(Self { http: how().unix_socket(path).build()?, base: "http://localhost".to_owned() }),
             None => {
                 let base = address(listener).context("the port is 0, so nobody knows where it is; give --url")?;
                 Self::to(&base, how)

@@ -148,22 +148,18 @@ impl Live {
             }
         }
         self.certificates(&new);
-        let settled = match self.secrets(&new.secrets).await {
-            Ok(()) => true,
+        let (secrets, settled) = match self.secrets(&new.secrets).await {
+            Ok(()) => (new.secrets.clone(), true),
             Err(Refusal::Bad(why)) => {
                 tracing::error!("the new list of secrets is refused, the old one stays in use: {why}");
-                let kept = self.settings.secrets.clone();
-                self.settings = Settings { secrets: kept, ..new };
-                return true;
+                (self.settings.secrets.clone(), true)
             }
             Err(Refusal::Later(error)) => {
                 tracing::warn!(%error, "the new list of secrets waits for the database");
-                false
+                (self.settings.secrets.clone(), false)
             }
         };
-        if settled {
-            self.settings = new;
-        }
+        self.settings = Settings { secrets, ..new };
         settled
     }
 

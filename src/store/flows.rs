@@ -134,6 +134,9 @@ pub struct Logout {
     pub subject: String,
     /// Also revoke every family that was granted in this session.
     pub revoke_tokens: bool,
+    /// The clients of the session that the deliveries were made for (see `clients_of_session`). When another one was
+    /// granted something since, nothing is written.
+    pub clients: Vec<String>,
     /// Logout tokens to deliver (OpenID Connect Back-Channel Logout 1.0 §2.5).
     pub deliveries: Vec<LogoutDelivery>,
     /// How long the session's id stays taken, so that it cannot end twice.
@@ -179,7 +182,8 @@ pub enum FlowVerdict {
     Used,
     /// The login session that a grant stands on has ended. Nothing was written.
     SessionEnded,
-    /// The client is gone or was changed since the decision: decide again. Nothing was written.
+    /// The client is gone or was changed since the decision, or a session that is to end has another client: decide
+    /// again. Nothing was written.
     ClientChanged,
 }
 

@@ -29,6 +29,8 @@ pub enum Kind {
     Stop,
     /// Both key sets get a new key.
     RotateKeys,
+    /// All replicas get a new system secret, each with a new start.
+    RotateSecret,
 }
 
 /// Whom it hits.
@@ -69,9 +71,14 @@ impl Kind {
             Self::PostgresWay(_) | Self::PostgresStranded | Self::BackendsTerminated | Self::PostgresCrash => {
                 Place::Postgres
             }
-            Self::Kill | Self::Terminate | Self::Stop => Place::Process,
+            Self::Kill | Self::Terminate | Self::Stop | Self::RotateSecret => Place::Process,
             Self::RotateKeys => Place::Keys,
         }
+    }
+
+    /// Whether it excuses errors: what an operator does must cost nobody anything.
+    pub fn hurts(self) -> bool {
+        !matches!(self, Self::RotateKeys | Self::RotateSecret)
     }
 }
 
@@ -98,6 +105,7 @@ impl std::fmt::Display for Planned {
             Kind::Terminate => write!(f, "SIGTERM and new start")?,
             Kind::Stop => write!(f, "SIGSTOP for two seconds")?,
             Kind::RotateKeys => write!(f, "new signing keys")?,
+            Kind::RotateSecret => write!(f, "new system secret")?,
         }
         match self.on {
             On::One(number) => write!(f, ", replica {number}"),
@@ -146,8 +154,8 @@ fn deck(terms: &Terms, dice: &mut Dice) -> Vec<(Kind, On)> {
     for fault in [Fault::Cut, Fault::Hang, Fault::HangAnswers, Fault::Delay(milliseconds(50)), Fault::LoseAnswer] {
         deck.extend([(Kind::PostgresWay(fault), one(dice)), (Kind::PostgresWay(fault), On::All)]);
     }
-    let whole = [Kind::RedisKilled, Kind::RedisFlushed, Kind::BackendsTerminated, Kind::RotateKeys, Kind::RotateKeys];
-    deck.extend(whole.map(|kind| (kind, On::All)));
+    let whole = [Kind::RedisKilled, Kind::RedisFlushed, Kind::BackendsTerminated, Kind::RotateSecret];
+    deck.extend(whole.into_iter().chain([Kind::RotateKeys; 2]).map(|kind| (kind, On::All)));
     if terms.own_postgres {
         deck.push((Kind::PostgresCrash, On::All));
     }

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use url::Url;
 
+use super::history::Key;
 use crate::fault_proxy::Proxy;
 use crate::http::connection::Wire;
 use crate::http::{Call, Origin};
 
-/// The system secret of every replica of a soak.
-const SECRET: &str = "soak-only-system-secret-of-some-length";
+/// The system secret that every replica begins with.
+pub const SECRET: &str = "soak-only-system-secret-of-some-length";
 const START_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
@@ -66,6 +67,8 @@ pub struct Replica {
     pub lives: AtomicU32,
     binary: PathBuf,
     env: Vec<(String, String)>,
+    /// `secrets.system` of its next start, newest first.
+    secrets: Mutex<Vec<String>>,
     log: PathBuf,
     child: Mutex<Option<Child>>,
 }
@@ -96,13 +99,32 @@ impl Replica {
         env.extend(plan.settings.iter().cloned());
         let log = plan.dir.join(format!("replica-{number}.log"));
         let (lives, binary, child) = (AtomicU32::new(0), plan.binary.clone(), Mutex::new(None));
-        let turn = tokio::sync::Mutex::default();
-        Ok(Self { number, public, admin, postgres, redis, turn, lives, binary, env, log, child })
+        let (turn, secrets) = (tokio::sync::Mutex::default(), Mutex::new(vec![SECRET.to_owned()]));
+        Ok(Self { number, public, admin, postgres, redis, turn, lives, binary, env, secrets, log, child })
     }
 
     /// Where its own listeners are, past the balancer.
     pub fn origin(&self) -> Result<Origin> {
         Origin::parse(&format!("http://127.0.0.1:{}", self.public))
+    }
+
+    /// The same for the admin API.
+    pub fn admin_origin(&self) -> Result<Origin> {
+        Origin::parse(&format!("http://127.0.0.1:{}", self.admin))
+    }
+
+    fn secrets(&self) -> MutexGuard<'_, Vec<String>> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The list for its next start.
+    pub fn give_secrets(&self, newest_first: Vec<String>) {
+        *self.secrets() = newest_first;
+    }
+
+    /// What it seals under.
+    pub fn newest_secret(&self) -> Key {
+        self.secrets().first().map_or(Key::default(), |secret| Key::of(secret))
     }
 
     fn child(&self) -> MutexGuard<'_, Option<Child>> {
@@ -122,6 +144,7 @@ impl Replica {
         let log = || File::options().create(true).append(true).open(&self.log);
         let mut command = Command::new(&self.binary);
         command.env_clear().envs(self.env.iter().map(|(key, value)| (key, value)));
+        command.env("SECRETS_SYSTEM", self.secrets().join(","));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("RUST_BACKTRACE", "1");
         command.args(["serve", "all", "--dev"]).stdin(Stdio::null()).stdout(log()?).stderr(log()?);
         *self.child() = Some(command.spawn().with_context(|| format!("cannot run {}", self.binary.display()))?);
@@ -188,7 +211,6 @@ fn settings(dsn: &str, redis: u16, (public, admin): (u16, u16), issuer: u16) -> 
     [
         ("DSN", dsn.to_owned()),
         ("REDIS_URL", format!("redis://127.0.0.1:{redis}/")),
-        ("SECRETS_SYSTEM", SECRET.to_owned()),
         ("SERVE_PUBLIC_HOST", "127.0.0.1".to_owned()),
         ("SERVE_PUBLIC_PORT", public.to_string()),
         ("SERVE_ADMIN_HOST", "127.0.0.1".to_owned()),
@@ -197,6 +219,7 @@ fn settings(dsn: &str, redis: u16, (public, admin): (u16, u16), issuer: u16) -> 
         ("URLS_SELF_ISSUER", format!("http://127.0.0.1:{issuer}/")),
         ("URLS_LOGIN", format!("{app}/login")),
         ("URLS_CONSENT", format!("{app}/consent")),
+        ("URLS_LOGOUT", format!("{app}/logout")),
         ("URLS_ERROR", format!("{app}/error")),
         ("URLS_DEVICE_SUCCESS", format!("{app}/done")),
         ("URLS_DEVICE_VERIFICATION", format!("{app}/device")),

@@ -66,6 +66,17 @@ pub enum Op {
     VerifierElsewhere,
     /// A key set gets a new key.
     Rotate,
+    /// A replica starts with another list of system secrets; the key is the newest of them.
+    Secret,
+    /// What was issued or sealed before is presented to one replica, past the balancer; the family is the newest secret of
+    /// the replica that made it.
+    Open,
+    /// A user ends a login session, which is the key.
+    Logout,
+    /// An operator does.
+    EndLogin,
+    /// A client is told that a login session, which is the key, has ended; a failure when it does not take that.
+    Told,
     /// Any other request of a flow.
     Step,
 }
@@ -97,6 +108,14 @@ pub struct Signed {
     pub verified: bool,
 }
 
+/// A login session as a client's ID token or logout token names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Session {
+    pub sid: Key,
+    pub client: Key,
+    pub subject: Key,
+}
+
 /// The tokens in an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Gives {
@@ -106,6 +125,9 @@ pub struct Gives {
     pub refresh: Option<Given>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signed: Vec<Signed>,
+    /// Of the ID token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
 }
 
 /// One request.
@@ -135,6 +157,11 @@ impl Record {
         self.op == op && self.outcome == outcome
     }
 
+    /// Whether it asked for the end of a login session.
+    pub fn is_logout(&self) -> bool {
+        matches!(self.op, Op::Logout | Op::EndLogin)
+    }
+
     /// Whether the server broke or was not there. What the balancer could send to nobody had no effect, and is still no
     /// answer.
     pub fn is_error(&self) -> bool {
@@ -148,6 +175,10 @@ impl Record {
     pub fn refresh(&self) -> Option<Given> {
         self.gives.as_ref().and_then(|gives| gives.refresh)
     }
+
+    pub fn session(&self) -> Option<Session> {
+        self.gives.as_ref().and_then(|gives| gives.session)
+    }
 }
 
 /// Answers of introspection.
@@ -159,6 +190,8 @@ pub const SOMEBODY_ELSES: &str = "another's";
 pub const UNSENT: &str = "unsent";
 pub const INVALID_GRANT: &str = "invalid_grant";
 pub const FORBIDDEN: &str = "request_forbidden";
+/// A logout token that says what it must.
+pub const RIGHT: &str = "right";
 
 /// Everything that was seen.
 pub struct History {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::fleet::Replica;
-use super::history::{History, Key, Micros, Signed};
+use super::history::{History, Key, Micros, Session, Signed};
 use crate::http::Call;
 use crate::http::connection::Wire;
 
@@ -83,12 +83,26 @@ impl Jwks {
     }
 }
 
-/// The `kid` of a JWT; nothing for any other token.
-fn kid(jwt: &str) -> Option<String> {
+/// Header and claims of a JWT, whoever signed it; nothing for any other token.
+pub fn parts(jwt: &str) -> Option<(Value, Value)> {
     let mut parts = jwt.split('.');
-    let (head, _, _) = (parts.next()?, parts.next()?, parts.next()?);
-    let head: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(head).ok()?).ok()?;
+    let (head, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let read = |part: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok();
+    Some((read(head)?, read(claims)?))
+}
+
+/// The `kid` of a JWT.
+fn kid(jwt: &str) -> Option<String> {
+    let (head, _) = parts(jwt)?;
     Some(head.get("kid")?.as_str()?.to_owned())
+}
+
+/// The session that claims name, and to whom.
+pub fn session(claims: &Value) -> Option<Session> {
+    let key = |value: &Value| value.as_str().map(Key::of);
+    let audience = claims.get("aud")?;
+    let client = audience.get(0).unwrap_or(audience);
+    Some(Session { sid: key(claims.get("sid")?)?, client: key(client)?, subject: key(claims.get("sub")?)? })
 }
 
 /// An uncompressed point: 4, then both coordinates.

@@ -1,6 +1,6 @@
 //! Hours of traffic with faults: replicas of the server behind a balancer, each with its own way to PostgreSQL and Redis.
 //! All that the clients saw is held against what the server promises. `rolling` restarts the replicas in turn under the
-//! same traffic and allows no error at all.
+//! same traffic, with another list of system secrets each time, and allows no error at all.
 
 mod balancer;
 mod checker;
@@ -10,7 +10,9 @@ mod history;
 mod jwks;
 mod options;
 mod play;
+mod receiver;
 mod report;
+mod secrets;
 mod stage;
 mod stores;
 mod traffic;
@@ -46,7 +48,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const BREATH: Duration = Duration::from_millis(500);
 /// Connections of a replica: a pool of 8, one that listens, one that holds a lease.
 const CONNECTIONS: i64 = 10;
-const TABLES: [&str; 5] = ["access_token", "refresh_token", "authorization_code", "consent", "assertion_jti"];
+const TABLES: [&str; 6] =
+    ["access_token", "refresh_token", "authorization_code", "consent", "assertion_jti", "logout_delivery"];
 
 /// What holds for every command.
 pub struct Terms {
@@ -87,11 +90,8 @@ pub async fn rolling(args: &RollingArgs, terms: &Terms) -> Result<()> {
     let progress = Arc::new(Progress::default());
     let restarts = async {
         for round in 1..=args.times {
-            for replica in &stage.replicas {
-                tokio::time::sleep(BREATH).await;
-                if let Err(error) = stage.restart(replica).await {
-                    stage.log.failed(format!("round {round}, replica {}: {error:#}", replica.number));
-                }
+            if let Err(error) = stage.change_secrets().await {
+                stage.log.failed(format!("round {round}: {error:#}"));
             }
             println!("{:>8.1} s  round {round} is done", stage.history.now() as f64 / 1e6);
         }
@@ -169,6 +169,7 @@ async fn tell(stage: &Arc<Stage>, progress: &Arc<Progress>) {
 /// Lets everything settle, asks for every token once more, and judges.
 async fn conclude(stage: &Arc<Stage>, args: &FleetArgs, told: Told, strict: bool, markdown: &Path) -> Result<()> {
     tokio::time::sleep(BOUND + Duration::from_secs(1)).await;
+    stage.outbox().await?;
     let (audit, connections) = (stage.history.now(), stage.database.connections().await?);
     stage.audit().await?;
     let mut rows = Rows::new();

@@ -25,6 +25,8 @@ pub struct Window {
     pub from: Micros,
     pub to: Micros,
     pub name: String,
+    /// Whether requests may be left without an answer meanwhile.
+    pub excuses: bool,
 }
 
 /// What happens now and what has happened.
@@ -71,7 +73,7 @@ impl Stage {
         self.log.now.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
         let played = self.played(&planned).await;
         self.log.now.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != name);
-        let window = Window { from, to: self.history.now(), name: name.clone() };
+        let window = Window { from, to: self.history.now(), name: name.clone(), excuses: planned.kind.hurts() };
         self.log.windows.lock().unwrap_or_else(PoisonError::into_inner).push(window);
         if let Err(error) = played {
             self.log.failed(format!("{name}: {error:#}"));
@@ -118,6 +120,7 @@ impl Stage {
                 }
             }
             Kind::RotateKeys => self.rotate().await?,
+            Kind::RotateSecret => self.rotate_secret().await?,
             Kind::Kill | Kind::Terminate | Kind::Stop => {
                 for replica in self.hit(planned) {
                     self.process(replica, planned).await?;

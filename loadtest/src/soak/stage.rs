@@ -12,6 +12,8 @@ use super::history::History;
 use super::jwks::Jwks;
 use super::options::FleetArgs;
 use super::play::Log;
+use super::receiver::Receiver;
+use super::secrets::Rotation;
 use super::stores::{Database, Redis};
 use super::traffic::pool::Pool;
 use super::traffic::{Clients, hand::Hand};
@@ -23,6 +25,7 @@ use crate::target::Target;
 /// Users that are signed in before the traffic begins.
 const SIGNED_IN: usize = 40;
 const READY_WITHIN: Duration = Duration::from_secs(30);
+const TAKEN_WITHIN: Duration = Duration::from_secs(90);
 
 pub struct Stage {
     pub history: Arc<History>,
@@ -35,6 +38,7 @@ pub struct Stage {
     pub vitals: Vitals,
     pub log: Log,
     pub pool: Pool,
+    pub secrets: Rotation,
     pub dir: PathBuf,
     clients: OnceLock<Arc<Clients>>,
 }
@@ -63,6 +67,7 @@ impl Stage {
         let redis = Redis::start(&args.redis_server, &dir).await?;
         migrate(&args.signet, &setting.dsn)?;
         let (doors, binary) = (Doors::open().await?, absolute(&args.signet)?);
+        let receiver = Receiver::open().await?;
         let (public, admin) = doors.ports()?;
         let (dsn, settings) = (setting.dsn.clone(), setting.settings);
         let plan = Plan { binary, dsn, redis_port: redis.port, issuer_port: public, dir: dir.clone(), settings };
@@ -83,12 +88,14 @@ impl Stage {
             vitals: Vitals::default(),
             log: Log::default(),
             pool: Pool::default(),
+            secrets: Rotation::default(),
             dir,
             clients: OnceLock::new(),
         });
         stage.ready().await?;
-        let clients = Clients::register(&stage.target).await?;
+        let clients = Clients::register(&stage.target, receiver.port()?).await?;
         let _ = stage.clients.set(Arc::new(clients));
+        receiver.serve(&stage, args.seed);
         stage.sign_in().await?;
         Ok(stage)
     }
@@ -107,7 +114,7 @@ impl Stage {
     async fn sign_in(self: &Arc<Self>) -> Result<()> {
         let mut wire = Wire::default();
         for _ in 0..SIGNED_IN {
-            let mut hand = Hand { stage: self, wire: &mut wire };
+            let mut hand = Hand::new(self, &mut wire);
             self.pool.put(hand.sign_in().await.context("the first users cannot sign in")?);
         }
         Ok(())
@@ -125,6 +132,16 @@ impl Stage {
         }
     }
 
+    /// Waits until every logout token was taken. Who died while trying left it for a minute, and of those that were not
+    /// taken the last comes after a quarter of one.
+    pub async fn outbox(&self) -> Result<()> {
+        let until = tokio::time::Instant::now() + TAKEN_WITHIN;
+        while self.database.rows("logout_delivery").await? > 0 && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
     /// Every token that was ever issued is asked for once more.
     pub async fn audit(self: &Arc<Self>) -> Result<()> {
         const HANDS: usize = 8;
@@ -136,7 +153,7 @@ impl Stage {
                 tokio::spawn(async move {
                     let mut wire = Wire::default();
                     for token in tokens.iter().skip(hand).step_by(HANDS) {
-                        Hand { stage: &stage, wire: &mut wire }.introspect(token).await;
+                        Hand::new(&stage, &mut wire).introspect(token).await;
                     }
                 })
             })

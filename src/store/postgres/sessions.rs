@@ -8,7 +8,6 @@ use super::rows::{self, Moment};
 use super::{outbox, revoke};
 use crate::store::{FlowVerdict, Login, LoginSession, Logout, LogoutDelivery};
 use deadpool_postgres::GenericClient;
-use std::collections::HashSet;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -137,15 +136,28 @@ pub(super) async fn hold(db: &impl GenericClient, nid: Uuid, ids: &[Uuid]) -> Re
     Ok(())
 }
 
-/// Leaves a row for a session that was not remembered too.
+/// Leaves a row for a session that was not remembered too. A session with a client that the order does not know stays;
+/// nobody can become one while the caller holds its row. Of two in one batch the first one wins.
 const LOGOUT: &str = "
-    INSERT INTO login_session AS t (id, nid, subject, authenticated_at, expires_at, ended_at,
-                                    identity_provider_session_id)
-    SELECT DISTINCT ON (a.id) a.id, $1, a.subject, clock_timestamp(), a.until, clock_timestamp(), ''
-    FROM unnest($2::uuid[], $3::text[], $4::timestamptz[]) WITH ORDINALITY AS a (id, subject, until, n)
-    ORDER BY a.id, a.n
-    ON CONFLICT (id) DO UPDATE SET ended_at = clock_timestamp(), expires_at = greatest(t.expires_at, excluded.expires_at)
-    WHERE t.ended_at IS NULL RETURNING t.id";
+    WITH a AS MATERIALIZED (
+        SELECT * FROM unnest($2::uuid[], $3::text[], $4::timestamptz[]) WITH ORDINALITY AS a (id, subject, until, n)),
+    k AS MATERIALIZED (SELECT * FROM unnest($5::bigint[], $6::text[]) AS k (n, client_id)),
+    late AS MATERIALIZED (
+        SELECT DISTINCT a.n FROM a CROSS JOIN LATERAL (
+            SELECT client_id FROM consent
+            WHERE consent.session_id = a.id AND consent.nid = $1 AND consent.subject = a.subject OFFSET 0) c
+        WHERE NOT EXISTS (SELECT FROM k WHERE k.n = a.n AND k.client_id = c.client_id)),
+    o AS MATERIALIZED (
+        SELECT DISTINCT ON (id) a.* FROM a WHERE NOT EXISTS (SELECT FROM late WHERE late.n = a.n) ORDER BY id, n),
+    i AS (
+        INSERT INTO login_session AS t (id, nid, subject, authenticated_at, expires_at, ended_at,
+                                        identity_provider_session_id)
+        SELECT id, $1, subject, clock_timestamp(), until, clock_timestamp(), '' FROM o ORDER BY id
+        ON CONFLICT (id) DO UPDATE
+        SET ended_at = clock_timestamp(), expires_at = greatest(t.expires_at, excluded.expires_at)
+        WHERE t.ended_at IS NULL RETURNING t.id)
+    SELECT i.id IS NOT NULL, late.n IS NOT NULL
+    FROM a LEFT JOIN o ON o.n = a.n LEFT JOIN i ON i.id = o.id LEFT JOIN late ON late.n = a.n ORDER BY a.n";
 const FAMILIES: &str = "SELECT id FROM consent WHERE session_id = ANY($2) AND nid = $1";
 
 /// Ends sessions, each once, with what was granted in them; and what is to be told goes into the outbox.
@@ -160,12 +172,16 @@ pub(super) async fn logout_all(
     let ids: Vec<Uuid> = orders.iter().map(|o| o.session_id).collect();
     let subjects: Vec<&str> = orders.iter().map(|o| o.subject.as_str()).collect();
     let until: Vec<Moment> = orders.iter().map(|o| Moment(o.keep_until)).collect();
+    let known = orders.iter().zip(1_i64..).flat_map(|(o, n)| o.clients.iter().map(move |client| (n, client.as_str())));
+    let (places, clients): (Vec<i64>, Vec<&str>) = known.unzip();
     let statement = db.prepare_cached(LOGOUT).await?;
-    let ended = db.query(&statement, &[&nid, &ids, &subjects, &until]).await?;
-    let mut ended = ended.iter().map(|row| row.try_get(0)).collect::<Result<HashSet<Uuid>, _>>()?;
-    // Of two in one batch the first one wins.
-    let won: Vec<bool> = orders.iter().map(|o| ended.remove(&o.session_id)).collect();
-    let winners = || orders.iter().zip(&won).filter(|(_, won)| **won).map(|(order, _)| *order);
+    let rows = db.query(&statement, &[&nid, &ids, &subjects, &until, &places, &clients]).await?;
+    let verdict = |row: &tokio_postgres::Row| {
+        let (done, late): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(if late { FlowVerdict::ClientChanged } else { done_or_used(done) })
+    };
+    let verdicts = rows.iter().map(verdict).collect::<Result<Vec<_>, Fault>>()?;
+    let winners = || orders.iter().zip(&verdicts).filter(|(_, v)| **v == FlowVerdict::Done).map(|(order, _)| *order);
 
     let revoked: Vec<Uuid> = winners().filter(|o| o.revoke_tokens).map(|o| o.session_id).collect();
     if !revoked.is_empty() {
@@ -176,7 +192,7 @@ pub(super) async fn logout_all(
     }
     let deliveries: Vec<&LogoutDelivery> = winners().flat_map(|o| &o.deliveries).collect();
     outbox::insert_all(db, nid, &deliveries).await?;
-    Ok(won.into_iter().map(done_or_used).collect())
+    Ok(verdicts)
 }
 
 const BY_ID: &str = "

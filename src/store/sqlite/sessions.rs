@@ -56,9 +56,13 @@ const LOGOUT: &str = "
     ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, expires_at = max(expires_at, excluded.expires_at)
     WHERE ended_at IS NULL";
 
-/// Ends a session, once.
+/// Ends a session, once, unless it has a client that the order does not know.
 pub(super) fn logout(db: &Connection, nid: &[u8], order: &Logout, now: Timestamp) -> rusqlite::Result<FlowVerdict> {
     let (id, until) = (order.session_id.as_bytes(), order.keep_until.micros());
+    let clients = consents::clients(db, nid, order.session_id, &order.subject)?;
+    if clients.iter().any(|client| !order.clients.contains(client)) {
+        return Ok(FlowVerdict::ClientChanged);
+    }
     if db.prepare_cached(LOGOUT)?.execute(params![id, nid, order.subject, now.micros(), until])? == 0 {
         return Ok(FlowVerdict::Used);
     }

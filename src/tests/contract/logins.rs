@@ -5,7 +5,7 @@ use super::made::{
     wrote,
 };
 use super::{created, earlier, later};
-use signet::store::FlowVerdict::{Done, Used};
+use signet::store::FlowVerdict::{ClientChanged, Done, Used};
 use signet::store::{FlowWrite, ForcedSubject, Login, LoginSession, Logout, OutboxDepth, Store, Verdict};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -99,6 +99,22 @@ pub async fn a_logout_is_done_once(store: &Arc<dyn Store>) {
     }
     // Only the first one's is to be delivered.
     assert_eq!(store.outbox_depth().await.unwrap(), OutboxDepth { waiting: 2, dead: 0 });
+}
+
+pub async fn a_logout_that_knows_not_all_clients_is_decided_again(store: &Arc<dyn Store>) {
+    let (client, known) = (created(store, "a").await, session("s"));
+    let mut grant = grant(&client, "s");
+    grant.consent.session_id = known.id;
+    flows_done(store, &[remember(&known), granting(&grant)]).await;
+    let unaware = Logout { clients: Vec::new(), deliveries: vec![delivery("b")], ..logout(known.id, "s") };
+    let aware = Logout { deliveries: vec![delivery("a")], ..logout(known.id, "s") };
+    assert_eq!(wrote(store, &[FlowWrite::Logout(unaware.clone())]).await, [ClientChanged]);
+    assert_eq!(store.login_session(known.id).await.unwrap(), Some(known.clone()), "nothing was written");
+    assert_eq!(store.outbox_depth().await.unwrap(), OutboxDepth { waiting: 0, dead: 0 });
+    let both = [unaware, aware].map(FlowWrite::Logout);
+    assert_eq!(wrote(store, &both).await, [ClientChanged, Done]);
+    assert_eq!(store.login_session(known.id).await.unwrap(), None);
+    assert_eq!(store.outbox_depth().await.unwrap(), OutboxDepth { waiting: 1, dead: 0 });
 }
 
 pub async fn a_logout_ends_what_was_granted_in_its_session(store: &Arc<dyn Store>) {

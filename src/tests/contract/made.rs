@@ -123,8 +123,8 @@ pub fn replay(presented: SignatureHash, most: u32) -> Write {
 }
 
 pub fn logout(session_id: Uuid, subject: &str) -> Logout {
-    let (subject, keep_until) = (subject.to_owned(), later(3600));
-    Logout { session_id, subject, revoke_tokens: false, deliveries: Vec::new(), keep_until }
+    let (subject, clients, keep_until) = (subject.to_owned(), vec!["a".to_owned()], later(3600));
+    Logout { session_id, subject, revoke_tokens: false, clients, deliveries: Vec::new(), keep_until }
 }
 
 pub fn delivery(client_id: &str) -> LogoutDelivery {

@@ -293,8 +293,8 @@ contract! {
         revoking_an_access_token_ends_its_family, a_family_is_revoked_but_no_shared_one;
     logins: a_login_is_remembered, a_login_comes_once_and_else_writes_nothing, a_login_without_memory_is_always_done,
         a_session_is_extended_and_ended, a_subject_has_the_last_name_it_was_given, a_logout_is_done_once,
-        a_logout_ends_what_was_granted_in_its_session, a_logout_may_spare_what_was_granted,
-        sessions_of_a_subject_end_together, kinds_of_flows_share_a_batch;
+        a_logout_that_knows_not_all_clients_is_decided_again, a_logout_ends_what_was_granted_in_its_session,
+        a_logout_may_spare_what_was_granted, sessions_of_a_subject_end_together, kinds_of_flows_share_a_batch;
     consents: a_grant_comes_back_whole, a_grant_is_done_once, a_grant_needs_the_version,
         a_grant_needs_a_session_that_has_not_ended, a_client_knows_of_remembered_consents,
         a_stale_grant_spoils_no_fresh_one, the_newest_remembered_consent_is_found, consents_are_listed_by_page,

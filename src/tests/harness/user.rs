@@ -64,18 +64,7 @@ impl World {
 
     /// The same with some members replaced.
     pub async fn web_with(&self, over: Value) -> Web {
-        let web = Web { id: fresh("web"), secret: fresh("secret-of") };
-        let mut client = json!({
-            "client_id": web.id, "client_secret": web.secret, "redirect_uris": [CALLBACK],
-            "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
-            "scope": "openid offline read write",
-        });
-        for (key, value) in over.as_object().unwrap() {
-            client[key] = value.clone();
-        }
-        client.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-        self.a.create(client).await;
-        web
+        self.a.web_with(over).await
     }
 
     /// What comes back to the client when a user signs in and grants; `more` adds to the request or replaces parts of
@@ -103,6 +92,24 @@ impl World {
         let answer = self.b.exchange(web, &code, &[]).await;
         assert_eq!(answer.status, 200, "{}", answer.brief());
         answer
+    }
+}
+
+impl Peer {
+    /// A fresh web client with some members replaced.
+    pub async fn web_with(&self, over: Value) -> Web {
+        let web = Web { id: fresh("web"), secret: fresh("secret-of") };
+        let mut client = json!({
+            "client_id": web.id, "client_secret": web.secret, "redirect_uris": [CALLBACK],
+            "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
+            "scope": "openid offline read write",
+        });
+        for (key, value) in over.as_object().unwrap() {
+            client[key] = value.clone();
+        }
+        client.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        self.create(client).await;
+        web
     }
 }
 

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Answer, Database, Peer, Server, fresh, machine, postgres, signal};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Callee, Database, Peer, Server, fresh, machine, param, postgres, sign_in, signal};
 
 const CALLERS: usize = 16;
 const UNDER_LOAD: Duration = Duration::from_secs(3);
@@ -94,6 +99,37 @@ async fn sigkill(database: &Database) {
     for token in &acknowledged {
         assert!(again.peer.is_active(token).await, "an acknowledged token is gone, of {}", acknowledged.len());
     }
+}
+
+/// A delivery that is left half done would be tried again only when its lease ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_waits_for_a_client_that_is_being_told_of_a_logout() {
+    let Some(admin) = postgres() else { return };
+    let database = Database::postgres(&admin).await;
+    let dsn = database.dsn();
+    Server::migrate(&dsn);
+    let mut server = Server::start(&dsn, None, &[("SERVE_SHUTDOWN_DRAIN_DELAY", "0s")]).await;
+    let slow = Callee::start(|_| {
+        std::thread::sleep(Duration::from_secs(2));
+        (200, String::new())
+    });
+    let web = server.peer.web_with(json!({"backchannel_logout_uri": slow.url})).await;
+    let back = sign_in(&server.peer, &web, &[], json!({})).await;
+    let tokens = server.peer.exchange(&web, &param(&back, "code"), &[]).await;
+    let claims = URL_SAFE_NO_PAD.decode(tokens.get("id_token").split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    let path = format!("/admin/oauth2/auth/sessions/login?sid={}", claims["sid"].as_str().unwrap());
+    assert_eq!(server.peer.admin(Method::DELETE, &path, None).await.status, 204);
+    let began = Instant::now();
+    while slow.questions().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(20), "the client was not told");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    signal(server.pid(), "TERM");
+    assert_eq!(server.wait_end().await, Some(0));
+    let left = "SELECT count(*) FROM logout_delivery";
+    let left: i64 = database.client().await.query_one(left, &[]).await.unwrap().get(0);
+    assert_eq!((slow.questions().len(), left), (1, 0), "told, and nothing is left to do");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,6 @@
 //! When each token of a history was born, and what ended it or may have ended it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::soak::history::{INVALID_GRANT, Key, Micros, Op, Outcome, Record};
 
@@ -62,8 +62,10 @@ impl Lives {
             lives.refreshed(record, siblings.get(&record.key).copied(), strict);
             lives.presented_again(record, &attempts);
         }
+        let sessions = granted_in(records);
         for record in records {
             lives.revoked(record);
+            lives.signed_out(record, &sessions);
         }
         lives
     }
@@ -130,6 +132,18 @@ impl Lives {
         self.families.entry(family).or_default().push(end);
     }
 
+    /// All that was granted in a login session ends with it.
+    fn signed_out(&mut self, record: &Record, sessions: &HashMap<Key, HashSet<Key>>) {
+        if !record.is_logout() || record.outcome == Outcome::Fail {
+            return;
+        }
+        let by = (record.outcome == Outcome::Ok).then_some(record.to);
+        let end = End { from: record.from, by, why: Why::Revoked, key: record.key };
+        for family in sessions.get(&record.key).into_iter().flatten() {
+            self.families.entry(*family).or_default().push(end);
+        }
+    }
+
     /// Refresh tokens have no expiry that anybody is told.
     fn is_refresh(&self, key: Key) -> bool {
         self.tokens.get(&key).is_some_and(|life| life.ends.iter().all(|end| end.why != Why::Expired))
@@ -157,6 +171,17 @@ impl Lives {
     pub fn ended(&self, life: &Life, fit: impl Fn(Why) -> bool) -> Option<(Micros, End)> {
         self.ends(life).filter(|end| fit(end.why)).filter_map(|end| Some((end.by?, end))).min_by_key(|(by, _)| *by)
     }
+}
+
+/// The grants of each login session, as far as ID tokens and the clients know.
+fn granted_in(records: &[Record]) -> HashMap<Key, HashSet<Key>> {
+    let mut grants: HashMap<Key, HashSet<Key>> = HashMap::new();
+    for record in records.iter().filter(|record| record.op != Op::Told) {
+        if let Some(session) = record.session() {
+            grants.entry(session.sid).or_default().insert(record.family);
+        }
+    }
+    grants
 }
 
 /// How often each code and refresh token was presented.

@@ -4,7 +4,9 @@
 mod consumed;
 mod introspected;
 mod lives;
+mod logouts;
 mod machines;
+mod secrets;
 mod signatures;
 #[cfg(test)]
 mod tests;
@@ -99,8 +101,10 @@ pub fn check(seen: &Seen<'_>) -> Vec<Verdict> {
         consumed::single_use(&uses),
         consumed::other_browser(seen, &uses),
         signatures::verify(seen),
+        secrets::all_open(seen),
         introspected::expiry(seen, &lives),
         introspected::claims(seen),
+        logouts::clients_are_told(seen),
         introspected::nothing_lost(seen, &lives),
         machines::errors(seen),
         machines::behaviour(seen),

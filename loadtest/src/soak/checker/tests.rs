@@ -1,7 +1,9 @@
 //! Every rule holds on a good history and breaks on the same with one thing wrong.
 
 use super::*;
-use crate::soak::history::{ACTIVE, FORBIDDEN, Given, Gives, INACTIVE, INVALID_GRANT, Outcome, SOMEBODY_ELSES, Signed};
+use crate::soak::history::{
+    ACTIVE, FORBIDDEN, Given, Gives, INACTIVE, INVALID_GRANT, Outcome, RIGHT, SOMEBODY_ELSES, Session, Signed,
+};
 
 /// Seconds.
 const S: Micros = 1_000_000;
@@ -38,6 +40,7 @@ fn giving(record: Record, n: u64, lives: u32) -> Record {
         access: Some(Given { key: access, lives: Some(lives) }),
         refresh: Some(Given { key: refresh, lives: None }),
         signed: vec![Signed { kid: KID, verified: true }],
+        session: None,
     };
     Record { gives: Some(Box::new(gives)), ..record }
 }
@@ -83,7 +86,7 @@ impl Default for Beside {
     fn default() -> Self {
         let vital = |n: u64| Vital { at: n * 10 * S, replica: 0, life: 1, rss_kb: 50_000, fds: 60, threads: 12 };
         Self {
-            windows: vec![Window { from: 30 * S, to: 32 * S, name: "a fault".to_owned() }],
+            windows: vec![Window { from: 30 * S, to: 32 * S, name: "a fault".to_owned(), excuses: true }],
             polls: vec![Poll { replica: 0, from: 0, kids: Vec::new() }, Poll { replica: 1, from: S, kids: vec![KID] }],
             vitals: (0..60).map(vital).collect(),
             connections: 16,
@@ -279,6 +282,25 @@ fn i12_every_signature_verifies_everywhere() {
 }
 
 #[test]
+fn i13_what_one_secret_made_opens_under_another() {
+    const OLD: Key = Key(50);
+    const NEW: Key = Key(51);
+    let starts = |replica, key, at| Record { replica: Some(replica), ..ok(Op::Secret, key, at) };
+    let open = |replica, made, at| Record { family: made, replica: Some(replica), ..ok(Op::Open, Key(52), at) };
+    let step = [starts(0, OLD, 20 * S), starts(1, OLD, 21 * S), starts(0, NEW, 22 * S), open(1, NEW, 23 * S)];
+    good(&life_and(&step), "I-13");
+    let verdicts = judged(&life_and(&step), &Beside::default());
+    let note = verdicts.iter().find(|verdict| verdict.name == "I-13").map(|verdict| verdict.note.as_str());
+    assert_eq!(note, Some("3 starts with another list, 1 opened under another newest secret"));
+    // As it is when the new secret is put first at once: the other replica does not know it yet.
+    let stranger = Record { outcome: Outcome::Fail, what: "login challenge", ..open(1, NEW, 23 * S) };
+    bad(&life_and(&[starts(0, NEW, 22 * S), stranger]), "I-13");
+    bad(&life_and(&[refused(Op::Step, Key(0), 23 * S, "access_denied")]), "I-13");
+    let lost = Record { outcome: Outcome::Unknown, ..open(1, NEW, 31 * S) };
+    good(&life_and(&[open(0, OLD, 21 * S), lost]), "I-13");
+}
+
+#[test]
 fn i14_nothing_outlives_its_time() {
     let token = |what| {
         let issued = Record { family: Key::default(), ..giving(ok(Op::Token, Key(3), 21 * S), 5, 10) };
@@ -294,6 +316,93 @@ fn i15_no_answer_is_of_another_token() {
     let garbage = |what| record(Op::Garbage, Key(14), 21 * S, Outcome::Ok, what);
     good(&life_and(&[garbage(INACTIVE)]), "I-15");
     bad(&life_and(&[garbage(ACTIVE)]), "I-15");
+}
+
+const SID: Key = Key(60);
+const SUBJECT: Key = Key(61);
+const CLIENT: Key = Key(62);
+const OTHER: Key = Key(63);
+
+fn of_session(record: Record, client: Key) -> Record {
+    let session = Some(Session { sid: SID, client, subject: SUBJECT });
+    Record {
+        gives: Some(Box::new(Gives { session, ..record.gives.map(|gives| *gives).unwrap_or_default() })),
+        ..record
+    }
+}
+
+fn told(client: Key, from: Micros, outcome: Outcome) -> Record {
+    of_session(record(Op::Told, SID, from, outcome, RIGHT), client)
+}
+
+/// A user signs in at two clients at 1 s and 40 s and out at 50 s; the first client is told at 51 s.
+fn session_and(more: &[Record]) -> Vec<Record> {
+    let mut records = life();
+    records.iter_mut().take(1).for_each(|record| *record = of_session(record.clone(), CLIENT));
+    let other = of_session(Record { family: Key(2), ..giving(ok(Op::Code, Key(11), 40 * S), 3, 3600) }, OTHER);
+    records.extend([other, ok(Op::Logout, SID, 50 * S), told(CLIENT, 51 * S, Outcome::Ok)]);
+    records.extend_from_slice(more);
+    records
+}
+
+#[test]
+fn i16_every_client_of_a_session_that_ended_is_told() {
+    let second = |at| told(OTHER, at, Outcome::Ok);
+    good(&session_and(&[second(52 * S)]), "I-16");
+    bad(&session_and(&[]), "I-16");
+    bad(&session_and(&[second(61 * S)]), "I-16");
+    // A fault delays it, and is no excuse for none at all.
+    let while_fault = |excuses| Window { from: 53 * S, to: 54 * S, name: "a fault".to_owned(), excuses };
+    let beside = Beside { windows: vec![while_fault(true)], ..Beside::default() };
+    assert_eq!(broken_beside(&session_and(&[second(115 * S)]), &beside), [""; 0]);
+    assert_eq!(broken_beside(&session_and(&[]), &beside), ["I-16"]);
+    let beside = Beside { windows: vec![while_fault(false)], ..Beside::default() };
+    assert_eq!(broken_beside(&session_and(&[second(115 * S)]), &beside), ["I-16"]);
+}
+
+#[test]
+fn i16_who_does_not_take_it_is_told_again() {
+    let said_no = told(OTHER, 51 * S, Outcome::Fail);
+    good(&session_and(&[said_no.clone(), told(OTHER, 54 * S, Outcome::Ok)]), "I-16");
+    bad(&session_and(std::slice::from_ref(&said_no)), "I-16");
+    bad(&session_and(&[said_no.clone(), told(OTHER, 64 * S, Outcome::Ok)]), "I-16");
+    good(
+        &session_and(&[said_no.clone(), told(OTHER, 54 * S, Outcome::Fail), told(OTHER, 70 * S, Outcome::Ok)]),
+        "I-16",
+    );
+    bad(&session_and(&[said_no, told(OTHER, 54 * S, Outcome::Fail), told(OTHER, 90 * S, Outcome::Ok)]), "I-16");
+}
+
+#[test]
+fn i16_nobody_else_is_told_and_nothing_wrong() {
+    let rest = told(OTHER, 52 * S, Outcome::Ok);
+    let with = |more| session_and(&[rest.clone(), more]);
+    bad(&with(Record { what: "signature", ..told(CLIENT, 53 * S, Outcome::Fail) }), "I-16");
+    bad(&with(told(Key(64), 53 * S, Outcome::Ok)), "I-16");
+    bad(&with(told(CLIENT, 49 * S, Outcome::Ok)), "I-16");
+    let mut elses = told(CLIENT, 53 * S, Outcome::Ok);
+    elses
+        .gives
+        .iter_mut()
+        .for_each(|gives| gives.session = Some(Session { sid: SID, client: CLIENT, subject: Key(65) }));
+    bad(&with(elses), "I-16");
+    // Nobody knows whether it was granted something.
+    let lost = of_session(unknown(Op::Verifier, Key(66), 31 * S), Key(64));
+    good(&session_and(&[rest.clone(), lost, told(Key(64), 53 * S, Outcome::Ok)]), "I-16");
+    // Nobody signed out.
+    let mut stays = with(told(CLIENT, 53 * S, Outcome::Ok));
+    stays.retain(|record| record.op != Op::Logout);
+    bad(&stays, "I-16");
+}
+
+#[test]
+fn i16_the_user_does_not_wait_and_the_tokens_end() {
+    let mut records = session_and(&[told(OTHER, 52 * S, Outcome::Ok)]);
+    let (second, newest) = pair(2);
+    good(&[records.clone(), vec![asked(second, 56 * S, INACTIVE), asked(newest, 56 * S, INACTIVE)]].concat(), "I-4");
+    bad(&[records.clone(), vec![asked(second, 56 * S, ACTIVE)]].concat(), "I-4");
+    records.iter_mut().filter(|record| record.op == Op::Logout).for_each(|record| record.to += 4 * S);
+    bad(&records, "I-16");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::soak::history::{Key, Op};
 
 /// One of them.
 pub async fn one<'a>(hand: &mut Hand<'a>, other: &mut Hand<'a>, random: u64) -> Option<()> {
-    match random % 16 {
+    match random % 20 {
         0 => hand.revoke_machine().await,
         1 => hand.revoke_chain(random).await,
         2 => hand.revoke_against_refresh(other).await,
@@ -28,6 +28,10 @@ pub async fn one<'a>(hand: &mut Hand<'a>, other: &mut Hand<'a>, random: u64) -> 
         12 => hand.other_browser().await,
         13 => hand.wrong_verifier().await,
         14 => hand.end_consent().await,
+        15 => hand.sign_out().await,
+        16 => hand.sign_out_by_operator().await,
+        17 => hand.sign_out_against_grant(other).await,
+        18 => hand.sign_out_of_nothing(random).await,
         _ if random & 1024 == 0 => hand.garbage().await,
         _ => hand.delete_client().await,
     }

@@ -11,14 +11,19 @@ use crate::http::Call;
 use crate::http::connection::{Answer, Wire};
 use crate::soak::Stage;
 use crate::soak::balancer::{BALANCER, REPLICA};
+use crate::soak::fleet::Replica;
 use crate::soak::history::{
-    ACTIVE, FORBIDDEN, Given, Gives, INACTIVE, INVALID_GRANT, Key, Op, Outcome, Record, SOMEBODY_ELSES, Signed, UNSENT,
+    ACTIVE, FORBIDDEN, Given, Gives, INACTIVE, INVALID_GRANT, Key, Micros, Op, Outcome, Record, SOMEBODY_ELSES,
+    Session, Signed, UNSENT,
 };
+use crate::soak::jwks;
 
 /// Sends requests of a soak.
 pub struct Hand<'a> {
     pub stage: &'a Arc<Stage>,
     pub wire: &'a mut Wire,
+    /// This replica alone, past the balancer.
+    pub at: Option<&'a Replica>,
 }
 
 /// What an answer must hold.
@@ -29,6 +34,8 @@ pub enum Wants<'a> {
     Introspection(Option<&'a Token>),
     /// A parameter of the address where the browser is sent.
     Param(&'static str),
+    /// A code, granted in this login session.
+    Grant(Session),
 }
 
 /// How a request ended, read.
@@ -62,32 +69,65 @@ impl Heard {
     }
 }
 
-impl Hand<'_> {
+impl<'a> Hand<'a> {
+    /// One that goes through the balancer.
+    pub fn new(stage: &'a Arc<Stage>, wire: &'a mut Wire) -> Self {
+        Self { stage, wire, at: None }
+    }
+
+    /// One that goes to this replica.
+    pub fn directly(stage: &'a Arc<Stage>, wire: &'a mut Wire, to: &'a Replica) -> Self {
+        Self { stage, wire, at: Some(to) }
+    }
+
     /// Sends `call`; `of` is the operation, what it presents and the grant to which that belongs.
     pub async fn ask(&mut self, of: (Op, Key, Key), call: &Call, wants: Wants<'_>) -> Heard {
-        let from = self.stage.history.now();
-        let sent = self.wire.send(call).await;
-        let to = self.stage.history.now();
-        let (op, key, family) = of;
-        let mut heard = read(sent, &wants);
+        let (heard, span) = self.send(call, &wants).await;
         let gives = match wants {
             Wants::Tokens if heard.is(Outcome::Ok) => Some(Box::new(self.gives(&heard).await)),
+            Wants::Grant(session) => Some(Box::new(Gives { session: Some(session), ..Gives::default() })),
             _ => None,
         };
-        let answer = heard.answer.as_ref();
-        let replica = answer.and_then(|answer| answer.header(REPLICA.as_str()).parse().ok());
-        let status = answer.map_or(0, |answer| answer.status);
-        if heard.outcome.is_none() {
-            heard.outcome = Some(Outcome::Unknown);
-        }
-        let (outcome, what) = (heard.outcome.unwrap_or(Outcome::Unknown), heard.what);
-        if what == STRANGE
-            && let Some(answer) = answer
+        if heard.what == STRANGE
+            && let Some(answer) = &heard.answer
         {
             self.wire.complain(call, answer);
         }
-        self.stage.history.add(Record { op, key, family, replica, from, to, outcome, status, what, gives });
+        self.note(of, span, &heard, (heard.outcome.unwrap_or(Outcome::Unknown), heard.what, gives));
         heard
+    }
+
+    /// Sends it and reads the answer; when it was begun and answered.
+    pub async fn send(&mut self, call: &Call, wants: &Wants<'_>) -> (Heard, (Micros, Micros)) {
+        let call = self.led(call);
+        let from = self.stage.history.now();
+        let sent = self.wire.send(&call).await;
+        let to = self.stage.history.now();
+        (read(sent, wants), (from, to))
+    }
+
+    /// The same request to the replica that is meant.
+    fn led(&self, call: &Call) -> Call {
+        let Some(replica) = self.at else { return call.clone() };
+        let is_admin = call.origin.authority == self.stage.target.admin.authority;
+        let origin = if is_admin { replica.admin_origin() } else { replica.origin() };
+        Call { origin: origin.unwrap_or_else(|_| call.origin.clone()), ..call.clone() }
+    }
+
+    /// Writes a request into the history.
+    pub fn note(
+        &self,
+        of: (Op, Key, Key),
+        (from, to): (Micros, Micros),
+        heard: &Heard,
+        (outcome, what, gives): (Outcome, &'static str, Option<Box<Gives>>),
+    ) {
+        let (op, key, family) = of;
+        let answer = heard.answer.as_ref();
+        let named = answer.and_then(|answer| answer.header(REPLICA.as_str()).parse().ok());
+        let replica = self.at.map_or(named, |replica| Some(replica.number));
+        let status = answer.map_or(0, |answer| answer.status);
+        self.stage.history.add(Record { op, key, family, replica, from, to, outcome, status, what, gives });
     }
 
     async fn gives(&mut self, heard: &Heard) -> Gives {
@@ -102,7 +142,8 @@ impl Hand<'_> {
         for name in ["access_token", "id_token"] {
             signed.extend(self.signature(heard.text(name)).await);
         }
-        Gives { access, refresh, signed }
+        let session = jwks::parts(heard.text("id_token")).and_then(|(_, claims)| jwks::session(&claims));
+        Gives { access, refresh, signed, session }
     }
 
     async fn signature(&mut self, jwt: &str) -> Option<Signed> {
@@ -133,7 +174,8 @@ fn read(sent: anyhow::Result<Answer>, wants: &Wants<'_>) -> Heard {
         _ => match wants {
             Wants::Success | Wants::Tokens => (Outcome::Ok, "ok"),
             Wants::Introspection(token) => (Outcome::Ok, introspected(&json, *token)),
-            Wants::Param(name) => {
+            Wants::Param(_) | Wants::Grant(_) => {
+                let name = if let Wants::Param(name) = wants { name } else { "code" };
                 let to = answer.header(LOCATION.as_str());
                 found = param(to, name).unwrap_or_default();
                 match param(to, "error") {

@@ -22,7 +22,7 @@ impl Hand<'_> {
         self.stage.pool.keep(Token { text: text.into(), key, family: family.unwrap_or(key), client, subject })
     }
 
-    async fn token_of(&mut self, client: &TestClient, family: Option<Key>) -> Option<Arc<Token>> {
+    pub async fn token_of(&mut self, client: &TestClient, family: Option<Key>) -> Option<Arc<Token>> {
         let call = self.stage.target.token_call(client);
         let of = (Op::Token, Key::of(&client.id), family.unwrap_or_default());
         let heard = self.ask(of, &call, Wants::Tokens).await.ok()?;

@@ -4,8 +4,10 @@
 mod attacks;
 mod clients;
 pub mod hand;
+pub mod keepsakes;
 mod machine;
 pub mod pool;
+mod sign_out;
 mod user;
 
 use std::sync::Arc;
@@ -76,7 +78,7 @@ impl Worker for Mixer {
     async fn unit(&mut self, n: u64, wire: &mut Wire) -> Option<Unit> {
         let (stage, random) = (Arc::clone(&self.stage), chance::mixed(self.seed ^ n));
         let other = self.other.get_or_insert_with(|| wire.another());
-        let (mut hand, mut second) = (Hand { stage: &stage, wire }, Hand { stage: &stage, wire: other });
+        let (mut hand, mut second) = (Hand::new(&stage, wire), Hand::new(&stage, other));
         let part = Part::of(n);
         let done = match part {
             Part::Introspect => hand.introspect_any(random).await,
@@ -98,7 +100,7 @@ impl Stage {
         for set in ["hydra.openid.id-token", "hydra.jwt.access-token"] {
             let body = json!({"alg": "ES256", "use": "sig"});
             let call = Call::json(Method::POST, &self.target.admin, &format!("/admin/keys/{set}"), &body);
-            let mut hand = Hand { stage: self, wire: &mut wire };
+            let mut hand = Hand::new(self, &mut wire);
             if hand.ask((Op::Rotate, Key::of(set), Key::default()), &call, Wants::Success).await.ok().is_none() {
                 bail!("no new key for {set}");
             }

@@ -18,7 +18,7 @@ use crate::soak::history::{Key, Op, Outcome};
 use crate::target::CALLBACK;
 
 /// Before the same is sent again, after nobody knows what became of it.
-const PAUSE: Duration = Duration::from_millis(300);
+pub const PAUSE: Duration = Duration::from_millis(300);
 
 /// A sign-in whose user has consented: what is left is the way back with the consent verifier.
 pub struct Begun {
@@ -32,7 +32,7 @@ pub struct Begun {
 }
 
 /// A step of a flow, which belongs to a grant.
-fn step(family: Key) -> (Op, Key, Key) {
+pub fn step(family: Key) -> (Op, Key, Key) {
     (Op::Step, Key::default(), family)
 }
 
@@ -48,7 +48,7 @@ impl Hand<'_> {
     }
 
     /// The app accepts; where the browser goes next.
-    async fn accept(&mut self, flow: &Flow, family: Key, what: (&str, &str), body: &Value) -> Option<String> {
+    pub async fn accept(&mut self, flow: &Flow, family: Key, what: (&str, &str), body: &Value) -> Option<String> {
         let (kind, challenge) = what;
         if kind != "device" {
             self.ask(step(family), &flow.app(Method::GET, kind, challenge, None), Wants::Success).await.ok()?;
@@ -60,23 +60,38 @@ impl Hand<'_> {
 
     /// From the login page on: the user signs in and consents.
     async fn consent(&mut self, flow: &Arc<Flow>, who: Who, mut jar: Jar, challenge: &str) -> Option<Begun> {
-        let Who { family, subject, verifier } = who;
-        let back = self.accept(flow, family, ("login", challenge), &json!({"subject": &*subject})).await?;
-        let heard = self.browse(step(family), &mut jar, &back, "consent_challenge").await.ok()?;
+        let challenge = self.log_in(flow, &who, &mut jar, challenge).await?;
         let scope: Vec<&str> = flow.scope.split(' ').collect();
         let body = json!({"grant_scope": scope, "session": {"access_token": {"tenant": "soak"}}});
-        let back = self.accept(flow, family, ("consent", &heard.found), &body).await?;
+        let back = self.accept(flow, who.family, ("consent", &challenge), &body).await?;
+        let Who { family, subject, verifier, .. } = who;
         Some(Begun { flow: Arc::clone(flow), jar, family, subject, verifier, back })
+    }
+
+    /// From the login page to the consent page, whose challenge it is.
+    pub async fn log_in(&mut self, flow: &Flow, who: &Who, jar: &mut Jar, challenge: &str) -> Option<String> {
+        let body = json!({"subject": &*who.subject, "remember": who.remember});
+        let back = self.accept(flow, who.family, ("login", challenge), &body).await?;
+        Some(self.browse(step(who.family), jar, &back, "consent_challenge").await.ok()?.found)
     }
 
     /// A new user at a new browser, up to the consent.
     pub async fn begin(&mut self) -> Option<Begun> {
         let clients = self.stage.clients()?;
-        let who = Who::new();
         let flow = clients.web.get(usize::from(chance::fresh().is_multiple_of(2)))?;
-        let (mut jar, path) = (Jar::default(), flow.request(&chance::text(), &who.verifier));
-        let heard = self.browse(step(who.family), &mut jar, &path, "login_challenge").await.ok()?;
-        self.consent(flow, who, jar, &heard.found).await
+        self.begin_as(flow, Who::new(), Jar::default()).await
+    }
+
+    /// The same with this user and browser.
+    pub async fn begin_as(&mut self, flow: &Arc<Flow>, who: Who, mut jar: Jar) -> Option<Begun> {
+        let challenge = self.ask_for_login(flow, &who, &mut jar).await?;
+        self.consent(flow, who, jar, &challenge).await
+    }
+
+    /// To the login page, whose challenge it is.
+    pub async fn ask_for_login(&mut self, flow: &Flow, who: &Who, jar: &mut Jar) -> Option<String> {
+        let path = flow.request(&chance::text(), &who.verifier);
+        Some(self.browse(step(who.family), jar, &path, "login_challenge").await.ok()?.found)
     }
 
     /// The way back of the right browser; once more when nobody knows what became of it.
@@ -162,14 +177,20 @@ impl Hand<'_> {
         Some(())
     }
 
+    /// A device asks for its codes.
+    pub async fn ask_for_device(&mut self, family: Key) -> Option<Heard> {
+        let clients = self.stage.clients()?;
+        let tv = &clients.tv.client;
+        let call =
+            Call::form(&self.stage.target.public, "/oauth2/device/auth", "scope=offline").basic(&tv.id, &tv.secret);
+        self.ask(step(family), &call, Wants::Success).await.ok()
+    }
+
     /// A device asks, its user grants; the device code and what it belongs to.
     pub async fn device(&mut self) -> Option<(Begun, String)> {
         let flow = Arc::clone(&self.stage.clients()?.tv);
         let who = Who::new();
-        let public = self.stage.target.public.clone();
-        let call = Call::form(&public, "/oauth2/device/auth", "scope=offline");
-        let asked = self.ask(step(who.family), &call.basic(&flow.client.id, &flow.client.secret), Wants::Success).await;
-        let asked = asked.ok()?;
+        let asked = self.ask_for_device(who.family).await?;
         let (device_code, user_code) = (asked.text("device_code").to_owned(), asked.text("user_code").to_owned());
         let mut jar = Jar::default();
         let page = self.browse(step(who.family), &mut jar, "/oauth2/device/verify", "device_challenge").await.ok()?;
@@ -182,22 +203,39 @@ impl Hand<'_> {
     }
 
     pub async fn poll(&mut self, begun: &Begun, device_code: &str) -> Heard {
-        let call = begun.flow.token_call(&[("grant_type", DEVICE), ("device_code", device_code)]);
+        let call = poll(&begun.flow, device_code);
         self.ask((Op::Device, Key::of(device_code), begun.family), &call, Wants::Tokens).await
     }
 }
 
+/// A device's question whether its user has granted.
+pub fn poll(flow: &Flow, device_code: &str) -> Call {
+    flow.token_call(&[("grant_type", DEVICE), ("device_code", device_code)])
+}
+
 /// Somebody who signs in.
-struct Who {
-    family: Key,
-    subject: Arc<str>,
-    verifier: String,
+pub struct Who {
+    /// The grant that comes of it.
+    pub family: Key,
+    pub subject: Arc<str>,
+    pub verifier: String,
+    /// Whether the login is remembered.
+    pub remember: bool,
 }
 
 impl Who {
-    fn new() -> Self {
-        let subject = format!("soak-{}", chance::text());
-        Self { family: Key::of(&subject), subject: subject.into(), verifier: chance::text() }
+    pub fn new() -> Self {
+        Self::called(format!("soak-{}", chance::text()).into())
+    }
+
+    /// Somebody with this name, for one more grant.
+    pub fn called(subject: Arc<str>) -> Self {
+        let verifier = chance::text();
+        Self { family: Key::of(&verifier), subject, verifier, remember: false }
+    }
+
+    pub fn remembered(self) -> Self {
+        Self { remember: true, ..self }
     }
 }
 

@@ -10,7 +10,7 @@ use url::Url;
 /// Of a release before this one PostgreSQL's makers mend nothing any more.
 const OLDEST: i32 = 140_000;
 /// A round trip over this is a long way: every commit and every introspection pays it.
-const FAR: Duration = Duration::from_millis(15);
+const FAR: Duration = Duration::from_millis(20);
 /// Clocks may differ by so much before it is told, and before it is a fault.
 const DIFFERS: u64 = 1_000_000;
 const DIFFERS_MUCH: u64 = 10_000_000;
@@ -41,7 +41,7 @@ pub fn reached(facts: &Facts, out: &mut Vec<Finding>) {
         out.push(Finding::of(Check::DatabaseReadOnly, "dsn", what, fix));
     }
     if !says.owns_tables {
-        let fix = "connect as the role that ran `migrate sql`, or give the tables to this one (ALTER TABLE … OWNER TO)";
+        let fix = "connect as the role that ran `migrate sql`, or give the tables to this one (OWNER TO)";
         out.push(Finding::of(Check::DatabaseOwner, "dsn", "the tables belong to another role", fix));
     }
     if let Some(found) = survey(facts).filter(|found| found.version_number < OLDEST) {
@@ -81,7 +81,7 @@ pub fn shared(facts: &Facts, out: &mut Vec<Finding>) {
 }
 
 pub fn near(facts: &Facts, out: &mut Vec<Finding>) {
-    let Some(found) = survey(facts) else { return };
+    let Some(found) = survey(facts).filter(|found| found.server.is_some()) else { return };
     if found.round_trip > FAR {
         let what = format!("a round trip takes {}", words(found.round_trip));
         out.push(Finding::of(Check::DatabaseLatency, "dsn", what, "run Signet in the region of its primary"));

@@ -1,5 +1,6 @@
 //! The rules: each looks at what was seen and says what is wrong. Pure.
 
+mod around;
 mod database;
 mod outside;
 mod secrets;
@@ -43,9 +44,9 @@ const RULES: &[Rule] = &[
     outside::discovery,
     outside::endpoints,
     outside::jwks,
-    outside::admin,
-    outside::pages,
-    outside::hooks,
+    around::admin,
+    around::pages,
+    around::hooks,
 ];
 
 /// What is wrong, in the order of the table of checks.

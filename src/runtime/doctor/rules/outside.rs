@@ -1,10 +1,9 @@
-//! The server as clients and browsers reach it: by the issuer's URL, through whatever stands in between; and what it
-//! needs of others.
+//! The server as clients and browsers reach it: by the issuer's URL, through whatever stands in between.
 
-use crate::http::public::ROUTES;
 use crate::runtime::doctor::facts::{Answer, Facts};
 use crate::runtime::doctor::{Check, Finding};
 use crate::runtime::probe::Heard;
+use crate::store::Survey;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use url::Url;
@@ -142,8 +141,11 @@ pub fn jwks(facts: &Facts, out: &mut Vec<Finding>) {
     let found = answer.json();
     let Some(keys) = found.get("keys").and_then(Value::as_array) else { return };
     let served: BTreeSet<&str> = keys.iter().filter_map(|key| key.get("kid")?.as_str()).collect();
-    // With a key that does not open nobody knows whether it is to be shown.
-    if !matches!(&facts.database, Some(Ok(_))) || facts.keys.iter().any(|key| key.generation.is_none()) {
+    // Without its schema the database tells nothing; with a key that does not open nobody knows whether it is to be shown.
+    let read = |survey: &Survey| !survey.migrations.is_empty() && survey.migrations.iter().all(|m| m.applied);
+    if !matches!(&facts.database, Some(Ok(survey)) if read(survey))
+        || facts.keys.iter().any(|key| key.generation.is_none())
+    {
         return;
     }
     let stored: BTreeSet<&str> = facts.keys.iter().filter(|key| key.published).map(|key| key.kid.as_str()).collect();
@@ -160,77 +162,5 @@ pub fn jwks(facts: &Facts, out: &mut Vec<Finding>) {
     if !unknown.is_empty() {
         let fix = "a cache in between holds an old set, or the server uses another database";
         out.push(Finding::of(Check::JwksUnknown, url, format!("not in the database: {}", list(unknown)), fix));
-    }
-}
-
-pub fn admin(facts: &Facts, out: &mut Vec<Finding>) {
-    let lists = |answer: &Heard| answer.status == 200 && answer.json().is_array();
-    let open = facts.server.admin_outside.iter().find(|(_, answer)| answer.as_ref().is_ok_and(lists));
-    if let Some((url, _)) = open {
-        let what = "whoever reaches this URL rules the server: the admin API has no login of its own";
-        let fix = "take the route /admin to the admin listener out of the proxy, and let only your services reach it";
-        out.push(Finding::of(Check::AdminPublic, url, what, fix));
-    }
-}
-
-pub fn pages(facts: &Facts, out: &mut Vec<Finding>) {
-    let urls = &facts.settings.urls;
-    for (name, page) in [("urls.login", &urls.login), ("urls.consent", &urls.consent)] {
-        if page.is_none() {
-            out.push(Finding::of(
-                Check::PagesMissing,
-                name,
-                "it is not set: users see a page that says so",
-                format!("set {name} to your app's page"),
-            ));
-        }
-    }
-    let https = urls.issuer.starts_with("https:");
-    for (name, url, answer) in &facts.server.pages {
-        if https && !facts.settings.dev && url.starts_with("http:") {
-            let what = format!("{url}: who sees the network sees the challenge, and can log in with it");
-            out.push(Finding::of(Check::PagesPlain, *name, what, "serve it with https"));
-        }
-        let own = Url::parse(url).is_ok_and(|page| is_own(&page, &urls.public));
-        if own {
-            let what = format!("{url} is answered by Signet itself");
-            out.push(Finding::of(Check::PagesOnServer, *name, what, "give your page a path that is not Signet's"));
-            continue;
-        }
-        let what = match answer {
-            Ok(answer) if answer.status < 500 && answer.status != 404 => continue,
-            Ok(answer) => format!("{url} says {}", answer.status),
-            Err(why) => format!("{url}: {why}"),
-        };
-        out.push(Finding::of(
-            Check::PagesUnreachable,
-            *name,
-            what,
-            "start your app, or correct the URL; browsers must reach it",
-        ));
-    }
-}
-
-/// Whether a page's URL is one of our routes. The fallbacks are pages, if not good ones.
-fn is_own(page: &Url, public: &str) -> bool {
-    let Ok(base) = Url::parse(public) else { return false };
-    let Some(path) = page.path().strip_prefix(base.path().trim_end_matches('/')) else { return false };
-    page.origin() == base.origin()
-        && ROUTES.iter().any(|(_, route)| *route == path && !route.starts_with("/oauth2/fallbacks"))
-}
-
-pub fn hooks(facts: &Facts, out: &mut Vec<Finding>) {
-    for (name, url, answer) in &facts.server.hooks {
-        let what = match answer {
-            Ok(answer) if !matches!(answer.status, 502..=504) => continue,
-            Ok(answer) => format!("{url} says {}", answer.brief()),
-            Err(why) => format!("{url}: {why}"),
-        };
-        out.push(Finding::of(
-            Check::HooksUnreachable,
-            *name,
-            what,
-            "start it, or correct the URL: while it is away no token is issued",
-        ));
     }
 }
