@@ -18,8 +18,6 @@ from pathlib import Path
 STATE = Path(os.environ["ENGINE"])
 IMAGE = Path(os.environ["IMAGE"])
 GATEWAY = "10.88.0.1"
-# What is tested is built in haste, and its machine may be busy with other tests.
-PATIENCE = "DB_STATEMENT_TIMEOUT=8s"
 CRUN = ["crun", "--root", str(STATE / "crun"), "--cgroup-manager=disabled"]
 
 
@@ -84,7 +82,7 @@ class Container:
         config = json.loads((IMAGE / "config.json").read_text())
         uid, _, gid = (config.get("User") or "0").partition(":")
         uid, gid = int(uid), int(gid or uid)
-        environment = dict(pair.split("=", 1) for pair in [PATIENCE, *(config.get("Env") or []), *env])
+        environment = dict(pair.split("=", 1) for pair in [*(config.get("Env") or []), *env])
         mounts = {target: volume(f"{name}{target.replace('/', '-')}", uid) for target in config.get("Volumes") or {}}
         options = dict.fromkeys(mounts, ("rw",))
         for text in volumes:

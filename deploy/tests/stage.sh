@@ -28,7 +28,8 @@ mkdir "$ENGINE/names" "$ENGINE/containers"
 mount -t tmpfs netns /run/netns
 mount -t cgroup2 cgroup2 /sys/fs/cgroup # crun refuses a mixture of both versions
 ip link set lo up
-ip link add bridge type bridge
+# Without an address of its own it takes the lowest of its ports', so another one whenever a container comes or goes.
+ip link add bridge address 02:00:0a:58:00:01 type bridge
 ip addr add "$bridge/24" dev bridge
 ip link set bridge up
 echo "nameserver $bridge" >"$ENGINE/resolv.conf"
