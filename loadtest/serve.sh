@@ -1,4 +1,3 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # `here` is whose sources it, and who does reads the rest
 # Sourced by run.sh and smoke.sh: databases of one's own on the private PostgreSQL, and servers on them.
 servers=()
 pin=() # in front of a server's command line: which cores it may use
