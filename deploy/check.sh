@@ -157,9 +157,8 @@ grafana_files() {
 
 haproxy_file() { haproxy -c -f deploy/compose/haproxy.cfg; }
 
-pages() { git ls-files -zco --exclude-standard README.md 'deploy/*.md' 'helm/*.md' | xargs -0 python3 deploy/tests/links.py; }
-
-# Each file is one of those that the checks above take, or of a folder with a check of its own or a test of cargo's.
+# Each file is one of those that the checks above take, or of a folder with a check of its own or a test of cargo's, as the
+# pages have (src/tests/docs.rs).
 covered() {
   local file pattern missed=() patterns=(
     'deploy/*.sh' 'deploy/tests/*' 'deploy/*.md' deploy/Dockerfile
@@ -207,7 +206,6 @@ check 'Prometheus: promtool' promtool check config deploy/prometheus/prometheus.
 check 'Alertmanager: amtool' amtool check-config deploy/alertmanager/alertmanager.yml
 check 'OpenTelemetry collector: its own check' otelcol validate --config deploy/otel/collector.yaml
 check 'Grafana: provisioning' grafana_files
-check 'pages: links' pages
 check 'kustomize: overlays, schemas and pods' kustomize_overlays
 check 'Argo CD, Flux, Gateway API: schemas' custom_resources
 check 'Argo CD: values of the chart' argo_values
