@@ -10,6 +10,7 @@ use crate::crypto::jwk::{Alg, Jwk, generate};
 use crate::domain::key_ring::{ON_DEMAND_LEAD, Policy, Step, step};
 use crate::domain::world::{Clock, Timestamp};
 use crate::store::{Change, KeyChange, KeyRow, StoreError};
+use crate::telemetry::audit::{self, AuditEvent, Facts, KeyFacts};
 use crate::telemetry::labels;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message, WrapFuture};
 use std::sync::Arc;
@@ -90,12 +91,17 @@ impl Keys {
             }
             let wants_key = due.iter().any(|s| matches!(s, Step::Create { .. }));
             let fresh = if wants_key { Some(self.generate(set).await?) } else { None };
+            let made = fresh.clone();
             let (vault, rotation) = (self.vault.clone(), self.policy.rotation);
             let decide = move |rows: &[KeyRow], now: Timestamp| {
                 changes(set, self::due(&vault, set, rows, now, &rotation), now, fresh.clone())
             };
             self.vault.store.change_keys(&[set.to_owned()], Box::new(decide)).await?;
             rows = self.vault.store.keys(&sets).await?;
+            // No two seals are alike: it is there only if ours went in, not another replica's.
+            if let Some(made) = made.filter(|made| rows.iter().any(|row| row.sealed == made.sealed)) {
+                rotated(&made);
+            }
         }
         let keys: Vec<_> = rows.into_iter().filter_map(|row| self.vault.open(&row).map(|key| (row, key))).collect();
         let ring = KeyRing::of(&keys, self.clock.now());
@@ -127,6 +133,11 @@ impl Keys {
             }
         }
     }
+}
+
+fn rotated(key: &KeyRow) {
+    let of = || KeyFacts { set: &key.set, kid: &key.kid, alg: &key.alg };
+    audit::tell(AuditEvent::KeyRotated, || Facts { key: Some(of()), ..Facts::default() });
 }
 
 /// What the rules ask for a set. Only keys that can sign count as signers: a public, symmetric or unreadable key must
@@ -319,19 +330,26 @@ impl Handler<Admitted<CreateKey>> for KeyManager {
 
     fn handle(&mut self, m: Admitted<CreateKey>, _: &mut Self::Context) -> Self::Result {
         let (vault, now, bits) = (self.keys.vault.clone(), self.keys.clock.now(), self.keys.policy.rsa_bits);
-        self.then_publish(m.ticket, m.span, async move {
-            let CreateKey { set, alg, kid, use_ } = m.msg;
+        let (CreateKey { set, alg, kid, use_ }, ticket, span) = m.open();
+        self.then_publish(ticket, span, async move {
             let made = tokio::task::spawn_blocking(move || generate(alg, bits, kid, &use_)).await;
             let key = made.map_err(|e| KeyError::Internal(e.to_string()))??;
             let row = vault.seal(&set, &key, now, Self::begins(&set, now))?;
-            let (id, mine) = (row.kid.clone(), row.sealed.clone());
+            let (id, mine) = (row.kid.clone(), row.clone());
             let add = move |rows: &[KeyRow], now: Timestamp| {
                 let taken = rows.iter().any(|r| r.kid == id);
                 if taken { Vec::new() } else { vec![KeyChange::Put(at(row.clone(), now))] }
             };
+            let signs_for_us = [ID_TOKEN_SET, ACCESS_TOKEN_SET].contains(&set.as_str());
             let rows = vault.store.change_keys(&[set], Box::new(add)).await?;
             // No two seals are alike, so this row is there only if it was ours that went in.
-            if rows.iter().any(|r| r.sealed == mine) { Ok(key) } else { Err(StoreError::Conflict.into()) }
+            if !rows.iter().any(|r| r.sealed == mine.sealed) {
+                return Err(StoreError::Conflict.into());
+            }
+            if signs_for_us {
+                rotated(&mine);
+            }
+            Ok(key)
         })
     }
 }
@@ -355,8 +373,8 @@ impl Handler<Admitted<PutKeys>> for KeyManager {
 
     fn handle(&mut self, m: Admitted<PutKeys>, _: &mut Self::Context) -> Self::Result {
         let (vault, now) = (self.keys.vault.clone(), self.keys.clock.now());
-        self.then_publish(m.ticket, m.span, async move {
-            let PutKeys { set, keys, replace } = m.msg;
+        let (PutKeys { set, keys, replace }, ticket, span) = m.open();
+        self.then_publish(ticket, span, async move {
             let begins = Self::begins(&set, now);
             let rows = keys.iter().map(|k| vault.seal(&set, k, now, begins)).collect::<Result<Vec<_>, _>>()?;
             let gone = replace.then(|| KeyChange::DeleteSet { set: set.clone() });
@@ -382,8 +400,8 @@ impl Handler<Admitted<DeleteKeys>> for KeyManager {
 
     fn handle(&mut self, m: Admitted<DeleteKeys>, _: &mut Self::Context) -> Self::Result {
         let vault = self.keys.vault.clone();
-        self.then_publish(m.ticket, m.span, async move {
-            let DeleteKeys { set, kid } = m.msg;
+        let (DeleteKeys { set, kid }, ticket, span) = m.open();
+        self.then_publish(ticket, span, async move {
             let change = match kid {
                 Some(kid) => KeyChange::Delete { set: set.clone(), kid },
                 None => KeyChange::DeleteSet { set: set.clone() },
@@ -400,7 +418,8 @@ impl Handler<Admitted<Reseal>> for KeyManager {
     fn handle(&mut self, m: Admitted<Reseal>, _: &mut Self::Context) -> Self::Result {
         let keys = self.keys.clone();
         self.resealed_at = keys.clock.now();
-        self.then_publish(m.ticket, m.span, async move { keys.reseal().await })
+        let (_, ticket, span) = m.open();
+        self.then_publish(ticket, span, async move { keys.reseal().await })
     }
 }
 

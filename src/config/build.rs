@@ -8,7 +8,7 @@ use super::settings::{
     Cookies, Cors, Db, IdentityProvider, Limits, Listener, Pem, Redis, Secret, Serve, Settings, Socket, Tls, Urls,
 };
 use super::value::Value;
-use super::{build_protocol, settings_parts::HiddenMap};
+use super::{build_protocol, build_tracing, settings_parts::HiddenMap};
 
 /// Builds the settings. Faults are added to `from`; the settings are of use only when there are none.
 pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
@@ -38,7 +38,7 @@ pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
         webfinger: build_protocol::webfinger(from),
         clients: build_protocol::clients(from),
         log: build_protocol::log(from),
-        tracing: build_protocol::tracing(from, &mut warnings),
+        tracing: build_tracing::tracing(from, &mut warnings),
         keys: build_protocol::keys(from),
         janitor: build_protocol::janitor(from),
         redis: redis(from),

@@ -1,11 +1,13 @@
 //! Every setting: read once, checked as a whole, handed on as plain values.
 //!
-//! [`load`] reads defaults, then files, then environment, then flags; a later one wins. All faults are told at once.
+//! [`load`] reads defaults, then files, then environment, then flags; a later one wins (OpenTelemetry's own variables
+//! come right after the defaults). All faults are told at once.
 //! The tables of keys (`keys_*.rs`) say what exists; nothing is read that is not in them. Called by `cli` and
 //! `runtime` alone. A secret is never in a fault, a status line or `Debug`.
 
 mod build;
 mod build_protocol;
+mod build_tracing;
 mod environment;
 mod fault;
 mod gather;

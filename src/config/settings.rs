@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use super::settings_parts::{
-    Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, IdentityProvider, Janitor, JwtGrant, Keys, Log,
+    Audit, Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, IdentityProvider, Janitor, JwtGrant, Keys, Log,
     LogFormat, OAuth2, Oidc, Pkce, ScopeClaim, Strategies, Tracing, Ttl, Urls, Webfinger,
 };
 

@@ -40,7 +40,11 @@ pub async fn checks(app: &App) -> Vec<(ReadyCheck, String)> {
         Ok(()) => schema(app).await,
         Err(_) => Ok(()),
     };
-    let keys = if app.keys.borrow().is_empty() { Err("no signing key is there, or none opens under these system secrets".to_owned()) } else { Ok(()) };
+    let keys = if app.keys.borrow().is_empty() {
+        Err("no signing key is there, or none opens under these system secrets".to_owned())
+    } else {
+        Ok(())
+    };
     let actors = if app.rotation.dead.is_cancelled() {
         Err("a part of the process has died; it will end".to_owned())
     } else if app.rotation.is_draining() {

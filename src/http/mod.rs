@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod admission;
+pub mod audited;
 pub mod client_auth;
 pub mod cors;
 pub mod demo;

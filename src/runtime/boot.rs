@@ -65,9 +65,8 @@ impl Up {
 ///
 /// # Errors
 /// For settings that cannot work.
-pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
+pub async fn up(settings: &Settings, metrics: Arc<Metrics>) -> anyhow::Result<Up> {
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
     let held = Held::of(&settings.secrets).context("secrets")?;
     let secrets = &held.system;
     let introspections = cache(settings, secrets, &entropy, &clock, &metrics)?;

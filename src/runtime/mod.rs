@@ -18,6 +18,7 @@ mod tests;
 
 use crate::config::Settings;
 use crate::store;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{self, labels};
 use anyhow::{Context, anyhow, bail};
 use listen::Bound;
@@ -136,14 +137,15 @@ async fn live(
     stop: CancellationToken,
     told: Told,
 ) -> anyhow::Result<()> {
-    let guard = telemetry::init(&rules::telemetry(&settings))?;
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+    let guard = telemetry::init(&rules::telemetry(&settings), &metrics)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     let bound = bind(&settings, which)?;
     let url = |listener| bound.iter().find(|b| b.which == listener).map(Bound::url).unwrap_or_default();
     let urls = (url(labels::Listener::Public), url(labels::Listener::Admin));
-    let up = boot::up(&settings).await?;
+    let up = boot::up(&settings, metrics).await?;
     let demo = guests.demo.then(|| boot::demo(&up, &urls));
     let (mut handles, mut certificates) = (Vec::new(), Vec::new());
     for listener in bound {

@@ -22,7 +22,7 @@ use crate::http::public::device_auth::DeviceRules;
 use crate::http::public::well_known::Discovery;
 use crate::http::{PageAddresses, Rules};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::{LogFormat, TelemetrySettings};
+use crate::telemetry::{AuditSettings, LogFormat, TelemetrySettings};
 use actix_web::cookie::SameSite;
 use anyhow::anyhow;
 use std::sync::Arc;
@@ -263,7 +263,7 @@ pub fn cors(of: &settings::Cors) -> Cors {
     }
 }
 
-/// Log and traces.
+/// Log, audit events and traces.
 pub fn telemetry(of: &Settings) -> TelemetrySettings {
     TelemetrySettings {
         level: of.log.level.clone(),
@@ -273,7 +273,14 @@ pub fn telemetry(of: &Settings) -> TelemetrySettings {
             settings::LogFormat::Text => LogFormat::Text,
         },
         otlp_endpoint: of.tracing.otlp_endpoint.clone(),
+        otlp_authorization: of.tracing.authorization.as_ref().map(|value| value.to_string()),
         service_name: of.tracing.service_name.clone(),
+        environment: of.tracing.environment.clone(),
         sampling_ratio: of.tracing.sampling_ratio,
+        audit: of
+            .log
+            .audit
+            .as_ref()
+            .map(|audit| AuditSettings { path: audit.path.clone(), introspections: audit.introspections }),
     }
 }

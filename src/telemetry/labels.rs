@@ -161,6 +161,10 @@ labels!(
     }
 );
 labels!(
+    /// Why an audit event was lost: its writer was too slow, or could not write.
+    AuditLoss, else QueueFull { QueueFull => "queue_full", WriteFailed => "write_failed" }
+);
+labels!(
     /// How a login or consent request ended.
     FlowOutcome, else Rejected { Accepted => "accepted", Rejected => "rejected" }
 );

@@ -14,7 +14,22 @@ fn root() -> &'static Path {
 /// Every Markdown file that is part of the project, but for what tools have put below `target`.
 fn pages() -> Vec<PathBuf> {
     let listed = Command::new("find")
-        .args([".", "(", "-name", "target", "-o", "-name", ".*", "-not", "-name", ".", "-o", "-name", "node_modules", ")"])
+        .args([
+            ".",
+            "(",
+            "-name",
+            "target",
+            "-o",
+            "-name",
+            ".*",
+            "-not",
+            "-name",
+            ".",
+            "-o",
+            "-name",
+            "node_modules",
+            ")",
+        ])
         .args(["-prune", "-o", "-name", "*.md", "-print"])
         .current_dir(root())
         .output()
@@ -35,7 +50,9 @@ fn marked(text: &str) -> Vec<&str> {
 fn anchors(text: &str) -> BTreeSet<String> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
     let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
-    headings.map(|heading| heading.to_lowercase().chars().filter(|c| plain(*c)).collect::<String>().replace(' ', "-")).collect()
+    headings
+        .map(|heading| heading.to_lowercase().chars().filter(|c| plain(*c)).collect::<String>().replace(' ', "-"))
+        .collect()
 }
 
 /// What a page's links name, without those to other sites.

@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod audit;
 mod browser;
 mod cli;
 mod cli_code;
@@ -36,4 +37,5 @@ mod reports;
 mod security;
 mod telemetry;
 mod token_rules;
+mod traces;
 mod user_tokens;

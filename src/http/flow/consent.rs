@@ -1,6 +1,6 @@
 //! Granting: to the consent page, and back from it with the answer.
 
-use super::super::App;
+use super::super::{App, audited};
 use super::cookies::{self, Step};
 use super::issue::Granting;
 use super::login::{refuse, rejected};
@@ -10,6 +10,7 @@ use crate::actors::client_registry::Clients;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::flow::login::LoginDecision;
 use crate::domain::flow::{Decision, Flow, Purpose, consent};
+use crate::telemetry::audit::{self, AuditEvent, Facts};
 use crate::telemetry::labels::FlowOutcome;
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -51,6 +52,8 @@ fn denied(hint: &str) -> OAuthError {
     OAuthError::new(ErrorCode::AccessDenied, hint)
 }
 
+/// `error` of a consent that the app rejected without one.
+const CONSENT_DENIED: &str = "consent request denied";
 const NOT_GRANTED: &str = "The consent verifier has already been used, has not been granted, or is invalid.";
 
 /// Ends a consent: what was granted is written with what is issued on it, and the client has its answer.
@@ -73,7 +76,13 @@ pub async fn back(
         (Some(Decision::Accepted(login)), Some(Decision::Accepted(granted))) => (login.clone(), granted.clone()),
         (_, Some(Decision::Rejected(no))) => {
             app.metrics.consent_request(FlowOutcome::Rejected);
-            return Err(rejected(app, &asked, &flow, no, "consent request denied").await?);
+            let stop = rejected(app, &asked, &flow, no, CONSENT_DENIED).await?;
+            audit::tell(AuditEvent::ConsentRejected, || Facts {
+                subject: flow.accepted_login().map(|login| login.subject.as_str().into()),
+                error_reason: Some(no.name(CONSENT_DENIED).into()),
+                ..audited::flow(&flow)
+            });
+            return Err(stop);
         }
         _ => return Err(refuse(app, &asked, denied(NOT_GRANTED))),
     };
@@ -83,6 +92,10 @@ pub async fn back(
     let mut response =
         issue::answer(app, clients, asked, Granting { flow: &flow, login: &login, granted: &granted }).await?;
     app.metrics.consent_request(FlowOutcome::Accepted);
+    audit::tell(AuditEvent::ConsentAccepted, || Facts {
+        subject: Some(login.subject.as_str().into()),
+        ..audited::flow(&flow)
+    });
     app.finished.consent(flow.consent_id());
     cookies::end_step(app, &mut response, Step::Consent, flow.id);
     Ok(response)

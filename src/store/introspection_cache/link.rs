@@ -6,6 +6,7 @@ use super::address::Address;
 use crate::store::deadline;
 use crate::telemetry::labels::CacheFault;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces;
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt;
 use redis::aio::MultiplexedConnection;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tracing::{Instrument, Span, debug_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Failures in a row that open the breaker.
 const FAILURES: u32 = 5;
@@ -104,16 +107,17 @@ impl Link {
     pub(super) async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Doubt> {
         let mut get = redis::cmd("GET");
         get.arg(key);
-        self.patiently(async |connection| match connection {
+        let ask = self.patiently(async |connection| match connection {
             Connection::One(mut one) => get.query_async(&mut one).await,
             Connection::Cluster(mut all) => get.query_async(&mut all).await,
-        })
-        .await
+        });
+        ask.instrument(span("GET", 1)).await
     }
 
-    /// Sends commands, in order, and waits until all are done.
-    pub(super) async fn send(&self, commands: Vec<Cmd>) -> Result<(), Doubt> {
-        self.patiently(async |connection| match connection {
+    /// Sends commands, in order, and waits until all are done. `summary` names them, without values.
+    pub(super) async fn send(&self, summary: &'static str, commands: Vec<Cmd>) -> Result<(), Doubt> {
+        let span = span(summary, commands.len());
+        let send = self.patiently(async |connection| match connection {
             Connection::One(mut one) => {
                 let mut pipe = Pipeline::with_capacity(commands.len());
                 for command in &commands {
@@ -128,8 +132,8 @@ impl Link {
                 });
                 futures_util::future::join_all(each).await.into_iter().collect()
             }
-        })
-        .await
+        });
+        send.instrument(span).await
     }
 
     async fn patiently<T>(&self, work: impl AsyncFnOnce(Connection) -> RedisResult<T>) -> Result<T, Doubt> {
@@ -177,8 +181,29 @@ impl Link {
 
     fn fault(&self, fault: CacheFault) -> Doubt {
         self.metrics.cache_fault(fault);
+        traces::failed(fault.as_str());
         Doubt
     }
+}
+
+/// The span of one exchange with Redis, inside of a request that is traced.
+fn span(summary: &'static str, commands: usize) -> Span {
+    if !traces::inside_a_span() {
+        return Span::none();
+    }
+    let operation = if commands > 1 { "PIPELINE" } else { summary };
+    let span = debug_span!(
+        "redis",
+        otel.name = operation,
+        otel.kind = "client",
+        db.system.name = "redis",
+        db.operation.name = operation,
+        db.query.summary = summary,
+    );
+    if commands > 1 {
+        span.set_attribute("db.operation.batch.size", i64::try_from(commands).unwrap_or(i64::MAX));
+    }
+    span
 }
 
 /// Counts failures in a row; after some it lets one through each second.

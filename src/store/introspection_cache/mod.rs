@@ -26,6 +26,7 @@ use crate::crypto::seal::{MacRing, Sealer};
 use crate::domain::world::{Clock, Entropy, Timestamp};
 use crate::telemetry::labels::{CacheAnswer, NewsPath};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces;
 use address::Address;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -37,6 +38,7 @@ use news::News;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tracing::{Instrument, Span};
 use value::{Kept, SKEW};
 
 /// Beyond the staleness, for clocks that differ and messages under way.
@@ -167,13 +169,14 @@ impl IntrospectionCache {
         }
         self.shared.remember(&all);
         let shared = Arc::clone(&self.shared);
-        let told = self.io.handle().spawn(async move {
+        let tell = async move {
             if shared.bury(&all).await.is_err() {
                 shared.metrics.cache_invalidation_failed();
                 let _ = shared.untold.try_send((all, Instant::now() + shared.staleness));
             }
-        });
-        let _ = told.await;
+        };
+        let span = if traces::inside_a_span() { Span::current() } else { Span::none() };
+        let _ = self.io.handle().spawn(tell.instrument(span)).await;
     }
 
     /// Ends the tasks and the connection.
@@ -244,7 +247,7 @@ impl Shared {
     }
 
     async fn tell(&self, news: &News) -> Result<(), Doubt> {
-        self.link.send(self.publish(news)).await
+        self.link.send("PUBLISH", self.publish(news)).await
     }
 
     /// Until when an answer from before this moment may be told somewhere.
@@ -285,8 +288,9 @@ impl Shared {
                 Some(set)
             })
             .collect();
+        let summary = if commands.is_empty() { "PUBLISH" } else { "SET PUBLISH" };
         commands.extend(self.publish(&News::Ended(all.to_vec())));
-        self.link.send(commands).await
+        self.link.send(summary, commands).await
     }
 
     /// The command that keeps an answer while it is fresh, if nothing is there.
@@ -315,7 +319,7 @@ async fn fill(shared: &Shared, mut waiting: mpsc::Receiver<(AccessKey, Arc<Answe
         let now = shared.clock.now();
         let commands: Vec<_> = all.drain(..).filter_map(|(key, answer)| shared.keep(&key, &answer, now)).collect();
         if !commands.is_empty() {
-            let _ = shared.link.send(commands).await;
+            let _ = shared.link.send("SET", commands).await;
         }
     }
 }

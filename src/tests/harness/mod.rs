@@ -4,6 +4,7 @@
 
 mod callee;
 mod cluster;
+mod collector;
 mod database;
 #[path = "../../../loadtest/src/fault_proxy/mod.rs"]
 mod fault_proxy;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use callee::{Callee, Question};
 pub use cluster::{Cluster, Stop};
+pub use collector::{Collector, Span};
 pub use database::{Database, postgres};
 pub use fault_proxy::{Fault, Proxy};
 pub use flow::{consented, decide, to_client, to_page};
