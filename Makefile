@@ -1,6 +1,6 @@
 # One word each: quickstart to see it run, check for the habits, test for everything.
 .DEFAULT_GOAL := help
-.PHONY: help quickstart check fmt test advisories load load-report soak rolling
+.PHONY: help quickstart check fmt test check-deploy advisories load load-report soak rolling
 SHELL := bash
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -31,6 +31,9 @@ fmt: ## format the code
 test: ## every test, with a private PostgreSQL, Redis, browser, Apache and API gateways (installs them on Debian when missing)
 	bash $(scripts)/drivers.sh $(TARGET)/drivers
 	SIGNET_TEST_DRIVERS=$(abspath $(TARGET)/drivers) bash $(scripts)/services.sh cargo test --locked --workspace $(ARGS)
+
+check-deploy: ## deploy/, helm/ and dashboards/ without a cluster: every format, the image and compose files run (as root on Debian; ARGS picks)
+	bash deploy/check.sh $(ARGS)
 
 advisories: $(deny) ## known vulnerabilities of dependencies; needs the network for the advisory database
 	$(deny) --locked --config .cargo/deny.toml check advisories

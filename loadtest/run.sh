@@ -25,7 +25,7 @@ fi
 target=$(target_dir)
 signet=$target/$profile/signet load=$target/$profile/signet-loadtest
 
-rounds=3 seconds=8 rows=10000,1000000,10000000 only= note= growth=1 quick=
+rounds=3 seconds=8 rows=10000,1000000,10000000 only='' note='' growth=1 quick=''
 while [[ $# -gt 0 ]]; do
   case $1 in
     --quick) quick=1 ;;

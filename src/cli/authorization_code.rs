@@ -64,7 +64,7 @@ struct Local {
     #[arg(short, long, default_value_t = 4446)]
     port: u16,
     /// Address it listens on; 0.0.0.0 in a container whose port is published
-    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
+    #[arg(long, env = "SIGNET_CALLBACK_HOST", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
     host: IpAddr,
     /// The redirect URI, as the client has it registered; its path is served [default: /callback on this server]
     #[arg(long, value_name = "URL")]

@@ -4,6 +4,7 @@ mod boot;
 mod certificate;
 mod doctor;
 mod listen;
+mod notify;
 pub mod probe;
 mod reach;
 mod reload;
@@ -165,6 +166,10 @@ async fn live(
         actix_web::rt::spawn(reload::watch(live, reload));
     }
     let mut ends = Ends::new()?;
+    if let Some(every) = notify::heartbeat() {
+        actix_web::rt::spawn(notify::beat(every));
+    }
+    notify::ready();
     let _ = told.send(urls);
     let died = tokio::select! {
         () = ends.signalled() => false,
@@ -195,6 +200,7 @@ fn bind(settings: &Settings, which: Which) -> anyhow::Result<Vec<Bound>> {
 async fn drain(settings: &Settings, up: &boot::Up, ends: &mut Ends, handles: Vec<actix_web::dev::ServerHandle>) {
     up.app.rotation.drain();
     up.app.metrics.draining();
+    notify::stopping();
     tracing::info!("stopping: not ready from now on");
     let orderly = async {
         tokio::time::sleep(settings.serve.drain_delay).await;

