@@ -26,6 +26,7 @@ mod harness;
 mod jose;
 mod life;
 mod listeners;
+mod migrations;
 mod pages;
 mod quickstart;
 mod readme;
