@@ -219,7 +219,6 @@ fn what_the_release_before_may_need_is_not_taken_away() {
         "ALTER TABLE client ALTER COLUMN name DROP NOT NULL",
         "ALTER TABLE client ADD COLUMN a text, DROP COLUMN owner",
         "ALTER TABLE client ADD CONSTRAINT named CHECK (name <> '')",
-        "DROP INDEX CONCURRENTLY consent_sweep",
     ] {
         let class = classify(script, Dialect::Postgres).unwrap().pop().unwrap().1;
         assert!(matches!(class, Contract(_)), "{script}: {class:?}");
