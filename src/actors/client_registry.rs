@@ -222,7 +222,8 @@ impl Handler<Admitted<Load>> for ClientRegistry {
 
     fn handle(&mut self, m: Admitted<Load>, ctx: &mut Self::Context) -> Self::Result {
         let (reply, answer) = oneshot::channel();
-        let (Load { id, fresh }, waiter) = (m.msg, Waiter { reply, span: m.span });
+        let (Load { id, fresh }, ticket, span) = m.open();
+        let waiter = Waiter { reply, span };
         match self.flights.get_mut(&id) {
             Some(flight) if fresh || flight.begun != self.generation => flight.next.push(waiter),
             Some(flight) => flight.waiting.push(waiter),
@@ -230,7 +231,7 @@ impl Handler<Admitted<Load>> for ClientRegistry {
         }
         Box::pin(async move {
             let found = answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the registry ended".to_owned())));
-            drop(m.ticket);
+            drop(ticket);
             found
         })
     }

@@ -5,7 +5,7 @@
 //! Invariant: the outbox is durable and a delivery is claimed before it is tried, so it is tried at least once whatever
 //! dies; the memory is a courtesy: the rows decide.
 
-use super::lanes::{self, Lanes};
+use super::lanes::{self, Lanes, Names};
 use super::mailbox::{Admitted, Alive};
 use crate::domain::world::{Clock, Timestamp};
 use crate::store::{Delivered, FlowVerdict, FlowWrite, LogoutDelivery, Store, StoreError};
@@ -19,8 +19,9 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tracing::Instrument;
 use uuid::Uuid;
+
+const SPANS: Names = Names { commit: "actor.flow_coordinator.commit", batch: "actor.flow_coordinator.batch" };
 
 /// Write this, with whoever comes along.
 #[derive(Message)]
@@ -150,12 +151,13 @@ impl FlowCoordinator {
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        while let Some(batch) = self.lanes.take() {
+        while let Some(mut batch) = self.lanes.take() {
             let writes = batch.len();
             self.parts.metrics.actor_batch(labels::Actor::FlowCoordinator, u32::try_from(writes).unwrap_or(u32::MAX));
-            let (store, span) = (Arc::clone(&self.parts.store), lanes::span("actor.flow_coordinator.commit", &batch));
-            let work = async move { lanes::commit(batch, &*store, |store, writes| store.write_flows(writes)).await };
-            ctx.spawn(work.instrument(span).into_actor(self).map(move |(), this, ctx| {
+            let (store, span) = (Arc::clone(&self.parts.store), lanes::trace(&SPANS, &mut batch));
+            let work =
+                async move { lanes::commit(batch, span, &*store, |store, writes| store.write_flows(writes)).await };
+            ctx.spawn(work.into_actor(self).map(move |(), this, ctx| {
                 this.lanes.give_back(writes);
                 this.flush(ctx);
             }));
@@ -238,7 +240,7 @@ impl Handler<Admitted<Commit>> for FlowCoordinator {
     type Result = ResponseFuture<Result<FlowVerdict, StoreError>>;
 
     fn handle(&mut self, m: Admitted<Commit>, ctx: &mut Self::Context) -> Self::Result {
-        let answer = self.lanes.push(m.msg.0, m.span, m.ticket);
+        let answer = self.lanes.push(m, |Commit(write)| write);
         self.flush(ctx);
         answer
     }

@@ -10,9 +10,11 @@ use crate::crypto::jwk::{Alg, Jwk, generate};
 use crate::domain::key_ring::{ON_DEMAND_LEAD, Policy, Step, step};
 use crate::domain::world::{Clock, Timestamp};
 use crate::store::{Change, KeyChange, KeyRow, StoreError};
+use crate::telemetry::audit::{self, AuditEvent, Facts, KeyFacts};
 use crate::telemetry::labels;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message, WrapFuture};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tracing::{Instrument, Span};
@@ -23,6 +25,8 @@ const TICK: Duration = Duration::from_secs(5);
 /// disagree on which is the newest; would each seal again whatever it finds, they would write against each other without
 /// end. The boot of the last replica settles it, and what one of the earlier ones still wrote waits an hour.
 const RESEAL: Duration = Duration::from_secs(3600);
+/// Clocks that differ by more are worth a warning.
+const APART: Duration = Duration::from_secs(1);
 
 /// How keys are made and rotated.
 #[derive(Clone, Debug)]
@@ -44,8 +48,10 @@ pub struct Keys {
     pub vault: KeyVault,
     /// How keys are made.
     pub policy: Arc<KeyPolicy>,
-    /// Time, until the store tells its own.
+    /// Time. The store has its own, which decides.
     pub clock: Arc<dyn Clock>,
+    /// The two are known to differ.
+    pub apart: Arc<AtomicBool>,
 }
 
 impl Keys {
@@ -60,7 +66,13 @@ impl Keys {
     /// # Errors
     /// [`KeyError`]; then nothing was changed but perhaps the seals.
     pub async fn turn(&self) -> Result<KeyRing, KeyError> {
-        let sets = self.sets();
+        self.reseal().await?;
+        self.rule().await
+    }
+
+    /// Seals the keys of all sets under the newest secret.
+    async fn reseal(&self) -> Result<(), KeyError> {
+        let sets = self.vault.store.key_sets().await?;
         let rows = self.vault.store.keys(&sets).await?;
         if rows.iter().any(|row| self.vault.resealed(row).is_some()) {
             let vault = self.vault.clone();
@@ -69,32 +81,53 @@ impl Keys {
             };
             self.vault.store.change_keys(&sets, Box::new(decide)).await?;
         }
-        self.rule().await
+        Ok(())
     }
 
     /// Does what the rules ask for now, and reads the ring.
     async fn rule(&self) -> Result<KeyRing, KeyError> {
-        let sets = self.sets();
+        let (sets, ahead) = (self.sets(), self.ahead().await?);
         let mut rows = self.vault.store.keys(&sets).await?;
         for set in [ID_TOKEN_SET, ACCESS_TOKEN_SET] {
-            let now = self.clock.now();
+            let now = Timestamp::from_micros(self.clock.now().micros().saturating_sub(ahead));
             let due = due(&self.vault, set, &rows, now, &self.policy.rotation);
             if due.is_empty() {
                 continue;
             }
             let wants_key = due.iter().any(|s| matches!(s, Step::Create { .. }));
             let fresh = if wants_key { Some(self.generate(set).await?) } else { None };
+            let made = fresh.clone();
             let (vault, rotation) = (self.vault.clone(), self.policy.rotation);
             let decide = move |rows: &[KeyRow], now: Timestamp| {
                 changes(set, self::due(&vault, set, rows, now, &rotation), now, fresh.clone())
             };
             self.vault.store.change_keys(&[set.to_owned()], Box::new(decide)).await?;
             rows = self.vault.store.keys(&sets).await?;
+            // No two seals are alike: it is there only if ours went in, not another replica's.
+            if let Some(made) = made.filter(|made| rows.iter().any(|row| row.sealed == made.sealed)) {
+                rotated(&made);
+            }
         }
         let keys: Vec<_> = rows.into_iter().filter_map(|row| self.vault.open(&row).map(|key| (row, key))).collect();
-        let ring = KeyRing::of(&keys, self.clock.now());
+        let ring = KeyRing::of(&keys, self.clock.now(), ahead);
         self.export(&ring);
         Ok(ring)
+    }
+
+    /// By how many microseconds this process's clock is ahead of the store's. The operator hears of more than a second.
+    async fn ahead(&self) -> Result<i64, KeyError> {
+        let asked = self.clock.now();
+        let theirs = self.vault.store.ping().await?;
+        let took = self.clock.now().since(asked);
+        let ahead = asked.plus(took / 2).micros().saturating_sub(theirs.micros());
+        let seconds = ahead as f64 / 1e6;
+        self.vault.metrics.clock_ahead(seconds);
+        let apart = Duration::from_micros(ahead.unsigned_abs()) > APART + took;
+        if apart && !self.apart.swap(apart, Ordering::Relaxed) {
+            tracing::warn!(seconds, "this machine's clock is ahead of the database's by so much: set the clocks");
+        }
+        self.apart.store(apart, Ordering::Relaxed);
+        Ok(ahead)
     }
 
     /// A sealed key made off the event loop: RSA takes a while.
@@ -121,6 +154,11 @@ impl Keys {
             }
         }
     }
+}
+
+fn rotated(key: &KeyRow) {
+    let of = || KeyFacts { set: &key.set, kid: &key.kid, alg: &key.alg };
+    audit::tell(AuditEvent::KeyRotated, || Facts { key: Some(of()), ..Facts::default() });
 }
 
 /// What the rules ask for a set. Only keys that can sign count as signers: a public, symmetric or unreadable key must
@@ -187,6 +225,11 @@ pub struct DeleteKeys {
     /// The key.
     pub kid: Option<String>,
 }
+
+/// The secrets have changed: seal all keys under the newest.
+#[derive(Message)]
+#[rtype(result = "Result<(), KeyError>")]
+pub struct Reseal;
 
 /// Stop.
 #[derive(Message)]
@@ -308,19 +351,26 @@ impl Handler<Admitted<CreateKey>> for KeyManager {
 
     fn handle(&mut self, m: Admitted<CreateKey>, _: &mut Self::Context) -> Self::Result {
         let (vault, now, bits) = (self.keys.vault.clone(), self.keys.clock.now(), self.keys.policy.rsa_bits);
-        self.then_publish(m.ticket, m.span, async move {
-            let CreateKey { set, alg, kid, use_ } = m.msg;
+        let (CreateKey { set, alg, kid, use_ }, ticket, span) = m.open();
+        self.then_publish(ticket, span, async move {
             let made = tokio::task::spawn_blocking(move || generate(alg, bits, kid, &use_)).await;
             let key = made.map_err(|e| KeyError::Internal(e.to_string()))??;
             let row = vault.seal(&set, &key, now, Self::begins(&set, now))?;
-            let (id, mine) = (row.kid.clone(), row.sealed.clone());
+            let (id, mine) = (row.kid.clone(), row.clone());
             let add = move |rows: &[KeyRow], now: Timestamp| {
                 let taken = rows.iter().any(|r| r.kid == id);
                 if taken { Vec::new() } else { vec![KeyChange::Put(at(row.clone(), now))] }
             };
+            let signs_for_us = [ID_TOKEN_SET, ACCESS_TOKEN_SET].contains(&set.as_str());
             let rows = vault.store.change_keys(&[set], Box::new(add)).await?;
             // No two seals are alike, so this row is there only if it was ours that went in.
-            if rows.iter().any(|r| r.sealed == mine) { Ok(key) } else { Err(StoreError::Conflict.into()) }
+            if !rows.iter().any(|r| r.sealed == mine.sealed) {
+                return Err(StoreError::Conflict.into());
+            }
+            if signs_for_us {
+                rotated(&mine);
+            }
+            Ok(key)
         })
     }
 }
@@ -344,8 +394,8 @@ impl Handler<Admitted<PutKeys>> for KeyManager {
 
     fn handle(&mut self, m: Admitted<PutKeys>, _: &mut Self::Context) -> Self::Result {
         let (vault, now) = (self.keys.vault.clone(), self.keys.clock.now());
-        self.then_publish(m.ticket, m.span, async move {
-            let PutKeys { set, keys, replace } = m.msg;
+        let (PutKeys { set, keys, replace }, ticket, span) = m.open();
+        self.then_publish(ticket, span, async move {
             let begins = Self::begins(&set, now);
             let rows = keys.iter().map(|k| vault.seal(&set, k, now, begins)).collect::<Result<Vec<_>, _>>()?;
             let gone = replace.then(|| KeyChange::DeleteSet { set: set.clone() });
@@ -371,8 +421,8 @@ impl Handler<Admitted<DeleteKeys>> for KeyManager {
 
     fn handle(&mut self, m: Admitted<DeleteKeys>, _: &mut Self::Context) -> Self::Result {
         let vault = self.keys.vault.clone();
-        self.then_publish(m.ticket, m.span, async move {
-            let DeleteKeys { set, kid } = m.msg;
+        let (DeleteKeys { set, kid }, ticket, span) = m.open();
+        self.then_publish(ticket, span, async move {
             let change = match kid {
                 Some(kid) => KeyChange::Delete { set: set.clone(), kid },
                 None => KeyChange::DeleteSet { set: set.clone() },
@@ -380,6 +430,17 @@ impl Handler<Admitted<DeleteKeys>> for KeyManager {
             vault.store.change_keys(&[set], Box::new(move |_, _| vec![change.clone()])).await?;
             Ok(())
         })
+    }
+}
+
+impl Handler<Admitted<Reseal>> for KeyManager {
+    type Result = AtomicResponse<Self, Result<(), KeyError>>;
+
+    fn handle(&mut self, m: Admitted<Reseal>, _: &mut Self::Context) -> Self::Result {
+        let keys = self.keys.clone();
+        self.resealed_at = keys.clock.now();
+        let (_, ticket, span) = m.open();
+        self.then_publish(ticket, span, async move { keys.reseal().await })
     }
 }
 

@@ -29,8 +29,10 @@ pub struct KeyRing {
     pub jwks: Bytes,
     /// Its entity tag.
     pub etag: String,
-    /// When it was read.
+    /// When it was read, by this process's clock.
     pub read_at: Timestamp,
+    /// By how many microseconds that clock is ahead of the store's, which decides from when and until when a key is used.
+    ahead: i64,
 }
 
 /// What the rules look at of a row.
@@ -49,9 +51,11 @@ pub fn entity_tag(document: &[u8]) -> String {
 }
 
 impl KeyRing {
-    /// Parses the keys that are published `now`. Symmetric keys are never published.
-    pub fn of(keys: &[(KeyRow, Jwk)], now: Timestamp) -> Self {
-        let mut ring = Self { read_at: now, ..Self::default() };
+    /// Parses the keys that are published at `read_at`, by a clock that is so many microseconds ahead of the store's.
+    /// Symmetric keys are never published.
+    pub fn of(keys: &[(KeyRow, Jwk)], read_at: Timestamp, ahead: i64) -> Self {
+        let mut ring = Self { read_at, ahead, ..Self::default() };
+        let now = ring.by_store(read_at);
         let mut public = Vec::new();
         for (row, jwk) in keys {
             let meta = meta(row);
@@ -78,10 +82,15 @@ impl KeyRing {
         ring
     }
 
-    /// The key that signs for a set at this moment.
+    /// The key that signs for a set at this moment of this process's clock.
     pub fn signer(&self, set: &str, now: Timestamp) -> Option<&SigningKey> {
         let set = self.sets.get(set)?;
-        set.signers.get(&signer(&set.metas, now)?.kid)
+        set.signers.get(&signer(&set.metas, self.by_store(now))?.kid)
+    }
+
+    /// A moment of this process's clock by that of the store.
+    const fn by_store(&self, ours: Timestamp) -> Timestamp {
+        Timestamp::from_micros(ours.micros().saturating_sub(self.ahead))
     }
 
     /// The key that verifies a token of that `kid`.

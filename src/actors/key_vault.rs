@@ -73,6 +73,12 @@ impl KeyVault {
         serde_json::from_slice(&opened.plain).ok()
     }
 
+    /// The key of a row and which secret opens it (0 is the newest), with no word about it if none does.
+    pub fn opened(sealer: &Sealer, row: &KeyRow) -> Option<(Jwk, usize)> {
+        let opened = sealer.open(&place(&row.set, &row.kid), &row.sealed).ok()?;
+        Some((serde_json::from_slice(&opened.plain).ok()?, opened.generation))
+    }
+
     /// Whether a row holds a key that can sign; `None` when it does not open.
     pub fn signs(&self, row: &KeyRow) -> Option<bool> {
         self.open(row).map(|key| !key.is_symmetric() && SigningKey::from_jwk(&key).is_ok())

@@ -3,24 +3,42 @@
 //! Batches make themselves: while a lane is free a write goes at once, else it waits for the next commit with all that
 //! came meanwhile. No timer, so no latency when idle. An answer comes after the commit.
 
-use super::mailbox::Ticket;
+use super::mailbox::{Admitted, Ticket};
 use super::width::Width;
 use crate::store::{Store, StoreError};
+use crate::telemetry::traces;
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use std::time::Instant;
 use tokio::sync::oneshot;
-use tracing::{Span, debug_span};
+use tracing::{Instrument, Span, debug_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Largest batch: the flat part of the measured curve begins near 100 rows.
 const BATCH: usize = 256;
+/// Members of a batch that was refused as a whole that are tried by themselves at once: one may have to wait for a row,
+/// and the others do not wait for it.
+const ALONE: usize = 4;
 
 /// Somebody's write and who waits for it.
 pub(super) struct Waiting<W, V> {
     write: W,
-    /// The request that waits, so that its trace leads to the commit it shared.
+    /// The request's wait, so that its trace leads to the commit it shared.
     span: Span,
+    /// When it was queued.
+    since: Instant,
     reply: oneshot::Sender<Result<V, StoreError>>,
-    _ticket: Ticket,
+    ticket: Ticket,
+}
+
+impl<W, V> Waiting<W, V> {
+    /// Ends the wait; what is traced ends before whoever waits goes on.
+    fn answer(self, verdict: Result<V, StoreError>) {
+        let Self { span, reply, ticket, .. } = self;
+        drop(span);
+        let _ = reply.send(verdict);
+        drop(ticket);
+    }
 }
 
 /// The answer to one write.
@@ -40,10 +58,11 @@ impl<W: Clone + Send + 'static, V: Clone + Send + 'static> Lanes<W, V> {
         Self { queue: Vec::new(), under_way: 0, width: Width::new(), draining: Vec::new() }
     }
 
-    /// Queues a write; the answer to wait for.
-    pub(super) fn push(&mut self, write: W, span: Span, ticket: Ticket) -> Answer<V> {
+    /// Queues the write of a message; the answer to wait for.
+    pub(super) fn push<M>(&mut self, m: Admitted<M>, write: impl FnOnce(M) -> W) -> Answer<V> {
         let (reply, answer) = oneshot::channel();
-        self.queue.push(Waiting { write, span, reply, _ticket: ticket });
+        let (msg, ticket, span) = m.open();
+        self.queue.push(Waiting { write: write(msg), span, since: Instant::now(), reply, ticket });
         Box::pin(async move {
             answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the process is stopping".to_owned())))
         })
@@ -83,44 +102,75 @@ impl<W: Clone + Send + 'static, V: Clone + Send + 'static> Lanes<W, V> {
     }
 }
 
-/// The span of a batch's commit: a child of the first traced request in it, with a link from it to each of the others.
-pub(super) fn span<W, V>(name: &'static str, batch: &[Waiting<W, V>]) -> Span {
-    let mut traced = batch.iter().map(|w| &w.span).filter(|span| !span.is_disabled());
-    let Some(first) = traced.next() else { return Span::none() };
-    let span = debug_span!(parent: first, "actor.commit", otel.name = name, batch = batch.len());
-    for other in traced {
-        span.follows_from(other);
+/// What the spans of a commit are called.
+pub(super) struct Names {
+    /// The commit as one request sees it.
+    pub(super) commit: &'static str,
+    /// The commit itself.
+    pub(super) batch: &'static str,
+}
+
+/// Opens the spans of a commit. Each traced request gets one of its own, in its own trace, that says which batch it was
+/// in, how large that was, and where in it; the batch's, with what the database does below it, belongs to the first of
+/// them, and is linked with all. Nothing for a batch that nobody traces.
+pub(super) fn trace<W, V>(names: &Names, batch: &mut [Waiting<W, V>]) -> Span {
+    let Some(first) = batch.iter().position(|waiting| !waiting.span.is_disabled()) else { return Span::none() };
+    // Whole numbers that are signed arrive as numbers.
+    let size = i64::try_from(batch.len()).unwrap_or(i64::MAX);
+    for (position, waiting) in (0_i64..).zip(batch.iter_mut()).skip(first).filter(|(_, w)| !w.span.is_disabled()) {
+        waiting.span = debug_span!(
+            parent: &waiting.span,
+            "actor.commit",
+            otel.name = names.commit,
+            signet.batch.size = size,
+            signet.batch.position = position,
+            signet.batch.wait = waiting.since.elapsed().as_secs_f64(),
+        );
     }
-    span
+    let mut traced = batch.iter().map(|waiting| &waiting.span).filter(|span| !span.is_disabled()).peekable();
+    let parent = traced.peek().copied().and_then(Span::id);
+    let all = debug_span!(parent: parent, "actor.batch", otel.name = names.batch, signet.batch.size = size);
+    let id = traces::span_id(&all);
+    for span in traced {
+        traces::link(&all, span);
+        span.set_attribute("signet.batch.id", id.clone());
+    }
+    all.set_attribute("signet.batch.id", id);
+    all
 }
 
 /// Commits a batch and answers everyone in it. A batch that the database refuses as a whole, for what one of its
-/// members holds, is tried member by member, so that one bad row fails alone; a database that is away answers all.
-pub(super) async fn commit<W, V, F>(batch: Vec<Waiting<W, V>>, store: &dyn Store, write: F)
+/// members holds or waits for, is tried member by member, so that one row fails alone; a database that is away answers
+/// all.
+pub(super) async fn commit<W, V, F>(batch: Vec<Waiting<W, V>>, span: Span, store: &dyn Store, write: F)
 where
     W: Clone + Send + 'static,
     V: Clone + Send + 'static,
     F: for<'a> Fn(&'a dyn Store, &'a [W]) -> BoxFuture<'a, Result<Vec<V>, StoreError>>,
 {
     let writes: Vec<W> = batch.iter().map(|w| w.write.clone()).collect();
-    match write(store, &writes).await {
+    match write(store, &writes).instrument(span).await {
         Ok(verdicts) => {
             for (waiting, verdict) in batch.into_iter().zip(verdicts) {
-                let _ = waiting.reply.send(Ok(verdict));
+                waiting.answer(Ok(verdict));
             }
         }
-        Err(StoreError::Unavailable(why)) => {
+        Err(error) if writes.len() < 2 || matches!(error, StoreError::Unavailable(_)) => {
             for waiting in batch {
-                let _ = waiting.reply.send(Err(StoreError::Unavailable(why.clone())));
+                traces::fail(&waiting.span, "unavailable");
+                waiting.answer(Err(error.clone()));
             }
         }
         Err(_) => {
-            for waiting in batch {
-                let one = write(store, std::slice::from_ref(&waiting.write)).await;
-                let verdict =
-                    one.and_then(|v| v.first().cloned().ok_or_else(|| StoreError::Corrupt("no verdict".to_owned())));
-                let _ = waiting.reply.send(verdict);
-            }
+            let write = &write;
+            let one_by_one = futures_util::stream::iter(batch).for_each_concurrent(ALONE, |waiting| async move {
+                let alone = write(store, std::slice::from_ref(&waiting.write)).instrument(waiting.span.clone());
+                let verdict = alone
+                    .await
+                    .and_then(|v| v.first().cloned().ok_or_else(|| StoreError::Corrupt("no verdict".to_owned())));
+                waiting.answer(verdict);
+            });
+            one_by_one.await;
         }
     }
 }

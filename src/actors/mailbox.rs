@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Why an actor did not answer. Each is answered 503 with `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,15 +46,23 @@ impl Drop for Ticket {
 
 /// A message that was let in.
 pub struct Admitted<M> {
-    /// The message.
-    pub msg: M,
-    /// Held until the work is answered.
-    pub ticket: Ticket,
-    /// When it was let in.
-    pub since: Instant,
+    msg: M,
+    ticket: Ticket,
+    since: Instant,
     /// The caller's wait, under which the work belongs: an actor's thread knows nothing of it. None outside of a
     /// traced request.
-    pub span: Span,
+    span: Span,
+}
+
+impl<M> Admitted<M> {
+    /// The message, the ticket to hold until it is answered, and the span of the caller's wait, which says from now on
+    /// how much of it was spent in the mailbox.
+    pub fn open(self) -> (M, Ticket, Span) {
+        if !self.span.is_disabled() {
+            self.span.set_attribute("signet.mailbox.wait", self.since.elapsed().as_secs_f64());
+        }
+        (self.msg, self.ticket, self.span)
+    }
 }
 
 impl<M: Message> Message for Admitted<M>
@@ -110,11 +119,15 @@ impl<A: Actor> Mailbox<A> {
         let since = Instant::now();
         let span = ask_span(self.actor);
         let message = Admitted { msg, ticket, since, span: span.clone() };
-        let answer = self.addr.send(message).timeout(deadline::left(self.patience)).instrument(span).await;
+        let answer = self.addr.send(message).timeout(deadline::left(self.patience)).instrument(span.clone()).await;
         self.metrics.actor_wait(self.actor, since.elapsed().as_secs_f64());
-        answer.map_err(|e| match e {
-            MailboxError::Timeout => AskError::TimedOut,
-            MailboxError::Closed => AskError::Stopped,
+        answer.map_err(|e| {
+            let (why, name) = match e {
+                MailboxError::Timeout => (AskError::TimedOut, "timeout"),
+                MailboxError::Closed => (AskError::Stopped, "stopped"),
+            };
+            traces::fail(&span, name);
+            why
         })
     }
 }
@@ -131,7 +144,7 @@ fn ask_span(actor: labels::Actor) -> Span {
         labels::Actor::KeyManager => "actor.key_manager.ask",
         labels::Actor::Janitor => "actor.janitor.ask",
     };
-    tracing::debug_span!("actor.ask", otel.name = name)
+    tracing::debug_span!("actor.ask", otel.name = name, signet.actor = actor.as_str())
 }
 
 /// Held by every actor. Dropped without a farewell, which is what a panic does, it takes the process out of rotation.
@@ -180,8 +193,9 @@ mod tests {
         type Result = ResponseFuture<u32>;
         fn handle(&mut self, m: Admitted<Wait>, _: &mut Self::Context) -> Self::Result {
             Box::pin(async move {
-                tokio::time::sleep(Duration::from_millis(m.msg.0)).await;
-                drop(m.ticket);
+                let (Wait(millis), ticket, _) = m.open();
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                drop(ticket);
                 7
             })
         }

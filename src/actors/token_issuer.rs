@@ -1,14 +1,15 @@
 //! TokenIssuer: every write of a token. Many callers, one commit, each its own verdict (see `lanes`). Called by
 //! the handlers of `http/public`.
 
-use super::lanes::{self, Lanes};
+use super::lanes::{self, Lanes, Names};
 use super::mailbox::{Admitted, Alive};
 use crate::store::{Store, StoreError, Verdict, Write};
 use crate::telemetry::labels;
 use crate::telemetry::metrics::Metrics;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use std::sync::Arc;
-use tracing::Instrument;
+
+const SPANS: Names = Names { commit: "actor.token_issuer.commit", batch: "actor.token_issuer.batch" };
 
 /// Write this, with whoever comes along.
 #[derive(Message)]
@@ -35,12 +36,13 @@ impl TokenIssuer {
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        while let Some(batch) = self.lanes.take() {
+        while let Some(mut batch) = self.lanes.take() {
             let writes = batch.len();
             self.metrics.actor_batch(labels::Actor::TokenIssuer, u32::try_from(writes).unwrap_or(u32::MAX));
-            let (store, span) = (Arc::clone(&self.store), lanes::span("actor.token_issuer.commit", &batch));
-            let work = async move { lanes::commit(batch, &*store, |store, writes| store.write_tokens(writes)).await };
-            ctx.spawn(work.instrument(span).into_actor(self).map(move |(), this, ctx| {
+            let (store, span) = (Arc::clone(&self.store), lanes::trace(&SPANS, &mut batch));
+            let work =
+                async move { lanes::commit(batch, span, &*store, |store, writes| store.write_tokens(writes)).await };
+            ctx.spawn(work.into_actor(self).map(move |(), this, ctx| {
                 this.lanes.give_back(writes);
                 this.flush(ctx);
             }));
@@ -60,7 +62,7 @@ impl Handler<Admitted<Commit>> for TokenIssuer {
     type Result = ResponseFuture<Result<Verdict, StoreError>>;
 
     fn handle(&mut self, m: Admitted<Commit>, ctx: &mut Self::Context) -> Self::Result {
-        let answer = self.lanes.push(m.msg.0, m.span, m.ticket);
+        let answer = self.lanes.push(m, |Commit(write)| write);
         self.flush(ctx);
         answer
     }

@@ -18,6 +18,9 @@ Server
   migrate      bring a database to this release's schema
   janitor      delete what has expired from a database
   config       show or check the configuration
+  doctor       say what is wrong with a set-up, and what mends it
+  healthcheck  ask the server of this machine whether it is ready
+  smoke        try a running server out with a throw-away client
   version      print version, git hash and build time
   completion   print a completion script for a shell
 
@@ -145,6 +148,13 @@ examples! {
         "    postgres://user:password@localhost/database";
     CONFIG: "signet config validate -c config.yaml";
     CONFIG_STATUS: "signet config status -c config.yaml --format json-pretty";
+    DOCTOR: "signet doctor -c config.yaml --replicas 3",
+        "signet doctor --public https://auth.example.com --admin http://10.0.0.5:4445 \\",
+        "    --format json | jq -r '.findings[] | .id + \": \" + .fix'";
+    HEALTHCHECK: "signet healthcheck || echo 'not ready'",
+        "signet healthcheck --alive --url http://127.0.0.1:4444";
+    SMOKE: "signet smoke --public http://auth-public:4444 \\",
+        "    --admin http://auth-admin:4445 --issuer https://auth.example.com/";
     COMPLETION: "source <(signet completion bash)";
     VERSION: "signet version";
 }

@@ -13,6 +13,8 @@ mod code_flow;
 mod completion;
 mod config;
 mod device_code;
+mod doctor;
+mod healthcheck;
 mod help;
 mod janitor;
 mod keys;
@@ -22,6 +24,8 @@ mod quickstart;
 mod quickstart_demo;
 mod quickstart_folder;
 mod serve;
+mod smoke;
+mod smoke_calls;
 mod token_record;
 mod tokens;
 mod version;
@@ -65,6 +69,25 @@ enum Command {
     /// whichever of --tokens, --requests and --grants is given.
     #[command(after_help = help::JANITOR)]
     Janitor(janitor::Janitor),
+    /// Say what is wrong with a set-up, and what mends it
+    ///
+    /// Looks at the configuration, the database, Redis, and at the server that runs with them, by its listeners and as
+    /// clients reach it by the issuer's URL. Works before the server is up too. Changes nothing. Each finding has a name
+    /// that stays, for scripts; --list tells them all.
+    #[command(after_help = help::DOCTOR)]
+    Doctor(Box<doctor::Doctor>),
+    /// Ask the server of this machine whether it is ready
+    ///
+    /// For HEALTHCHECK of an image, and for probes that run a command: ends with 0 when it is, with 1 and one line when it
+    /// is not. Asks the admin listener as the configuration binds it, TLS and unix sockets included.
+    #[command(after_help = help::HEALTHCHECK)]
+    Healthcheck(healthcheck::Healthcheck),
+    /// Try a running server out with a throw-away client
+    ///
+    /// Both listeners are ready, discovery names the issuer, a client is made, gets a token, the token is introspected,
+    /// revoked and inactive, a signed one is verified by the public keys, and the clients are deleted, however it ends.
+    #[command(after_help = help::SMOKE)]
+    Smoke(Box<smoke::Smoke>),
     /// Create a client or a key
     #[command(subcommand, after_help = help::CREATE)]
     Create(Create),
@@ -313,6 +336,9 @@ fn with_files(mut command: Command, files: Vec<PathBuf>) -> Command {
         Command::Janitor(command) => command.files(),
         Command::Token(TokenV1::Flush(command)) => command.files(),
         Command::Config(command) => command.files(),
+        Command::Doctor(command) => &mut command.files.config,
+        Command::Healthcheck(command) => &mut command.files.config,
+        Command::Smoke(command) => &mut command.files.config,
         _ => return command,
     };
     own.splice(0..0, files);
@@ -339,6 +365,9 @@ fn execute(command: Command, name: &'static str) -> anyhow::Result<()> {
 async fn call(command: Command) -> anyhow::Result<()> {
     use Spelling::{V1, V2};
     match command {
+        Command::Doctor(args) => doctor::run(*args).await,
+        Command::Healthcheck(args) => healthcheck::run(args).await,
+        Command::Smoke(args) => smoke::run(*args).await,
         Command::Create(Create::Client(args)) => clients::create(*args, V2).await,
         Command::Create(Create::Jwk(args)) => keys::create(*args, V2).await,
         Command::Get(Get::Client(args)) => clients::get(args, V2).await,
@@ -434,6 +463,9 @@ mod tests {
             ("signet --config a token flush -c b", &["a", "b"]),
             ("signet --config a config validate -c b", &["a", "b"]),
             ("signet --config a config status", &["a"]),
+            ("signet --config a doctor -c b", &["a", "b"]),
+            ("signet --config a healthcheck", &["a"]),
+            ("signet smoke -c a", &["a"]),
         ] {
             let mut command = read(line);
             let files = match &mut command {
@@ -442,6 +474,9 @@ mod tests {
                 Command::Janitor(command) => command.files(),
                 Command::Token(TokenV1::Flush(command)) => command.files(),
                 Command::Config(command) => command.files(),
+                Command::Doctor(command) => &mut command.files.config,
+                Command::Healthcheck(command) => &mut command.files.config,
+                Command::Smoke(command) => &mut command.files.config,
                 other => panic!("{other:?}"),
             };
             assert_eq!(*files, want.iter().map(PathBuf::from).collect::<Vec<_>>(), "{line}");
@@ -493,6 +528,12 @@ mod tests {
             "signet migrate sql -y up postgres://h/d",
             "signet migrate sql -e up",
             "signet version --skip-tls-verify",
+            "signet doctor --public https://h --admin http://h:4445 --replicas 3 --strict --format json",
+            "signet doctor --list",
+            "signet healthcheck --alive --public --timeout 500ms",
+            "signet healthcheck --url http://127.0.0.1:4445",
+            "signet smoke --public http://h:4444 --admin http://h:4445 --issuer https://h/ --wait 1m --format json",
+            "signet --skip-tls-verify smoke --staleness 5s",
         ] {
             assert!(parses(line), "{line}");
         }
@@ -503,6 +544,7 @@ mod tests {
             "signet list oauth2-clients --format xml",
             "signet janitor -e --tokens --limit 0",
             "signet perform auth-code --response-mode fragment",
+            "signet healthcheck --public --url http://127.0.0.1:4445",
         ] {
             assert!(!parses(line), "{line}");
         }

@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use super::config::{environment, refused};
 use crate::config::{self, Fault, Mode, Settings, Sources};
-use crate::runtime::{self, Which};
+use crate::runtime::{self, Reload, Which};
 
 /// Which listeners, and how. The flags may stand before or after the listeners' name.
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ pub struct Files {
 }
 
 /// Flags of every `serve`.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Flags {
     /// For development: http issuers and a made-up system secret are taken
     #[arg(long, global = true)]
@@ -83,14 +83,16 @@ pub fn run(mut command: Serve) -> anyhow::Result<()> {
         Listeners::Admin(_) => (Which::Admin, "admin"),
     };
     let files = std::mem::take(command.files());
-    let settings = settings(&command.flags, files)?;
+    let settings = settings(&command.flags, files.clone())?;
     if name != "all" && settings.dsn.trim() == "memory" {
         bail!(
             "DSN=memory lives in one process: `serve {name}` alone would share it with nobody; \
              use `serve all`, or a postgres:// or sqlite:// DSN"
         );
     }
-    runtime::serve(settings, which)
+    let (flags, all_files) = (command.flags, sources(&Flags::default(), files.clone(), environment()).all_files());
+    let load = move || self::settings(&flags, files.clone()).map_err(|faults| format!("{faults:#}"));
+    runtime::serve(settings, which, Reload { files: all_files, load: Box::new(load) })
 }
 
 fn settings(flags: &Flags, files: Vec<PathBuf>) -> anyhow::Result<Settings> {
@@ -100,7 +102,7 @@ fn settings(flags: &Flags, files: Vec<PathBuf>) -> anyhow::Result<Settings> {
         Ok(settings) if faults.is_empty() => Ok(settings),
         Ok(_) => Err(refused(&faults)),
         Err(others) => {
-            faults.extend(others.into_iter().filter(|fault| !fault.key.starts_with("secrets.")));
+            faults.extend(others.into_iter().filter(|fault| flags.dev || !fault.key.starts_with("secrets.")));
             Err(refused(&faults))
         }
     }

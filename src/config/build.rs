@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use reqwest::header::{HeaderName, HeaderValue};
+
 use super::gather::{Gathered, Mode};
 use super::rules;
 use super::settings::{
     Cookies, Cors, Db, IdentityProvider, Limits, Listener, Pem, Redis, Secret, Serve, Settings, Socket, Tls, Urls,
 };
 use super::value::Value;
-use super::{build_protocol, settings_parts::HiddenMap};
+use super::{build_protocol, build_tracing, settings_parts::HiddenMap};
 
 /// Builds the settings. Faults are added to `from`; the settings are of use only when there are none.
 pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
@@ -38,7 +40,7 @@ pub(super) fn settings(from: &mut Gathered, mode: Mode) -> Settings {
         webfinger: build_protocol::webfinger(from),
         clients: build_protocol::clients(from),
         log: build_protocol::log(from),
-        tracing: build_protocol::tracing(from, &mut warnings),
+        tracing: build_tracing::tracing(from, &mut warnings),
         keys: build_protocol::keys(from),
         janitor: build_protocol::janitor(from),
         redis: redis(from),
@@ -176,13 +178,24 @@ fn derived_url(listener: &Listener) -> String {
     format!("{scheme}://{host}:{}/", listener.port)
 }
 
-fn urls(from: &Gathered, serve: &Serve) -> Urls {
+/// Headers for the identity provider, each one that HTTP can carry.
+fn provider_headers(from: &mut Gathered) -> serde_json::Map<String, serde_json::Value> {
+    let key = "urls.identity_provider.headers";
+    let Some(Value::Object(headers)) = from.get(key).cloned() else { return serde_json::Map::new() };
+    for (name, value) in &headers {
+        let carried = |text| HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(text).is_ok();
+        if !value.as_str().is_some_and(carried) {
+            let problem = format!("has no value for '{name}' that a header can carry");
+            from.fault(key, problem, "write names with texts, such as {\"Authorization\": \"Bearer some-token\"}");
+        }
+    }
+    headers
+}
+
+fn urls(from: &mut Gathered, serve: &Serve) -> Urls {
     let issuer = from.opt_text("urls.self.issuer").unwrap_or_else(|| derived_url(&serve.public));
     let login = from.opt_text("urls.login");
-    let headers = match from.get("urls.identity_provider.headers") {
-        Some(Value::Object(map)) => map.clone(),
-        _ => serde_json::Map::new(),
-    };
+    let headers = provider_headers(from);
     Urls {
         public: from.opt_text("urls.self.public").unwrap_or_else(|| issuer.clone()),
         issuer,

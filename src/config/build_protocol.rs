@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::gather::Gathered;
+use super::rules;
 use super::settings::{
     Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, Janitor, JwtGrant, Keys, Log, LogFormat, OAuth2, Oidc,
-    Pkce, ScopeClaim, Secret, Strategies, Tracing, Ttl, Webfinger,
+    Pkce, ScopeClaim, Secret, Strategies, Ttl, Webfinger,
 };
 use crate::domain::flow::LONGEST;
 
@@ -187,8 +188,9 @@ pub(super) fn clients(from: &Gathered) -> Clients {
     }
 }
 
-pub(super) fn log(from: &Gathered) -> Log {
+pub(super) fn log(from: &mut Gathered) -> Log {
     Log {
+        audit: rules::audit(from),
         level: from.text_of("log.level"),
         format: match from.text_of("log.format").as_str() {
             "json" => LogFormat::Json,
@@ -197,33 +199,6 @@ pub(super) fn log(from: &Gathered) -> Log {
         },
         leak_sensitive_values: from.bool("log.leak_sensitive_values"),
         redaction_text: from.opt_text("log.redaction_text"),
-    }
-}
-
-pub(super) fn tracing(from: &mut Gathered, warnings: &mut Vec<String>) -> Tracing {
-    let server = from.opt_text("tracing.providers.otlp.server_url");
-    let provider = from.opt_text("tracing.provider");
-    let otlp_endpoint = match (provider.as_deref(), server) {
-        (Some("otel"), Some(server)) if server.contains("://") => Some(server),
-        (Some("otel"), Some(server)) => {
-            let scheme = if from.bool("tracing.providers.otlp.insecure") { "http" } else { "https" };
-            Some(format!("{scheme}://{server}"))
-        }
-        (Some("otel"), None) => {
-            let fix = "set it, such as 127.0.0.1:4318, or take tracing.provider out";
-            from.fault("tracing.providers.otlp.server_url", "is missing though tracing.provider is otel", fix);
-            None
-        }
-        (Some(other), _) => {
-            warnings.push(format!("tracing.provider {other} sends nothing here; use otel"));
-            None
-        }
-        (None, _) => None,
-    };
-    Tracing {
-        otlp_endpoint,
-        service_name: from.text_of("tracing.service_name"),
-        sampling_ratio: from.ratio("tracing.providers.otlp.sampling.sampling_ratio"),
     }
 }
 

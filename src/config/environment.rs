@@ -2,6 +2,7 @@
 //! name is never taken for a dot. An empty variable counts as not set.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
@@ -10,6 +11,43 @@ use super::gather::Gathered;
 use super::key::{self, Key, env_name};
 
 type Env = BTreeMap<String, String>;
+
+/// OpenTelemetry's own variables and the settings they stand for. A platform sets them for every process it runs, so
+/// whatever is said to Signet itself is stronger. Of two for one setting, the later.
+const OTEL: [(&str, &str); 3] = [
+    ("OTEL_SERVICE_NAME", "tracing.service_name"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.providers.otlp.server_url"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "tracing.providers.otlp.server_url"),
+];
+
+/// Takes what OpenTelemetry's variables say. Those that the exporter reads by itself (`OTEL_EXPORTER_OTLP_HEADERS`,
+/// `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_BSP_*` and others) are not here.
+pub(super) fn read_otel(into: &mut Gathered, env: &Env) {
+    let mut take = |setting: &str, text: &str, name: &str| {
+        if let Some(key) = key::find(setting) {
+            into.text(key, text, &format!("environment {name}"));
+        }
+    };
+    for (name, setting) in OTEL {
+        if let Some(text) = set(env, name) {
+            take(setting, text, name);
+        }
+    }
+    let (name, ratio) = ("OTEL_TRACES_SAMPLER", "tracing.providers.otlp.sampling.sampling_ratio");
+    match set(env, name) {
+        Some("always_off" | "parentbased_always_off") => take(ratio, "0", name),
+        Some("traceidratio" | "parentbased_traceidratio") => {
+            take(ratio, set(env, "OTEL_TRACES_SAMPLER_ARG").unwrap_or("1"), "OTEL_TRACES_SAMPLER_ARG");
+        }
+        _ => {}
+    }
+    let off = set(env, "OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"))
+        || set(env, "OTEL_TRACES_EXPORTER") == Some("none");
+    let named = OTEL.iter().map(|(name, _)| *name).find(|name| name.ends_with("ENDPOINT") && set(env, name).is_some());
+    if let Some(name) = named.filter(|_| !off) {
+        take("tracing.provider", "otel", name);
+    }
+}
 
 /// Takes every setting that the variables hold.
 pub(super) fn read(into: &mut Gathered, env: &Env) {
@@ -22,6 +60,17 @@ pub(super) fn read(into: &mut Gathered, env: &Env) {
     for key in key::all() {
         one(into, env, key);
     }
+}
+
+/// Every file that a `<NAME>_FILE` takes a value from.
+pub(super) fn files(env: &Env) -> Vec<PathBuf> {
+    let names: BTreeSet<String> = key::all().filter(|key| key.kind.may_hold_secret()).map(Key::env).collect();
+    let of_item = |stem: &str| match stem.rsplit_once('_') {
+        Some((list, index)) => names.contains(list) && index.parse::<usize>().is_ok(),
+        None => false,
+    };
+    let is_known = |name: &str| name.strip_suffix("_FILE").is_some_and(|stem| names.contains(stem) || of_item(stem));
+    env.iter().filter(|(name, path)| is_known(name) && !path.is_empty()).map(|(_, path)| PathBuf::from(path)).collect()
 }
 
 fn set<'a>(env: &'a Env, name: &str) -> Option<&'a str> {

@@ -1,4 +1,5 @@
-//! Collects values from defaults, files, environment and flags, in that order; a later one wins. Every value that is
+//! Collects values from defaults, OpenTelemetry's variables, files, environment and flags, in that order; a later one
+//! wins. Every value that is
 //! kept has been checked; every one that is not has left a fault.
 
 use std::collections::BTreeMap;
@@ -36,6 +37,14 @@ pub struct Sources {
     pub mode: Mode,
 }
 
+impl Sources {
+    /// Every file that a setting is read from: configuration files, and those of `<NAME>_FILE`.
+    #[must_use]
+    pub fn all_files(&self) -> Vec<PathBuf> {
+        self.files.iter().cloned().chain(environment::files(&self.env)).collect()
+    }
+}
+
 /// The values found, each with its source, and what was wrong on the way.
 #[derive(Default)]
 pub(super) struct Gathered {
@@ -49,6 +58,7 @@ impl Gathered {
         for key in key::all().filter(|key| !key.default.is_empty() || key.kind == Kind::List) {
             gathered.put(key, Value::from_text(key, key.default), "default");
         }
+        environment::read_otel(&mut gathered, &sources.env);
         for path in &sources.files {
             gathered.file(path);
         }

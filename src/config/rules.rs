@@ -2,12 +2,13 @@
 //! [`super::build`] alone; every breach is a fault that names its fix.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::gather::{Gathered, Mode};
-use super::settings::{SecretLists, Serve};
+use super::settings::{Audit, SecretLists, Serve};
 
 const MAKE_SECRET: &str = "set SECRETS_SYSTEM to one made by `openssl rand -hex 32`";
 
@@ -61,7 +62,9 @@ pub(super) fn secrets(from: &mut Gathered, mode: Mode, warnings: &mut Vec<String
     let mut system = checked_list(from, "secrets.system", mode, warnings);
     if system.is_empty() && mode == Mode::Production {
         from.fault("secrets.system", "is missing", MAKE_SECRET);
-    } else if system.is_empty() {
+    }
+    let invented = system.is_empty() && mode != Mode::Production;
+    if invented {
         system.extend(made_up(from));
         warnings.push(
             "secrets.system is not set: a secret was made up, and nothing written with it can be read after a restart"
@@ -73,7 +76,7 @@ pub(super) fn secrets(from: &mut Gathered, mode: Mode, warnings: &mut Vec<String
         if list.is_empty() { system.clone() } else { list }
     };
     let (cookie, pagination) = (other("secrets.cookie"), other("secrets.pagination"));
-    SecretLists { system, cookie, pagination }
+    SecretLists { system, cookie, pagination, made_up: invented }
 }
 
 fn checked_list(from: &mut Gathered, name: &str, mode: Mode, warnings: &mut Vec<String>) -> Vec<String> {
@@ -119,6 +122,19 @@ pub(super) fn networks(from: &mut Gathered, name: &str) -> Vec<IpNet> {
         }
     }
     found
+}
+
+/// Where audit events go. Whether the file can be written is known at the start.
+pub(super) fn audit(from: &mut Gathered) -> Option<Audit> {
+    let (path, introspections) = (from.opt_text("log.audit.path"), from.bool("log.audit.introspections"));
+    if path.is_none() && introspections {
+        let fix = "set log.audit.path, to - for standard output";
+        from.fault("log.audit.introspections", "is true though audit events go nowhere", fix);
+    }
+    if path.as_ref().is_some_and(|path| path.ends_with('/') || Path::new(path).is_dir()) {
+        from.fault("log.audit.path", "is a folder", "name a file in it, such as audit.log");
+    }
+    path.map(|path| Audit { path, introspections })
 }
 
 /// What the issuer and the listeners may be in each mode.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use super::settings_parts::{
-    Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, IdentityProvider, Janitor, JwtGrant, Keys, Log,
+    Audit, Clients, DeviceFlow, HasherSetting, Hook, HookAuth, HookIn, IdentityProvider, Janitor, JwtGrant, Keys, Log,
     LogFormat, OAuth2, Oidc, Pkce, ScopeClaim, Strategies, Tracing, Ttl, Urls, Webfinger,
 };
 
@@ -150,6 +150,8 @@ pub struct SecretLists {
     pub cookie: Vec<String>,
     /// Page tokens; `system` when not set.
     pub pagination: Vec<String>,
+    /// `system` was made up for this start, and is another one at the next.
+    pub made_up: bool,
 }
 
 impl fmt::Debug for SecretLists {

@@ -263,6 +263,17 @@ pub struct Log {
     pub leak_sensitive_values: bool,
     /// What stands in the place of a hidden value.
     pub redaction_text: Option<String>,
+    /// Where audit events go; `None` is nowhere.
+    pub audit: Option<Audit>,
+}
+
+/// The stream of audit events.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// A file, or `-` for standard output.
+    pub path: String,
+    /// Introspections are told too.
+    pub introspections: bool,
 }
 
 /// Form of log lines.
@@ -281,8 +292,12 @@ pub enum LogFormat {
 pub struct Tracing {
     /// The OTLP collector with its scheme; `None` sends nothing.
     pub otlp_endpoint: Option<String>,
+    /// The collector's `Authorization` header.
+    pub authorization: Option<Secret>,
     /// Name of this service.
     pub service_name: String,
+    /// Name of the deployment.
+    pub environment: Option<String>,
     /// Share of traces that is kept, 0 to 1.
     pub sampling_ratio: f64,
 }

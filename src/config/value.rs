@@ -110,13 +110,13 @@ fn ratio(number: f64) -> Option<Value> {
     (0.0..=1.0).contains(&number).then_some(Value::Ratio(number))
 }
 
-/// A list as text: JSON when it begins with a bracket, else split at commas. Blanks inside an item stay.
+/// A list as text: JSON when it begins with a bracket, else split at commas and line ends. Blanks inside an item stay.
 fn list_text(text: &str) -> Option<Vec<String>> {
     let text = text.trim();
     if text.starts_with('[') {
         return serde_json::from_str(text).ok();
     }
-    Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
+    Some(text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
 }
 
 fn refusal(key: &Key, json: &Json) -> Refusal {

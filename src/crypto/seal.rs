@@ -1,13 +1,17 @@
 //! The system secrets and what is derived from them: sealed records and message tags.
 //! Any room may call it. Invariant: a key serves one purpose, named by its label, and one record never shares an
-//! AES key with another.
+//! AES key with another. The list may change while it is in use: whatever was derived from it changes with it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use aes_gcm::{
     Aes256Gcm, KeyInit as _,
     aead::{Aead as _, Payload},
 };
+use arc_swap::ArcSwap;
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
@@ -20,6 +24,8 @@ const KID: usize = 4;
 const SALT: usize = 32;
 const TAG: usize = 16;
 const HEAD: usize = 1 + KID + SALT;
+/// Where the secret's mark stands in an envelope, counted from 1 as SQL does, and its length.
+pub const MARK: (usize, usize) = (2, KID);
 /// Fixed, because the key itself is fresh for every record (see [`Sealer::seal`]).
 const NONCE: [u8; 12] = [0; 12];
 
@@ -50,13 +56,25 @@ pub enum SealError {
     Tampered,
 }
 
-/// The rotating list of system secrets, newest first. The newest seals, every one opens.
+/// The rotating list of system secrets, newest first. The newest seals, every one opens. A clone is the same list, and
+/// keeps all that was derived from it.
 #[derive(Clone)]
-pub struct Secrets(Arc<[Key]>);
+pub struct Secrets(Arc<Mutex<List>>);
+
+struct List {
+    keys: Vec<Key>,
+    /// What is to change with the list.
+    derived: Vec<Derived>,
+}
+
+enum Derived {
+    Seals(&'static str, Arc<ArcSwap<Vec<SealKey>>>),
+    Macs(&'static str, Arc<ArcSwap<Vec<Hmac<Sha256>>>>),
+}
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({} hidden)", self.0.len())
+        write!(f, "Secrets({} hidden)", self.0.lock().unwrap_or_else(PoisonError::into_inner).keys.len())
     }
 }
 
@@ -66,34 +84,70 @@ impl Secrets {
     /// # Errors
     /// When the list or one of its entries is empty.
     pub fn new(secrets: &[String]) -> Result<Self, SecretsError> {
-        if secrets.is_empty() {
-            return Err(SecretsError::Empty);
-        }
-        let extract = |secret: &String| {
-            if secret.is_empty() {
-                return Err(SecretsError::Blank);
+        Ok(Self(Arc::new(Mutex::new(List { keys: extracted(secrets)?, derived: Vec::new() }))))
+    }
+
+    /// Puts another list in the place of this one: from now on every sealer and ring that was derived from it seals and
+    /// signs under the new first secret, and opens and checks under the new ones alone.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; then nothing has changed.
+    pub fn replace(&self, secrets: &[String]) -> Result<(), SecretsError> {
+        let keys = extracted(secrets)?;
+        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for derived in &list.derived {
+            match derived {
+                Derived::Seals(label, to) => to.store(Arc::new(seal_keys(&keys, label))),
+                Derived::Macs(label, to) => to.store(Arc::new(mac_keys(&keys, label))),
             }
-            let (prk, _) = Hkdf::<Sha256>::extract(Some(KDF_SALT), secret.as_bytes());
-            Ok(Zeroizing::new(prk.into()))
-        };
-        Ok(Self(secrets.iter().map(extract).collect::<Result<_, _>>()?))
+        }
+        list.keys = keys;
+        Ok(())
     }
 
     /// A sealer for one purpose. Two labels never share a key.
     #[must_use]
     pub fn sealer(&self, label: &'static str) -> Sealer {
-        Sealer(self.0.iter().map(|prk| SealKey::derive(prk, label)).collect())
+        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = Arc::new(ArcSwap::from_pointee(seal_keys(&list.keys, label)));
+        list.derived.push(Derived::Seals(label, Arc::clone(&keys)));
+        Sealer(keys)
     }
 
     /// Message tags for one purpose. Two labels never share a key.
     #[must_use]
     pub fn mac_ring(&self, label: &'static str) -> MacRing {
-        let keyed = |prk: &Key| {
-            let key: Key = expand(prk, &[b"v1|", label.as_bytes()]);
-            keyed(key.as_slice())
-        };
-        MacRing(self.0.iter().map(keyed).collect())
+        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = Arc::new(ArcSwap::from_pointee(mac_keys(&list.keys, label)));
+        list.derived.push(Derived::Macs(label, Arc::clone(&keys)));
+        MacRing(keys)
     }
+}
+
+fn extracted(secrets: &[String]) -> Result<Vec<Key>, SecretsError> {
+    if secrets.is_empty() {
+        return Err(SecretsError::Empty);
+    }
+    let extract = |secret: &String| {
+        if secret.is_empty() {
+            return Err(SecretsError::Blank);
+        }
+        let (prk, _) = Hkdf::<Sha256>::extract(Some(KDF_SALT), secret.as_bytes());
+        Ok(Zeroizing::new(prk.into()))
+    };
+    secrets.iter().map(extract).collect()
+}
+
+fn seal_keys(keys: &[Key], label: &str) -> Vec<SealKey> {
+    keys.iter().map(|prk| SealKey::derive(prk, label)).collect()
+}
+
+fn mac_keys(keys: &[Key], label: &str) -> Vec<Hmac<Sha256>> {
+    let of = |prk: &Key| {
+        let key: Key = expand(prk, &[b"v1|", label.as_bytes()]);
+        keyed(key.as_slice())
+    };
+    keys.iter().map(of).collect()
 }
 
 /// HKDF-Expand of a 32-byte key to at most 32 bytes.
@@ -136,11 +190,11 @@ impl SealKey {
 
 /// Seals and opens records of one purpose.
 #[derive(Clone)]
-pub struct Sealer(Arc<[SealKey]>);
+pub struct Sealer(Arc<ArcSwap<Vec<SealKey>>>);
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sealer({} hidden)", self.0.len())
+        write!(f, "Sealer({} hidden)", self.0.load().len())
     }
 }
 
@@ -159,7 +213,7 @@ impl Sealer {
     #[must_use]
     pub fn from_key_material(material: &[u8], label: &'static str) -> Self {
         let (prk, _) = Hkdf::<Sha256>::extract(Some(KDF_SALT), material);
-        Self(Arc::new([SealKey::derive(&Zeroizing::new(prk.into()), label)]))
+        Self(Arc::new(ArcSwap::from_pointee(vec![SealKey::derive(&Zeroizing::new(prk.into()), label)])))
     }
 
     /// Seals `plain`, bound to `aad` (see [`aad`]). `salt` must be fresh random bytes.
@@ -171,7 +225,8 @@ impl Sealer {
     /// # Errors
     /// Only [`SealError::Malformed`], for a value beyond AES-GCM's 64 GiB.
     pub fn seal(&self, salt: &[u8; 32], aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        let newest = self.0.first().ok_or(SealError::UnknownKey)?;
+        let keys = self.0.load();
+        let newest = keys.first().ok_or(SealError::UnknownKey)?;
         let payload = Payload { msg: plain, aad };
         let body = newest.record(salt).encrypt(&NONCE.into(), payload).map_err(|_| SealError::Malformed)?;
         let mut sealed = Vec::with_capacity(HEAD + body.len());
@@ -194,13 +249,20 @@ impl Sealer {
             return Err(SealError::Malformed);
         }
         let mut verdict = SealError::UnknownKey;
-        for (generation, key) in self.0.iter().enumerate().filter(|(_, key)| key.kid == kid) {
+        for (generation, key) in self.0.load().iter().enumerate().filter(|(_, key)| key.kid == kid) {
             if let Ok(plain) = key.record(salt).decrypt(&NONCE.into(), Payload { msg: body, aad }) {
                 return Ok(Opened { plain: Zeroizing::new(plain), generation });
             }
             verdict = SealError::Tampered;
         }
         Err(verdict)
+    }
+
+    /// The mark that each secret of the list leaves on what it seals, newest first: what stands at [`MARK`] of an
+    /// envelope. Tells which secret sealed a record without opening it.
+    #[must_use]
+    pub fn marks(&self) -> Vec<[u8; KID]> {
+        self.0.load().iter().map(|key| key.kid).collect()
     }
 }
 
@@ -218,11 +280,11 @@ pub fn aad(table: &str, column: &str, row: &[u8]) -> Vec<u8> {
 
 /// HMAC-SHA256 tags of one purpose. Cheap to clone and to share between threads: the keys are set up once.
 #[derive(Clone)]
-pub struct MacRing(Arc<[Hmac<Sha256>]>);
+pub struct MacRing(Arc<ArcSwap<Vec<Hmac<Sha256>>>>);
 
 impl fmt::Debug for MacRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MacRing({} hidden)", self.0.len())
+        write!(f, "MacRing({} hidden)", self.0.load().len())
     }
 }
 
@@ -231,19 +293,19 @@ impl MacRing {
     /// `["a", "bc"]` differ.
     #[must_use]
     pub fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
-        self.0.first().map_or([0; 32], |key| tag_with(key, parts))
+        self.0.load().first().map_or([0; 32], |key| tag_with(key, parts))
     }
 
     /// The tag of `parts` under every secret, newest first.
     #[must_use]
     pub fn tags(&self, parts: &[&[u8]]) -> Vec<[u8; 32]> {
-        self.0.iter().map(|key| tag_with(key, parts)).collect()
+        self.0.load().iter().map(|key| tag_with(key, parts)).collect()
     }
 
     /// The generation (0 is the newest) of the secret that made `tag`, or nothing. Compares in constant time.
     #[must_use]
     pub fn verify(&self, parts: &[&[u8]], tag: &[u8]) -> Option<usize> {
-        self.0.iter().position(|key| tag_with(key, parts).as_slice().ct_eq(tag).into())
+        self.0.load().iter().position(|key| tag_with(key, parts).as_slice().ct_eq(tag).into())
     }
 }
 

@@ -56,7 +56,7 @@ impl From<StoreError> for ApiError {
     fn from(e: StoreError) -> Self {
         match e {
             StoreError::Conflict => Self::Conflict,
-            StoreError::Unavailable(why) => Self::Unavailable(why),
+            StoreError::Unavailable(why) | StoreError::Held(why) => Self::Unavailable(why),
             StoreError::Corrupt(why) => Self::Internal(why),
         }
     }

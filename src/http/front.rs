@@ -6,15 +6,18 @@ use super::cors::{self, Cors};
 use super::{ApiError, App, admission, pages, reply};
 use crate::actors::client_registry::Clients;
 use crate::store::deadline;
+use crate::telemetry::audit::{self, AuditEvent, CallFacts, Facts};
 use crate::telemetry::labels::{self, Listener};
 use crate::telemetry::metrics::HttpSample;
-use crate::telemetry::request_log::{RequestIds, RequestLine, accept_request_id, finish_span, request_span};
+use crate::telemetry::request_log::{
+    RequestIds, RequestLine, SpanFacts, accept_request_id, finish_span, printable, request_span,
+};
 use crate::telemetry::traces;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONNECTION, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, USER_AGENT,
+    CACHE_CONTROL, CONNECTION, HOST, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, USER_AGENT,
 };
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
@@ -61,6 +64,8 @@ const NO_CACHE: HeaderValue = HeaderValue::from_static("private, no-cache, no-st
 const TLS_ALONE: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// Stands for the route of a request that matched none.
 const UNMATCHED: &str = "unmatched";
+/// Introspections have an audit event of their own, which is off unless asked for: gateways ask all the time.
+const INTROSPECT: &str = "/admin/oauth2/introspect";
 /// Longest target of a request, in bytes.
 const TARGET: usize = 16 * 1024;
 
@@ -281,6 +286,8 @@ struct Seen {
     id: String,
     remote: Option<SocketAddr>,
     agent: Option<HeaderValue>,
+    host: Option<HeaderValue>,
+    secure: bool,
     bytes: u64,
     /// The caller's trace, if it sent one.
     caller: opentelemetry::Context,
@@ -296,6 +303,8 @@ impl Seen {
             id: accept_request_id(header(&REQUEST_ID)).unwrap_or_else(|| front.ids.next()),
             remote: request.peer_addr(),
             agent: request.headers().get(USER_AGENT).cloned(),
+            host: request.headers().get(HOST).cloned(),
+            secure: request.app_config().secure(),
             bytes: header(&actix_web::http::header::CONTENT_LENGTH).and_then(|l| l.parse().ok()).unwrap_or_default(),
             caller: traces::remote_context(|name| {
                 request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
@@ -324,7 +333,10 @@ impl Seen {
         });
         // Called inside of the request's span.
         let span = tracing::Span::current();
-        finish_span(&span, self.method.as_str(), route, status);
+        finish_span(&span, &self.span_facts(route, status));
+        if front.listener == Listener::Admin && !self.is_health() && route != INTROSPECT {
+            audit::tell(AuditEvent::AdminApiCall, || self.call_facts(route, status));
+        }
         if (self.is_health() && !front.log_health) || !RequestLine::is_wanted() {
             return;
         }
@@ -340,11 +352,39 @@ impl Seen {
             request_id: &self.id,
             trace_id: trace.as_deref(),
             remote: &self.remote.map(|a| a.to_string()).unwrap_or_default(),
-            user_agent: self.agent.as_ref().and_then(|agent| agent.to_str().ok()),
+            user_agent: text(self.agent.as_ref()),
             listener: front.listener,
         }
         .log();
     }
+
+    fn span_facts(&self, route: &'static str, status: u16) -> SpanFacts<'_> {
+        SpanFacts {
+            method: self.method.as_str(),
+            route,
+            path: (route != UNMATCHED).then_some(self.path.as_str()),
+            scheme: if self.secure { "https" } else { "http" },
+            host: text(self.host.as_ref()).unwrap_or_default(),
+            client: self.remote.map(|address| address.ip()),
+            user_agent: text(self.agent.as_ref()),
+            status,
+        }
+    }
+
+    fn call_facts(&self, route: &'static str, status: u16) -> Facts<'_> {
+        let call = CallFacts {
+            method: printable(self.method.as_str()),
+            route,
+            path: (route != UNMATCHED).then(|| printable(&self.path)),
+            remote: self.remote.map(|address| address.ip().to_string()).unwrap_or_default(),
+            status,
+        };
+        Facts { call: Some(call), ..Facts::default() }
+    }
+}
+
+fn text(value: Option<&HeaderValue>) -> Option<&str> {
+    value.and_then(|value| value.to_str().ok())
 }
 
 #[cfg(test)]

@@ -35,12 +35,16 @@ fn answer(errors: Vec<(ReadyCheck, String)>) -> HttpResponse {
 
 /// The checks that fail, with the reason of each; the metrics say the same.
 pub async fn checks(app: &App) -> Vec<(ReadyCheck, String)> {
-    let database = app.store.ping().await.map_err(|e| e.to_string());
+    let database = app.store.ping().await.map(drop).map_err(|e| e.to_string());
     let migrations = match &database {
         Ok(()) => schema(app).await,
         Err(_) => Ok(()),
     };
-    let keys = if app.keys.borrow().is_empty() { Err("there are no signing keys yet".to_owned()) } else { Ok(()) };
+    let keys = if app.keys.borrow().is_empty() {
+        Err("no signing key is there, or none opens under these system secrets".to_owned())
+    } else {
+        Ok(())
+    };
     let actors = if app.rotation.dead.is_cancelled() {
         Err("a part of the process has died; it will end".to_owned())
     } else if app.rotation.is_draining() {

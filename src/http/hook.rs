@@ -4,7 +4,7 @@
 mod question;
 
 use super::form::Form;
-use super::outbound::{Outbound, fault};
+use super::outbound::{self, Outbound, Whose, fault};
 use super::{ApiError, App};
 use crate::domain::client::Client;
 use crate::domain::error::{ErrorCode, OAuthError};
@@ -17,7 +17,7 @@ use crate::telemetry::traces;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// Largest answer, in bytes.
@@ -27,7 +27,7 @@ pub const AT_ONCE: usize = 64;
 /// Longest time for all tries, if the request has that much.
 const LONGEST: Duration = Duration::from_secs(15);
 /// Tries while the hook cannot be reached.
-const TRIES: usize = 3;
+const TRIES: u32 = 3;
 
 /// Where the hook is and how we prove who we are.
 #[derive(Clone, PartialEq, Eq)]
@@ -130,8 +130,10 @@ async fn ask(app: &App, target: &HookTarget, which: Hook, question: &Value) -> R
     let Ok(_place) = app.hook_permits.try_acquire() else {
         return Err(ApiError::Unavailable("too many requests wait for the token hook".to_owned()));
     };
-    let began = Instant::now();
-    let called = tokio::time::timeout(deadline::left(LONGEST), call(&app.outbound, target, question)).await;
+    let name = if which == Hook::RefreshToken { "hook.refresh_token" } else { "hook.token" };
+    let (began, span) = (Instant::now(), traces::span(name));
+    let call = call(&app.outbound, target, question).instrument(span.clone());
+    let called = tokio::time::timeout(deadline::left(LONGEST), call).await;
     let (outcome, answer) = match called.unwrap_or_else(|_| Err("it did not answer in time".to_owned())) {
         Ok(Heard::Claims(claims)) => (HookOutcome::Ok, Ok(Some(claims))),
         Ok(Heard::Keep) => (HookOutcome::Ok, Ok(None)),
@@ -146,6 +148,9 @@ async fn ask(app: &App, target: &HookTarget, which: Hook, question: &Value) -> R
         }
     };
     app.metrics.webhook(which, outcome, began.elapsed().as_secs_f64());
+    if !matches!(outcome, HookOutcome::Ok) && !span.is_none() {
+        traces::fail(&span, outcome.as_str());
+    }
     Ok(answer?)
 }
 
@@ -177,17 +182,12 @@ async fn call(outbound: &Outbound, target: &HookTarget, body: &Value) -> Result<
 
 async fn send(outbound: &Outbound, target: &HookTarget, body: &Value) -> Result<reqwest::Response, String> {
     let mut why = String::new();
-    for _ in 0..TRIES {
+    for tried in 0..TRIES {
         let mut request = outbound.operator().post(&target.url).json(body);
         if let Some((name, value)) = &target.header {
             request = request.header(name, value);
         }
-        let mut trace = Vec::new();
-        traces::inject(&tracing::Span::current().context(), |name, value| trace.push((name.to_owned(), value)));
-        for (name, value) in trace {
-            request = request.header(name, value);
-        }
-        match request.send().await {
+        match outbound::send(request, Whose::Operator, tried).await {
             Ok(response) => return Ok(response),
             Err(e) if e.is_connect() => why = fault(e),
             Err(e) => return Err(fault(e)),

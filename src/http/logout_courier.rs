@@ -1,4 +1,5 @@
-//! Back-channel logout tokens on their way to the clients (OpenID Connect Back-Channel Logout 1.0 §2.4, §2.5).
+//! Back-channel logout tokens on their way to the clients (OpenID Connect Back-Channel Logout 1.0 §2.4, §2.5), and the ends
+//! of sessions to the identity provider.
 
 use super::outbound::{Outbound, fault};
 use crate::actors::flow_coordinator::Courier;
@@ -8,6 +9,8 @@ use crate::store::{Delivered, LogoutDelivery};
 use crate::telemetry::labels::{Hook, HookOutcome};
 use crate::telemetry::metrics::Metrics;
 use async_trait::async_trait;
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +34,8 @@ pub struct LogoutCourier {
     pub keys: watch::Receiver<Arc<KeyRing>>,
     /// Calls to others.
     pub outbound: Arc<Outbound>,
+    /// What the identity provider wants to see with each call.
+    pub provider_headers: HeaderMap,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
@@ -39,12 +44,16 @@ pub struct LogoutCourier {
 impl Courier for LogoutCourier {
     async fn deliver(&self, delivery: &LogoutDelivery) -> Delivered {
         let began = Instant::now();
-        let outcome = self.try_once(delivery).await;
+        let (hook, outcome) = if delivery.client_id.is_empty() {
+            (Hook::IdentityProvider, self.end_session(delivery).await)
+        } else {
+            (Hook::BackchannelLogout, self.try_once(delivery).await)
+        };
         let label = if outcome.is_ok() { HookOutcome::Ok } else { HookOutcome::Error };
-        self.metrics.webhook(Hook::BackchannelLogout, label, began.elapsed().as_secs_f64());
+        self.metrics.webhook(hook, label, began.elapsed().as_secs_f64());
         let Err(why) = outcome else { return Delivered::Done };
-        let attempt = delivery.attempts as usize;
-        tracing::warn!(client_id = delivery.client_id, attempt, why, "a client did not take a logout token");
+        let (attempt, who) = (delivery.attempts as usize, hook.as_str());
+        tracing::warn!(who, client_id = delivery.client_id, attempt, why, "somebody did not take the end of a session");
         WAITS.get(attempt).map_or(Delivered::Dead, |wait| Delivered::Retry(*wait))
     }
 }
@@ -56,6 +65,13 @@ impl LogoutCourier {
         let form = url::form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", &token).finish();
         let status = self.outbound.post_form(&delivery.uri, form).await?;
         if status == 200 || status == 204 { Ok(()) } else { Err(format!("status {status}")) }
+    }
+
+    /// A session that the provider does not know has ended.
+    async fn end_session(&self, delivery: &LogoutDelivery) -> Result<(), String> {
+        let request = self.outbound.operator().delete(&delivery.uri).headers(self.provider_headers.clone());
+        let status = request.send().await.map_err(fault)?.status();
+        if status.is_success() || status == StatusCode::NOT_FOUND { Ok(()) } else { Err(format!("status {status}")) }
     }
 
     async fn token(&self, delivery: &LogoutDelivery) -> Result<String, String> {

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod admission;
+pub mod audited;
 pub mod client_auth;
 pub mod cors;
 pub mod demo;
@@ -50,6 +51,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// What the operator decided, as plain values.
 pub struct Rules {
@@ -97,6 +99,8 @@ pub struct Rules {
     pub session_ttl: Duration,
     /// How long an authorization code lives.
     pub code_ttl: Duration,
+    /// The identity provider's admin URL; it hears of logouts.
+    pub identity_provider: Option<Url>,
     /// A logout also ends the tokens that were issued in the session.
     pub logout_revokes_tokens: bool,
     /// The token hook.

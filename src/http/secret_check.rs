@@ -8,12 +8,14 @@ use crate::crypto::seal::{MacRing, Secrets};
 use crate::crypto::secret_hash::{Hasher, verify};
 use crate::domain::client::RegisteredClient;
 use crate::domain::world::Entropy;
+use crate::telemetry::traces;
 use lru::LruCache;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, Semaphore};
+use tracing::Instrument;
 
 /// A secret is remembered for this long.
 const MEMORY: Duration = Duration::from_secs(600);
@@ -107,7 +109,8 @@ impl SecretCheck {
             let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(flights.entry(question).or_default())
         };
-        let found = flight.get_or_try_init(|| self.derive(id, hashes, secret.to_owned())).await.copied();
+        let waiting = flight.get_or_try_init(|| self.derive(id, hashes, secret.to_owned()));
+        let found = waiting.instrument(traces::span("client.secret")).await.copied();
         self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&question);
         found
     }

@@ -9,6 +9,7 @@ use crate::domain::subject::subject_for;
 use crate::http::flow::with_query;
 use crate::store::{FlowVerdict, FlowWrite, Logout, LogoutDelivery};
 use std::sync::Arc;
+use url::Url;
 use uuid::Uuid;
 
 /// What became of it.
@@ -87,6 +88,7 @@ async fn order(
             frontchannel.push(with_query(&client.client.frontchannel_logout_uri, &more));
         }
     }
+    deliveries.extend(provider_session(app, session_id).await?);
     let order = Logout {
         session_id,
         subject: subject.to_owned(),
@@ -96,6 +98,23 @@ async fn order(
         keep_until: app.clock.now().plus(app.rules.session_ttl),
     };
     Ok((order, frontchannel))
+}
+
+/// The identity provider's session behind a remembered login, to be ended at the provider as Hydra does it at Kratos.
+async fn provider_session(app: &App, session_id: Uuid) -> Result<Option<LogoutDelivery>, ApiError> {
+    let Some(provider) = &app.rules.identity_provider else { return Ok(None) };
+    let Some(session) = app.store.login_session(session_id).await? else { return Ok(None) };
+    let Some(uri) = provider_address(provider, &session.identity_provider_session_id) else { return Ok(None) };
+    let (id, client_id) = (app.entropy.uuid()?, String::new());
+    Ok(Some(LogoutDelivery { id, client_id, uri, subject: session.subject, session_id, attempts: 0 }))
+}
+
+/// Where the provider's admin API has that session; `None` for no session.
+fn provider_address(provider: &Url, session: &str) -> Option<String> {
+    let mut address = provider.clone();
+    address.path_segments_mut().ok()?.pop_if_empty().extend(["admin", "sessions", session]);
+    // A name made of dots is none in a path.
+    (!session.trim_matches('.').is_empty()).then(|| address.into())
 }
 
 async fn delivery(
@@ -115,4 +134,24 @@ async fn delivery(
         session_id,
         attempts: 0,
     })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_has_its_address_under_the_providers_own() {
+        let at = |provider: &str, session: &str| provider_address(&Url::parse(provider).unwrap(), session);
+        assert_eq!(at("http://k:4434", "s-1").as_deref(), Some("http://k:4434/admin/sessions/s-1"));
+        assert_eq!(at("http://k/base/", "s-1").as_deref(), Some("http://k/base/admin/sessions/s-1"));
+        assert_eq!(
+            at("http://k", "../identities/1?x").as_deref(),
+            Some("http://k/admin/sessions/..%2Fidentities%2F1%3Fx")
+        );
+        for none in ["", ".", ".."] {
+            assert_eq!(at("http://k", none), None);
+        }
+    }
 }

@@ -2,9 +2,11 @@
 
 use super::{ApiError, App};
 use crate::crypto::jose::SigningKey;
+use crate::telemetry::traces;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// How long a slow signature may wait.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -28,6 +30,12 @@ pub async fn jwt(app: &App, key: SigningKey, claims: Map<String, Value>) -> Resu
     if !key.is_slow() {
         return key.sign_jwt("JWT", &claims).map_err(|e| internal(&e));
     }
+    slowly(app, key, claims).instrument(traces::span("jwt.sign")).await
+}
+
+/// Waits for its turn, and leaves this thread to others.
+async fn slowly(app: &App, key: SigningKey, claims: Map<String, Value>) -> Result<String, ApiError> {
+    let internal = |e: &dyn std::fmt::Display| ApiError::Internal(e.to_string());
     let waiting = tokio::time::timeout(PATIENCE, Arc::clone(&app.sign_permits).acquire_owned()).await;
     let permit = waiting.map_err(|_| ApiError::Unavailable("too many tokens are being signed".to_owned()))?;
     let permit = permit.map_err(|e| internal(&e))?;

@@ -1,5 +1,6 @@
 //! Boot order: store, keys, actors, then everything the handlers share.
 
+use super::reload::Held;
 use super::rules;
 use super::system::{OsEntropy, SystemClock};
 use crate::actors::flow_coordinator::{self, Finished, FlowCoordinator};
@@ -40,6 +41,8 @@ const KEYS_PATIENCE: Duration = Duration::from_secs(20);
 pub struct Up {
     /// What the handlers share.
     pub app: Arc<App>,
+    /// The secrets behind what they hold.
+    pub held: Held,
     janitor: Mailbox<Janitor>,
 }
 
@@ -62,11 +65,11 @@ impl Up {
 ///
 /// # Errors
 /// For settings that cannot work.
-pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
+pub async fn up(settings: &Settings, metrics: Arc<Metrics>) -> anyhow::Result<Up> {
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
-    let secrets = Secrets::new(&settings.secrets.system).context("secrets.system")?;
-    let introspections = cache(settings, &secrets, &entropy, &clock, &metrics)?;
+    let held = Held::of(&settings.secrets).context("secrets")?;
+    let secrets = &held.system;
+    let introspections = cache(settings, secrets, &entropy, &clock, &metrics)?;
     let store = store::open(OpenOptions {
         dsn: settings.dsn.clone(),
         max_conns: settings.db.max_conns,
@@ -77,7 +80,6 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         cache: introspections.clone(),
     })
     .await?;
-    let cookie_secrets = Secrets::new(&settings.secrets.cookie).context("secrets.cookie")?;
     let rotation = Arc::new(Rotation::default());
     let alive = |actor| Alive::new(rotation.dead.clone(), actor, Arc::clone(&metrics));
 
@@ -87,7 +89,12 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         entropy: Arc::clone(&entropy),
         metrics: Arc::clone(&metrics),
     };
-    let keys = Keys { vault: vault.clone(), policy: Arc::new(rules::key_policy(settings)?), clock: Arc::clone(&clock) };
+    let keys = Keys {
+        vault: vault.clone(),
+        policy: Arc::new(rules::key_policy(settings)?),
+        clock: Arc::clone(&clock),
+        apart: Arc::default(),
+    };
     let (ring, published) = watch::channel(Arc::new(first_ring(&keys).await));
     let manager = KeyManager::new(keys, ring, alive(labels::Actor::KeyManager)).start();
     let key_manager = Mailbox::new(manager, labels::Actor::KeyManager, 64, KEYS_PATIENCE, Arc::clone(&metrics));
@@ -103,6 +110,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
         entropy: Arc::clone(&entropy),
         keys: published.clone(),
         outbound: Arc::clone(&outbound),
+        provider_headers: rules::provider_headers(settings),
         metrics: Arc::clone(&metrics),
     });
     let flows = FlowCoordinator::new(
@@ -129,15 +137,15 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
     let hash_permits = Arc::new(Semaphore::new(half));
     let secret_check = SecretCheck::new(hasher, Arc::clone(&hash_permits), &*entropy).map_err(|e| anyhow!("{e}"))?;
     let app = App {
-        opaque: Opaque::new(&secrets),
-        user_codes: UserCodes::new(rules::user_codes(settings)?, &secrets),
+        opaque: Opaque::new(secrets),
+        user_codes: UserCodes::new(rules::user_codes(settings)?, secrets),
         flows_sealer: secrets.sealer("flow"),
-        cookies: cookie_secrets.sealer("cookie"),
-        csrf: cookie_secrets.mac_ring("cookie/csrf"),
+        cookies: held.cookie.sealer("cookie"),
+        csrf: held.cookie.mac_ring("cookie/csrf"),
         flows,
         finished,
         sessions: secrets.sealer("row/session"),
-        page_tokens: Secrets::new(&settings.secrets.pagination).context("secrets.pagination")?.sealer("page"),
+        page_tokens: held.pagination.sealer("page"),
         issuer,
         key_manager,
         key_vault: vault,
@@ -163,7 +171,7 @@ pub async fn up(settings: &Settings) -> anyhow::Result<Up> {
     for (check, why) in crate::http::health::checks(&app).await {
         tracing::warn!(check = check.as_str(), why, "not ready yet");
     }
-    Ok(Up { app: Arc::new(app), janitor })
+    Ok(Up { app: Arc::new(app), held, janitor })
 }
 
 /// The introspection cache, if there is a Redis.
@@ -193,12 +201,8 @@ fn cache(
 }
 
 /// The demo of a server whose public and admin listeners answer at these URLs.
-///
-/// # Errors
-/// For settings that cannot work.
-pub fn demo(settings: &Settings, app: &Arc<App>, (public, admin): &(String, String)) -> anyhow::Result<Arc<Demo>> {
-    let macs = Secrets::new(&settings.secrets.system).context("secrets.system")?.mac_ring("demo");
-    Ok(Arc::new(Demo::new(Arc::clone(app), public, admin, macs)))
+pub fn demo(up: &Up, (public, admin): &(String, String)) -> Arc<Demo> {
+    Arc::new(Demo::new(Arc::clone(&up.app), public, admin, up.held.system.mac_ring("demo")))
 }
 
 /// The keys as they are, made if there are none. Without a database the ring is empty and the manager goes on trying.

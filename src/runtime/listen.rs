@@ -1,19 +1,16 @@
 //! The listeners: TCP, TLS or a unix socket.
 
-use super::{rules, socket_file};
+use super::certificate::Certificate;
+use super::{reach, rules, socket_file};
 use crate::actors::client_registry::Clients;
-use crate::config::settings::{Listener, Pem};
+use crate::config::settings::Listener;
 use crate::http::demo::{self, Demo};
 use crate::http::front::{self, Front};
 use crate::http::{App as Shared, admin, public};
 use crate::telemetry::labels;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, middleware, web};
-use anyhow::{Context, anyhow, bail};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use anyhow::anyhow;
 use std::collections::HashSet;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
@@ -63,17 +60,36 @@ impl Bound {
         }
     }
 
+    /// Who can come, in words.
+    pub fn open_to(&self) -> String {
+        reach::told(&self.settings)
+    }
+
     /// Whether TLS ends here: not behind a proxy that ends it, nor on a unix socket, whose file says who may come.
     const fn ends_tls(&self) -> bool {
         self.settings.tls.enabled && self.settings.tls.cert.is_some() && matches!(self.socket, Socket::Tcp(_))
+    }
+
+    /// Its certificate, if TLS ends here.
+    ///
+    /// # Errors
+    /// For one that cannot be read.
+    pub fn certificate(&self) -> anyhow::Result<Option<Arc<Certificate>>> {
+        self.ends_tls().then(|| Certificate::of(&self.settings.tls)).transpose()
     }
 
     /// Serves it. Each worker gets its own shelf of clients. The demo, where there is one, is a guest of the public
     /// listener.
     ///
     /// # Errors
-    /// For certificates that cannot be read.
-    pub fn serve(self, app: Arc<Shared>, demo: Option<Arc<Demo>>, shutdown: Duration) -> anyhow::Result<Server> {
+    /// When the socket cannot be served.
+    pub fn serve(
+        self,
+        app: Arc<Shared>,
+        demo: Option<Arc<Demo>>,
+        certificate: Option<Arc<Certificate>>,
+        shutdown: Duration,
+    ) -> anyhow::Result<Server> {
         let (which, settings) = (self.which, self.settings.clone());
         let demo = demo.filter(|_| which == labels::Listener::Public);
         let routes: &[(&str, &'static str)] = match which {
@@ -85,7 +101,8 @@ impl Bound {
         }
         let patterns: HashSet<&'static str> =
             routes.iter().chain(demo.iter().flat_map(|_| &demo::ROUTES)).map(|(_, pattern)| *pattern).collect();
-        let tls = if self.ends_tls() { Some(tls(&settings)?) } else { None };
+        let tls =
+            certificate.map(|shown| rustls::ServerConfig::builder().with_no_client_auth().with_cert_resolver(shown));
         let guarded = settings.tls.enabled && matches!(self.socket, Socket::Tcp(_));
         let server = HttpServer::new(move || {
             let front = Front {
@@ -137,21 +154,4 @@ fn tcp(which: labels::Listener, settings: &Listener) -> anyhow::Result<TcpListen
     })?;
     listener.set_nonblocking(true)?;
     Ok(listener)
-}
-
-fn tls(settings: &Listener) -> anyhow::Result<rustls::ServerConfig> {
-    let (Some(cert), Some(key)) = (&settings.tls.cert, &settings.tls.key) else {
-        bail!("TLS is on without a certificate and a key; set serve.tls.cert.path and serve.tls.key.path");
-    };
-    let chain =
-        CertificateDer::pem_slice_iter(&pem(cert)?).collect::<Result<Vec<_>, _>>().context("the TLS certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(&pem(key)?).context("the TLS key")?;
-    Ok(rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?)
-}
-
-fn pem(of: &Pem) -> anyhow::Result<Vec<u8>> {
-    match of {
-        Pem::Path(path) => std::fs::read(path).with_context(|| format!("cannot read {path}")),
-        Pem::Base64(text) => STANDARD.decode(&**text).context("the PEM is not base64"),
-    }
 }

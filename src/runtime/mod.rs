@@ -1,7 +1,12 @@
 //! Boot order, signals, shutdown order. Called by `cli` alone.
 
 mod boot;
+mod certificate;
+mod doctor;
 mod listen;
+pub mod probe;
+mod reach;
+mod reload;
 mod rules;
 mod socket_file;
 mod sweep;
@@ -12,14 +17,18 @@ mod tests;
 
 use crate::config::Settings;
 use crate::store;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{self, labels};
 use anyhow::{Context, anyhow, bail};
 use listen::Bound;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::store::Migration as MigrationPlan;
+pub use doctor::{Asked, CHECKS, Check, Finding, Report, Severity, examine};
+pub use reload::Reload;
 pub use sweep::Swept;
 
 /// Which listeners to serve.
@@ -69,20 +78,20 @@ impl Running {
     }
 }
 
-/// Serves until a signal ends it.
+/// Serves until a signal ends it; secrets and certificates that change meanwhile are taken over.
 ///
 /// # Errors
-/// One line with the cause.
-pub fn serve(settings: Settings, which: Which) -> anyhow::Result<()> {
-    start(settings, which)?.wait()
+/// One line with the cause: a port in use, a database of another kind.
+pub fn serve(settings: Settings, which: Which, reload: Reload) -> anyhow::Result<()> {
+    launch(settings, which, Guests { reload: Some(reload), demo: false })?.wait()
 }
 
 /// Starts a server and returns when its listeners answer.
 ///
 /// # Errors
-/// One line with the cause: a port in use, a database of another kind.
+/// As [`serve`].
 pub fn start(settings: Settings, which: Which) -> anyhow::Result<Running> {
-    launch(settings, which, false)
+    launch(settings, which, Guests { reload: None, demo: false })
 }
 
 /// Starts both listeners, and on the public one the demo, whose one user's password stands on its page. Only for
@@ -91,10 +100,16 @@ pub fn start(settings: Settings, which: Which) -> anyhow::Result<Running> {
 /// # Errors
 /// As [`start`].
 pub fn start_with_demo(settings: Settings) -> anyhow::Result<Running> {
-    launch(settings, Which::All, true)
+    launch(settings, Which::All, Guests { reload: None, demo: true })
 }
 
-fn launch(settings: Settings, which: Which, demo: bool) -> anyhow::Result<Running> {
+/// What only some servers have.
+struct Guests {
+    reload: Option<Reload>,
+    demo: bool,
+}
+
+fn launch(settings: Settings, which: Which, guests: Guests) -> anyhow::Result<Running> {
     // Another provider may have been installed by a test of the same process: both are ours.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (told, up) = std::sync::mpsc::channel();
@@ -102,7 +117,7 @@ fn launch(settings: Settings, which: Which, demo: bool) -> anyhow::Result<Runnin
     let token = stop.clone();
     let thread = std::thread::Builder::new()
         .name("signet".to_owned())
-        .spawn(move || actix_web::rt::System::new().block_on(live(settings, which, demo, token, told)))?;
+        .spawn(move || actix_web::rt::System::new().block_on(live(settings, which, guests, token, told)))?;
     match up.recv() {
         Ok((public_url, admin_url)) => Ok(Running { public_url, admin_url, stop, thread }),
         Err(_) => match thread.join() {
@@ -114,23 +129,37 @@ fn launch(settings: Settings, which: Which, demo: bool) -> anyhow::Result<Runnin
 
 type Told = std::sync::mpsc::Sender<(String, String)>;
 
-async fn live(settings: Settings, which: Which, demo: bool, stop: CancellationToken, told: Told) -> anyhow::Result<()> {
-    let guard = telemetry::init(&rules::telemetry(&settings))?;
+async fn live(
+    settings: Settings,
+    which: Which,
+    guests: Guests,
+    stop: CancellationToken,
+    told: Told,
+) -> anyhow::Result<()> {
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+    let guard = telemetry::init(&rules::telemetry(&settings), &metrics)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     let bound = bind(&settings, which)?;
     let url = |listener| bound.iter().find(|b| b.which == listener).map(Bound::url).unwrap_or_default();
     let urls = (url(labels::Listener::Public), url(labels::Listener::Admin));
-    let up = boot::up(&settings).await?;
-    let demo = if demo { Some(boot::demo(&settings, &up.app, &urls)?) } else { None };
-    let mut handles = Vec::new();
+    let up = boot::up(&settings, metrics).await?;
+    let demo = guests.demo.then(|| boot::demo(&up, &urls));
+    let (mut handles, mut certificates) = (Vec::new(), Vec::new());
     for listener in bound {
-        let (name, at) = (listener.which.as_str(), listener.url());
-        let server = listener.serve(up.app.clone(), demo.clone(), settings.serve.shutdown_timeout)?;
+        let (name, at, to) = (listener.which.as_str(), listener.url(), listener.open_to());
+        let certificate = listener.certificate()?;
+        certificates.extend(certificate.clone().map(|shown| (listener.which, shown)));
+        let server = listener.serve(up.app.clone(), demo.clone(), certificate, settings.serve.shutdown_timeout)?;
         handles.push(server.handle());
         actix_web::rt::spawn(server);
-        tracing::info!("Setting up http server on {at} ({name})");
+        tracing::info!("Setting up http server on {at} ({name}), open to {to}");
+    }
+    let boot::Up { app, held, .. } = &up;
+    if let Some(reload) = guests.reload {
+        let live = reload::Live { held: held.clone(), certificates, app: Arc::clone(app), settings: settings.clone() };
+        actix_web::rt::spawn(reload::watch(live, reload));
     }
     let mut ends = Ends::new()?;
     let _ = told.send(urls);

@@ -22,11 +22,13 @@ use crate::http::public::device_auth::DeviceRules;
 use crate::http::public::well_known::Discovery;
 use crate::http::{PageAddresses, Rules};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::{LogFormat, TelemetrySettings};
+use crate::telemetry::{AuditSettings, LogFormat, TelemetrySettings};
 use actix_web::cookie::SameSite;
 use anyhow::anyhow;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 
 /// The rooms of each class of requests.
 pub fn admission(of: &Settings, metrics: &Arc<Metrics>) -> Admission {
@@ -72,6 +74,7 @@ pub fn rules(of: &Settings) -> Rules {
         deadline: of.limits.deadline,
         session_ttl: of.ttl.authentication_session,
         code_ttl: of.ttl.auth_code,
+        identity_provider: of.urls.identity_provider.url.as_deref().and_then(|url| Url::parse(url).ok()),
         logout_revokes_tokens: of.oauth2.logout_revokes_tokens,
         expose_internal_errors: of.oauth2.expose_internal_errors,
         token_hook: of.oauth2.token_hook.as_ref().map(hook),
@@ -209,6 +212,16 @@ fn hook(of: &settings::Hook) -> HookTarget {
     HookTarget { url: of.url.clone(), header }
 }
 
+/// What the identity provider wants to see with each call.
+pub fn provider_headers(of: &Settings) -> HeaderMap {
+    let pairs = of.urls.identity_provider.headers.0.iter().filter_map(|(name, value)| {
+        let mut value = HeaderValue::from_str(value.as_str()?).ok()?;
+        value.set_sensitive(true);
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
+    });
+    pairs.collect()
+}
+
 /// How far calls to registered addresses may reach.
 pub fn reach(of: &Settings) -> Reach {
     Reach {
@@ -263,7 +276,7 @@ pub fn cors(of: &settings::Cors) -> Cors {
     }
 }
 
-/// Log and traces.
+/// Log, audit events and traces.
 pub fn telemetry(of: &Settings) -> TelemetrySettings {
     TelemetrySettings {
         level: of.log.level.clone(),
@@ -273,7 +286,14 @@ pub fn telemetry(of: &Settings) -> TelemetrySettings {
             settings::LogFormat::Text => LogFormat::Text,
         },
         otlp_endpoint: of.tracing.otlp_endpoint.clone(),
+        otlp_authorization: of.tracing.authorization.as_ref().map(|value| value.to_string()),
         service_name: of.tracing.service_name.clone(),
+        environment: of.tracing.environment.clone(),
         sampling_ratio: of.tracing.sampling_ratio,
+        audit: of
+            .log
+            .audit
+            .as_ref()
+            .map(|audit| AuditSettings { path: audit.path.clone(), introspections: audit.introspections }),
     }
 }

@@ -16,6 +16,7 @@ use crate::http::front::{self, Front};
 use crate::http::{ApiError, presented, public, session};
 use crate::store::AccessToken;
 use crate::telemetry::labels::Listener;
+use crate::telemetry::metrics::Metrics;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{App, HttpResponse, middleware, web};
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ async fn up() -> boot::Up {
         [("dsn", "memory"), ("secrets.system", "a-system-secret-of-enough-length"), ("keys.algorithm", "ES256")];
     let flags = flags.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
     let sources = Sources { flags, mode: Mode::Dev, ..Sources::default() };
-    boot::up(&config::load(&sources).unwrap()).await.unwrap()
+    boot::up(&config::load(&sources).unwrap(), Metrics::new("test").unwrap()).await.unwrap()
 }
 
 async fn explode() -> HttpResponse {

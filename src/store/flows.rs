@@ -117,6 +117,8 @@ pub struct Grant {
     pub client_version: i64,
     /// The consent; its id was fixed when the flow began: a second use finds it taken.
     pub consent: Consent,
+    /// The remembered consent that spared the user the question. Without it there is no grant.
+    pub stands_on: Option<Uuid>,
     /// A code, if the response type has one.
     pub code: Option<AuthorizationCode>,
     /// An access token, if the response type has one.
@@ -137,20 +139,21 @@ pub struct Logout {
     /// The clients of the session that the deliveries were made for (see `clients_of_session`). When another one was
     /// granted something since, nothing is written.
     pub clients: Vec<String>,
-    /// Logout tokens to deliver (OpenID Connect Back-Channel Logout 1.0 §2.5).
+    /// Who is to be told: clients (OpenID Connect Back-Channel Logout 1.0 §2.5), the identity provider.
     pub deliveries: Vec<LogoutDelivery>,
     /// How long the session's id stays taken, so that it cannot end twice.
     pub keep_until: Timestamp,
 }
 
-/// A logout token to deliver. It is signed when it is sent: it lives two minutes.
+/// A logout token to deliver, which is signed when it is sent, for it lives two minutes; or a session of the identity
+/// provider to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutDelivery {
     /// The row's key.
     pub id: Uuid,
-    /// Which client is told.
+    /// Which client is told; empty for the identity provider.
     pub client_id: String,
-    /// Its `backchannel_logout_uri` at the time of the logout.
+    /// Its `backchannel_logout_uri` at the time of the logout; the address of the provider's session.
     pub uri: String,
     /// `sub` of the logout token, as that client knows it.
     pub subject: String,
@@ -182,6 +185,8 @@ pub enum FlowVerdict {
     Used,
     /// The login session that a grant stands on has ended. Nothing was written.
     SessionEnded,
+    /// The earlier consent that a grant stands on was revoked. Nothing was written.
+    ConsentRevoked,
     /// The client is gone or was changed since the decision, or a session that is to end has another client: decide
     /// again. Nothing was written.
     ClientChanged,
@@ -326,7 +331,8 @@ pub trait FlowStore: Send + Sync + 'static {
     /// Many callers' writes in one commit, a verdict each, in order. A batch of grants alone is one statement, and so
     /// is a batch of logins alone. A grant takes a share lock on the client row, compares its version, and inserts the
     /// token family, the consent, and what is issued; a device's row must be pending and bound to that flow, or the
-    /// verdict is `Used`.
+    /// verdict is `Used`. One that an earlier consent spared the question is there before that one is revoked, and goes
+    /// with it, or never.
     async fn write_flows(&self, batch: &[FlowWrite]) -> Result<Vec<FlowVerdict>, StoreError>;
 
     /// The remembered login of that id, if it has not ended (one statement).

@@ -61,6 +61,9 @@ pub trait KeyStore: Send + Sync + 'static {
     /// All keys of these sets, newest first.
     async fn keys(&self, sets: &[String]) -> Result<Vec<KeyRow>, StoreError>;
 
+    /// The names of all sets that have a key.
+    async fn key_sets(&self) -> Result<Vec<String>, StoreError>;
+
     /// Locks key writing for the whole network, reads the keys of `sets`, asks `decide`, writes the changes, tells the
     /// feed if there were any, and returns all keys of `sets` as they are then, newest first. One transaction: however
     /// many replicas start together, one of them makes the first key and the others find it.

@@ -15,15 +15,16 @@ use crate::domain::world::Timestamp;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces;
 use async_trait::async_trait;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
-use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 /// Every verb, by the name its series and its span have.
-const VERBS: [&str; 34] = [
+const VERBS: [&str; 35] = [
     "access_token",
     "authorization_code",
     "change_keys",
@@ -41,6 +42,7 @@ const VERBS: [&str; 34] = [
     "flow_body",
     "forced_subject",
     "guess_user_code",
+    "key_sets",
     "keys",
     "login_session",
     "migrations",
@@ -90,25 +92,60 @@ impl<S: Store> Measured<S> {
 
 /// Runs one verb of the store inside. At debug level, so that a log at `info` does not pay for spans it never shows.
 macro_rules! watched {
-    ($self:ident.$verb:ident($($argument:expr),*)) => {{
+    ($self:ident.$verb:ident($($argument:expr),*)) => {
+        watched!($self.$verb($($argument),*), |span| span.set_attribute("db.query.summary", stringify!($verb)))
+    };
+    // What there is to say of the work, to the span if there is one.
+    ($self:ident.$verb:ident($($argument:expr),*), |$span:ident| $more:expr) => {{
         let _timer = $self.metrics.db_operation(stringify!($verb));
         let span = if !traces::inside_a_span() {
             Span::none()
         } else {
-            debug_span!(
+            let $span = debug_span!(
                 concat!("store.", stringify!($verb)),
                 otel.kind = "client",
                 db.system.name = $self.system,
                 db.operation.name = stringify!($verb),
-                otel.status_code = Empty,
-            )
+            );
+            $more;
+            $span
         };
         let answer = $self.inner.$verb($($argument),*).instrument(span.clone()).await;
-        if let Err(StoreError::Unavailable(_) | StoreError::Corrupt(_)) = &answer {
-            span.record("otel.status_code", "ERROR");
+        match &answer {
+            Err(StoreError::Unavailable(_) | StoreError::Held(_)) => traces::fail(&span, "unavailable"),
+            Err(StoreError::Corrupt(_)) => traces::fail(&span, "corrupt"),
+            _ => {}
         }
         answer
     }};
+}
+
+/// Says of a batch what is in it: kinds of writes, each once, and their number.
+fn describe_batch<W>(span: &Span, verb: &str, batch: &[W], kind: fn(&W) -> &'static str) {
+    let kinds: BTreeSet<&str> = batch.iter().map(kind).collect();
+    let summary = kinds.iter().fold(verb.to_owned(), |all, kind| all + " " + kind);
+    span.set_attribute("db.query.summary", summary);
+    span.set_attribute("db.operation.batch.size", i64::try_from(batch.len()).unwrap_or(i64::MAX));
+}
+
+const fn kind_of_token_write(write: &Write) -> &'static str {
+    match write {
+        Write::Issue(_) => "issue",
+        Write::Revoke(_) => "revoke",
+        Write::Redeem(_) => "redeem",
+        Write::Rotate(_) => "rotate",
+        Write::Replay(_) => "replay",
+        Write::RevokeFamily(_) => "revoke_family",
+    }
+}
+
+const fn kind_of_flow_write(write: &FlowWrite) -> &'static str {
+    match write {
+        FlowWrite::Login(_) => "login",
+        FlowWrite::Grant(_) => "grant",
+        FlowWrite::DenyDevice(_) => "deny_device",
+        FlowWrite::Logout(_) => "logout",
+    }
 }
 
 #[async_trait]
@@ -146,7 +183,9 @@ impl<S: Store> ClientStore for Measured<S> {
 #[async_trait]
 impl<S: Store> TokenStore for Measured<S> {
     async fn write_tokens(&self, batch: &[Write]) -> Result<Vec<Verdict>, StoreError> {
-        let answer = watched!(self.write_tokens(batch));
+        let answer = watched!(self.write_tokens(batch), |span| {
+            describe_batch(&span, "write_tokens", batch, kind_of_token_write);
+        });
         self.ended(|| ended_by_tokens(batch, answer.as_deref().ok())).await;
         answer
     }
@@ -172,7 +211,9 @@ impl<S: Store> TokenStore for Measured<S> {
 #[async_trait]
 impl<S: Store> FlowStore for Measured<S> {
     async fn write_flows(&self, batch: &[FlowWrite]) -> Result<Vec<FlowVerdict>, StoreError> {
-        let answer = watched!(self.write_flows(batch));
+        let answer = watched!(self.write_flows(batch), |span| {
+            describe_batch(&span, "write_flows", batch, kind_of_flow_write);
+        });
         self.ended(|| ended_by_flows(batch, answer.as_deref().ok())).await;
         answer
     }
@@ -261,6 +302,10 @@ impl<S: Store> KeyStore for Measured<S> {
         watched!(self.keys(sets))
     }
 
+    async fn key_sets(&self) -> Result<Vec<String>, StoreError> {
+        watched!(self.key_sets())
+    }
+
     async fn change_keys(&self, sets: &[String], decide: KeyDecision) -> Result<Vec<KeyRow>, StoreError> {
         watched!(self.change_keys(sets, decide))
     }
@@ -268,7 +313,7 @@ impl<S: Store> KeyStore for Measured<S> {
 
 #[async_trait]
 impl<S: Store> Upkeep for Measured<S> {
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn ping(&self) -> Result<Timestamp, StoreError> {
         watched!(self.ping())
     }
 
@@ -299,7 +344,6 @@ mod tests {
     use super::*;
     use crate::domain::world::Clock;
     use crate::store::{OpenOptions, open};
-    use std::collections::BTreeSet;
 
     struct Still;
     impl Clock for Still {
@@ -405,6 +449,7 @@ mod tests {
         store.refresh_token(&[0; 32]).await.unwrap();
         all_flows(&store, now).await;
         store.keys(&[]).await.unwrap();
+        store.key_sets().await.unwrap();
         store.change_keys(&[], Box::new(|_, _| Vec::new())).await.unwrap();
         store.ping().await.unwrap();
         store.migrations().await.unwrap();

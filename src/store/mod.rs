@@ -14,6 +14,7 @@ mod migrate;
 mod open;
 mod postgres;
 mod sqlite;
+mod survey;
 mod tokens;
 mod upkeep;
 
@@ -27,6 +28,7 @@ pub use flows::{
 pub use keys::{KeyChange, KeyDecision, KeyRow, KeyStore};
 pub use migrate::Ask;
 pub use open::{OpenError, OpenOptions, migrate, migration_status, open};
+pub use survey::{Sealed, ServerSays, Survey, survey};
 pub use tokens::{
     AccessToken, FoundRefresh, Issue, JtiUse, Redeem, RefreshToken, Replay, Revoke, Revoked, Rotate, SignatureHash,
     Source, TokenStore, Verdict, Write,
@@ -39,6 +41,10 @@ pub enum StoreError {
     /// The database is away, too slow, full or read-only: nothing is known to have happened; ask again later (503).
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// Others hold a row for too long: nothing was done; ask again later (503). Who shares a batch with the one that needs
+    /// the row can be served without it.
+    #[error("others hold what is needed: {0}")]
+    Held(String),
     /// A row with that key exists already.
     #[error("a row with that key exists already")]
     Conflict,

@@ -46,12 +46,12 @@ impl OpenError {
 }
 
 /// The databases there are.
-enum Kind {
+pub(super) enum Kind {
     Postgres,
     Sqlite(sqlite::Place),
 }
 
-fn kind(dsn: &str) -> Result<Kind, OpenError> {
+pub(super) fn kind(dsn: &str) -> Result<Kind, OpenError> {
     let dsn = dsn.trim();
     if dsn == "memory" {
         return Ok(Kind::Sqlite(sqlite::Place::Memory));

@@ -1,12 +1,14 @@
 //! Health, schema, sweeping, and the feed of changes.
 
 use super::StoreError;
+use crate::domain::world::Timestamp;
 use async_trait::async_trait;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
-/// How long what was decided once stays known: longer than any flow takes, so that none of it comes a second time.
-pub(super) const DECIDED_KEPT: Duration = crate::domain::flow::LONGEST;
+/// How long what was decided once stays known: longer than any flow takes, so that none of it comes a second time; by ten
+/// minutes, for a replica whose clock is late takes a flow for younger than it is.
+pub(super) const DECIDED_KEPT: Duration = crate::domain::flow::LONGEST.saturating_add(Duration::from_secs(600));
 /// How long a used refresh token that would never end stays known, so that its reuse is noticed.
 pub(super) const USED_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long a delivery that was given up stays for the operator to see.
@@ -115,8 +117,8 @@ pub struct PoolStatus {
 /// Verbs of upkeep.
 #[async_trait]
 pub trait Upkeep: Send + Sync + 'static {
-    /// Whether the database answers.
-    async fn ping(&self) -> Result<(), StoreError>;
+    /// Whether the database answers: its present moment.
+    async fn ping(&self) -> Result<Timestamp, StoreError>;
 
     /// Every migration this binary knows, in order; the schema fits when all are applied.
     async fn migrations(&self) -> Result<Vec<Migration>, StoreError>;

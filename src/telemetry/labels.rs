@@ -157,8 +157,12 @@ labels!(
     /// Outbound calls made while a request waits.
     Hook, else Token {
         Token => "token", RefreshToken => "refresh_token", JwksUri => "jwks_uri",
-        BackchannelLogout => "backchannel_logout",
+        BackchannelLogout => "backchannel_logout", IdentityProvider => "identity_provider",
     }
+);
+labels!(
+    /// Why an audit event was lost: its writer was too slow, or could not write.
+    AuditLoss, else QueueFull { QueueFull => "queue_full", WriteFailed => "write_failed" }
 );
 labels!(
     /// How a login or consent request ended.

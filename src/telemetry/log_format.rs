@@ -16,13 +16,26 @@ const FROM_SPAN: [&str; 2] = ["request_id", "trace_id"];
 
 /// Formats events as JSON objects.
 pub(super) struct JsonLine {
+    audience: &'static str,
+    /// What the text of an event is called.
+    message: &'static str,
     service: String,
     pretty: bool,
 }
 
 impl JsonLine {
-    pub(super) fn new(service: &str, pretty: bool) -> Self {
-        Self { service: service.to_owned(), pretty }
+    /// A line of the log.
+    pub(super) fn log(service: &str, pretty: bool) -> Self {
+        Self { audience: "application", message: "msg", service: service.to_owned(), pretty }
+    }
+
+    /// A line of the audit stream.
+    pub(super) fn audit(service: &str) -> Self {
+        Self { audience: "audit", message: "event", service: service.to_owned(), pretty: false }
+    }
+
+    fn is_audit(&self) -> bool {
+        self.audience == "audit"
     }
 
     fn envelope(&self, event: &Event<'_>) -> Result<Map<String, Value>, fmt::Error> {
@@ -31,10 +44,12 @@ impl JsonLine {
         let mut line = Map::new();
         line.insert("level".into(), level(event).into());
         line.insert("time".into(), time.into());
-        line.insert("audience".into(), "application".into());
+        line.insert("audience".into(), self.audience.into());
         line.insert("service_name".into(), self.service.clone().into());
         line.insert("service_version".into(), env!("CARGO_PKG_VERSION").into());
-        line.insert("target".into(), event.metadata().target().into());
+        if !self.is_audit() {
+            line.insert("target".into(), event.metadata().target().into());
+        }
         Ok(line)
     }
 }
@@ -56,49 +71,56 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut line = Fields(self.envelope(event)?);
+        let mut line = Fields { members: self.envelope(event)?, message: self.message };
         event.record(&mut line);
         for span in ctx.event_scope().into_iter().flatten() {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
                 line.take_from_span(&fields.fields);
             }
         }
-        let text = if self.pretty { serde_json::to_string_pretty(&line.0) } else { serde_json::to_string(&line.0) };
+        let text = if self.pretty {
+            serde_json::to_string_pretty(&line.members)
+        } else {
+            serde_json::to_string(&line.members)
+        };
         writeln!(writer, "{}", text.map_err(|_| fmt::Error)?)
     }
 }
 
-struct Fields(Map<String, Value>);
+struct Fields {
+    members: Map<String, Value>,
+    message: &'static str,
+}
 
 impl Fields {
     fn put(&mut self, name: &str, value: Value) {
         match name {
-            "message" => drop(self.0.insert("msg".into(), value)),
-            "log.target" => drop(self.0.insert("target".into(), value)),
+            "message" => drop(self.members.insert(self.message.into(), value)),
+            "log.target" => drop(self.members.insert("target".into(), value)),
             // Where a line of the `log` crate was written: noise beside its target.
             name if name.starts_with("log.") => {}
             name => match name.split_once('.') {
                 Some((group, member)) => self.nest(group, member, value),
-                None => drop(self.0.insert(name.into(), value)),
+                None => drop(self.members.insert(name.into(), value)),
             },
         }
     }
 
     fn nest(&mut self, group: &str, member: &str, value: Value) {
-        let object = self.0.entry(group).or_insert_with(|| Value::Object(Map::new()));
+        let object = self.members.entry(group).or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(members) = object {
             members.insert(member.into(), value);
         }
     }
 
     fn take_from_span(&mut self, fields: &str) {
-        if FROM_SPAN.iter().all(|name| self.0.contains_key(*name)) || fields.is_empty() {
+        if FROM_SPAN.iter().all(|name| self.members.contains_key(*name)) || fields.is_empty() {
             return;
         }
         let Ok(Value::Object(mut span)) = serde_json::from_str(fields) else { return };
         for name in FROM_SPAN {
             if let Some(value) = span.remove(name) {
-                self.0.entry(name).or_insert(value);
+                self.members.entry(name).or_insert(value);
             }
         }
     }
@@ -131,7 +153,7 @@ mod tests {
 
     #[test]
     fn dotted_names_nest_and_the_message_is_msg() {
-        let mut fields = Fields(Map::new());
+        let mut fields = Fields { members: Map::new(), message: "msg" };
         fields.put("message", "done".into());
         fields.put("http_request.method", "GET".into());
         fields.put("http_request.path", "/x".into());
@@ -140,6 +162,6 @@ mod tests {
         let expected = serde_json::json!({
             "http_request": {"method": "GET", "path": "/x"}, "msg": "done", "request_id": "r1",
         });
-        assert_eq!(Value::Object(fields.0), expected);
+        assert_eq!(Value::Object(fields.members), expected);
     }
 }

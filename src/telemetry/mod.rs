@@ -1,6 +1,7 @@
-//! What an operator sees: log lines, metrics, traces. Called by every room to the right; decides nothing and never
-//! reads configuration itself. Invariant: no token, code, secret, cookie or query string reaches a line or a span.
+//! What an operator sees: log lines, audit events, metrics, traces. Called by every room to the right; decides nothing
+//! and never reads configuration itself. Invariant: no token, code, secret, cookie or query string reaches a line or a span.
 
+pub mod audit;
 pub mod labels;
 mod log_format;
 mod log_writer;
@@ -8,14 +9,18 @@ pub mod metrics;
 pub mod request_log;
 pub mod traces;
 
+use std::sync::Arc;
+
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use log_format::JsonLine;
-use log_writer::LogWriter;
+use log_writer::{LogWriter, Sink};
+use metrics::Metrics;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,8 +34,8 @@ pub enum LogFormat {
     Text,
 }
 
-/// Everything telemetry needs to know, as plain values.
-#[derive(Clone, Debug)]
+/// Everything telemetry needs to know, as plain values. No `Debug`: a header in it is a secret.
+#[derive(Clone)]
 pub struct TelemetrySettings {
     /// A level (`trace` to `error`; `fatal` and `panic` mean `error`) or `tracing` directives.
     pub level: String,
@@ -40,8 +45,23 @@ pub struct TelemetrySettings {
     pub otlp_endpoint: Option<String>,
     /// `service.name` of traces and `service_name` of log lines.
     pub service_name: String,
+    /// `deployment.environment.name` of traces.
+    pub environment: Option<String>,
+    /// The collector's `Authorization` header.
+    pub otlp_authorization: Option<String>,
     /// Share of new traces that are kept, 0 to 1; a caller's own decision wins.
     pub sampling_ratio: f64,
+    /// Where audit events go; `None` is nowhere.
+    pub audit: Option<AuditSettings>,
+}
+
+/// The stream of audit events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// A file to add to, or `-` for standard output.
+    pub path: String,
+    /// Introspections are told too.
+    pub introspections: bool,
 }
 
 /// Why telemetry could not be set up.
@@ -64,16 +84,27 @@ pub enum TelemetryError {
     /// The thread that writes log lines could not be started.
     #[error("cannot start the log thread: {0}")]
     Thread(#[from] std::io::Error),
+    /// The file of the audit stream could not be opened.
+    #[error(
+        "log.audit.path: {path} cannot be opened for writing ({reason}); name a file that this user may write, or -"
+    )]
+    Audit {
+        /// The path as configured.
+        path: String,
+        /// What the system said.
+        reason: std::io::Error,
+    },
     /// A subscriber is already installed in this process.
     #[error("telemetry is already set up in this process")]
     Installed,
 }
 
-/// Keeps telemetry alive; flushes log lines and spans on [`TelemetryGuard::shutdown`] or when dropped.
+/// Keeps telemetry alive; flushes log lines, audit events and spans on [`TelemetryGuard::shutdown`] or when dropped.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the export of traces"]
 pub struct TelemetryGuard {
     writer: LogWriter,
+    audit: Option<LogWriter>,
     provider: Option<SdkTracerProvider>,
 }
 
@@ -89,6 +120,9 @@ impl TelemetryGuard {
         {
             tracing::warn!(%error, "the last spans were not exported");
         }
+        if let Some(audit) = &self.audit {
+            audit.flush();
+        }
         self.writer.flush();
     }
 }
@@ -99,21 +133,32 @@ impl Drop for TelemetryGuard {
     }
 }
 
-/// Installs the subscriber of the process: lines to standard error, spans to the collector. Call it once; code that
-/// never calls it (tests) logs nothing.
+/// Installs the subscriber of the process: lines to standard error, audit events to their stream, spans to the
+/// collector. Call it once; code that never calls it (tests) logs nothing.
 ///
 /// # Errors
 /// See [`TelemetryError`]; nothing is installed then.
-pub fn init(settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryError> {
+pub fn init(settings: &TelemetrySettings, metrics: &Arc<Metrics>) -> Result<TelemetryGuard, TelemetryError> {
     let filter = level_filter(&settings.level)?;
     let provider = traces::provider(settings)?;
-    let writer = LogWriter::start()?;
+    let audit = settings.audit.as_ref().map(|audit| audit_writer(audit, metrics)).transpose()?;
+    let writer = LogWriter::log()?;
     let mut layers = vec![line_layer(settings, writer.clone()).with_filter(filter).boxed()];
     if let Some(provider) = &provider {
         layers.push(traces::layer(provider).with_filter(traces::filter()).boxed());
     }
+    if let (Some(writer), Some(of)) = (&audit, &settings.audit) {
+        let lines = json_layer(JsonLine::audit(&settings.service_name), writer.clone());
+        layers.push(lines.with_filter(audit::filter(of.introspections)).boxed());
+    }
     tracing_subscriber::registry().with(layers).try_init().map_err(|_| TelemetryError::Installed)?;
-    Ok(TelemetryGuard { writer, provider })
+    Ok(TelemetryGuard { writer, audit, provider })
+}
+
+fn audit_writer(settings: &AuditSettings, metrics: &Arc<Metrics>) -> Result<LogWriter, TelemetryError> {
+    let path = settings.path.clone();
+    let sink = Sink::open(&path).map_err(|reason| TelemetryError::Audit { path, reason })?;
+    Ok(LogWriter::audit(sink, Arc::clone(metrics))?)
 }
 
 /// Hydra's level words are logrus'; two of them have no counterpart and mean `error`.
@@ -123,19 +168,25 @@ fn level_filter(level: &str) -> Result<EnvFilter, TelemetryError> {
         "warning" => "warn",
         other => other,
     };
-    EnvFilter::try_new(directives)
-        .map_err(|error| TelemetryError::Level { level: level.to_owned(), reason: error.to_string() })
+    let not_understood = |reason: String| TelemetryError::Level { level: level.to_owned(), reason };
+    let filter = EnvFilter::try_new(directives).map_err(|error| not_understood(error.to_string()))?;
+    // Audit events have a stream of their own.
+    let no_events = format!("{}=off", audit::TARGET).parse();
+    Ok(filter.add_directive(no_events.map_err(|error: ParseError| not_understood(error.to_string()))?))
 }
 
 fn line_layer(settings: &TelemetrySettings, writer: LogWriter) -> Box<dyn Layer<Registry> + Send + Sync> {
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
     match settings.format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json | LogFormat::JsonPretty => lines
-            .fmt_fields(JsonFields::new())
-            .event_format(JsonLine::new(&settings.service_name, settings.format == LogFormat::JsonPretty))
-            .boxed(),
+        LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false).boxed(),
+        LogFormat::Json | LogFormat::JsonPretty => {
+            json_layer(JsonLine::log(&settings.service_name, settings.format == LogFormat::JsonPretty), writer)
+        }
     }
+}
+
+fn json_layer(line: JsonLine, writer: LogWriter) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
+    lines.fmt_fields(JsonFields::new()).event_format(line).boxed()
 }
 
 #[cfg(test)]
@@ -158,10 +209,17 @@ mod tests {
             format: LogFormat::Json,
             otlp_endpoint: None,
             service_name: "signet".into(),
+            environment: None,
+            otlp_authorization: None,
             sampling_ratio: 1.0,
+            audit: None,
         };
-        let guard = init(&settings).unwrap();
-        assert!(matches!(init(&settings), Err(TelemetryError::Installed)));
+        let metrics = Metrics::new("test").unwrap();
+        let nowhere = AuditSettings { path: "/nonexistent/audit.log".into(), introspections: false };
+        let refused = init(&TelemetrySettings { audit: Some(nowhere), ..settings.clone() }, &metrics);
+        assert!(refused.is_err_and(|e| e.to_string().starts_with("log.audit.path: /nonexistent/audit.log")));
+        let guard = init(&settings, &metrics).unwrap();
+        assert!(matches!(init(&settings, &metrics), Err(TelemetryError::Installed)));
         guard.shutdown();
     }
 }

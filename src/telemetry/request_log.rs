@@ -14,6 +14,8 @@ use uuid::Uuid;
 use super::labels::Listener;
 use super::traces;
 
+/// Where the line of a request is told apart from others.
+pub(super) const TARGET: &str = module_path!();
 /// Longest request id that is taken over from a caller, in bytes.
 const REQUEST_ID_MAX: usize = 128;
 /// Longest foreign text in a line, in characters.
@@ -73,7 +75,7 @@ impl RequestLine<'_> {
 }
 
 /// Replaces control characters and cuts what is too long: a line stays one line and a terminal stays sane.
-fn printable(text: &str) -> Cow<'_, str> {
+pub fn printable(text: &str) -> Cow<'_, str> {
     let clean = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}');
     if text.len() <= TEXT_MAX && text.chars().all(clean) {
         return Cow::Borrowed(text);
@@ -137,9 +139,6 @@ pub fn request_span(method: &str, request_id: &str, parent: opentelemetry::Conte
         otel.name = method,
         otel.kind = "server",
         http.request.method = method,
-        http.route = Empty,
-        http.response.status_code = Empty,
-        otel.status_code = Empty,
         request_id,
         trace_id = Empty,
     );
@@ -151,20 +150,66 @@ pub fn request_span(method: &str, request_id: &str, parent: opentelemetry::Conte
     span
 }
 
-/// Completes the span of a request with its answer's status and the pattern of its route: what a caller wrote into the
-/// path names no span.
-pub fn finish_span(span: &Span, method: &str, route: &str, status: u16) {
-    if !tracing::span_enabled!(Level::DEBUG) {
+/// What a request's span says of where it came from and how it ended.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanFacts<'a> {
+    /// The request method as sent.
+    pub method: &'a str,
+    /// The route pattern: what a caller wrote into the path names no span.
+    pub route: &'a str,
+    /// The path of a route that is served; that of others may be anything.
+    pub path: Option<&'a str>,
+    /// `http` or `https`, as the listener took it.
+    pub scheme: &'static str,
+    /// The `Host` header.
+    pub host: &'a str,
+    /// Address of the caller, without its port.
+    pub client: Option<std::net::IpAddr>,
+    /// `User-Agent` as sent.
+    pub user_agent: Option<&'a str>,
+    /// Status code of the answer.
+    pub status: u16,
+}
+
+/// Completes the span of a request, under the names of OpenTelemetry's conventions for HTTP servers. The query is left
+/// out: codes and challenges travel in it.
+pub fn finish_span(span: &Span, of: &SpanFacts<'_>) {
+    if !tracing::span_enabled!(Level::DEBUG) || !traces::is_seen(span) {
         return;
     }
-    tracing::record_all!(span, http.route = route, http.response.status_code = status);
     let context = span.context();
     if context.has_active_span() {
         // A field `otel.name` counts only until the span has begun.
-        context.span().update_name(format!("{} {route}", super::labels::Method::from_name(method).as_str()));
+        let method = super::labels::Method::from_name(of.method).as_str();
+        context.span().update_name(format!("{method} {}", of.route));
     }
-    if status >= 500 {
-        span.record("otel.status_code", "ERROR");
+    let (name, port) = host_and_port(of.host);
+    let set = |key: &'static str, value: Option<String>| {
+        if let Some(value) = value {
+            span.set_attribute(key, value);
+        }
+    };
+    set("http.route", Some(of.route.to_owned()));
+    set("url.path", of.path.map(|path| printable(path).into_owned()));
+    set("url.scheme", Some(of.scheme.to_owned()));
+    set("server.address", Some(printable(name).into_owned()).filter(|name| !name.is_empty()));
+    set("client.address", of.client.map(|address| address.to_string()));
+    set("user_agent.original", of.user_agent.map(|agent| printable(agent).into_owned()));
+    if let Some(port) = port {
+        span.set_attribute("server.port", i64::from(port));
+    }
+    span.set_attribute("http.response.status_code", i64::from(of.status));
+    if of.status >= 500 {
+        traces::fail(span, of.status.to_string());
+    }
+}
+
+/// The parts of a `Host` header (RFC 9110 §7.2).
+fn host_and_port(host: &str) -> (&str, Option<u16>) {
+    match host.rsplit_once(':') {
+        // The colons of an IPv6 address stand in brackets.
+        Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()),
+        _ => (host, None),
     }
 }
 
@@ -189,6 +234,19 @@ mod tests {
         let all: std::collections::HashSet<String> = (0..1000).map(|_| ids.next()).collect();
         assert_eq!(all.len(), 1000);
         assert!(all.iter().all(|id| accept_request_id(Some(id)).is_some()));
+    }
+
+    #[test]
+    fn a_host_header_has_a_name_and_perhaps_a_port() {
+        for (host, expected) in [
+            ("auth.example.com", ("auth.example.com", None)),
+            ("auth.example.com:4444", ("auth.example.com", Some(4444))),
+            ("[::1]:4444", ("[::1]", Some(4444))),
+            ("[::1]", ("[::1]", None)),
+            ("", ("", None)),
+        ] {
+            assert_eq!(host_and_port(host), expected);
+        }
     }
 
     #[test]

@@ -199,6 +199,44 @@ fn secrets_are_read_from_files() {
 }
 
 #[test]
+fn a_list_in_a_file_stands_one_on_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let two = ["first-secret-0123456789", "second-secret-0123456789"];
+    let path = dir.path().join("list");
+    for text in [
+        format!("{}\n{}\n", two[0], two[1]),
+        format!("{}\r\n\n{}", two[0], two[1]),
+        format!("{},{}\n", two[0], two[1]),
+        format!("[\"{}\",\"{}\"]\n", two[0], two[1]),
+    ] {
+        std::fs::write(&path, &text).unwrap();
+        let path = path.to_str().unwrap();
+        let settings = loaded(&[("SECRETS_SYSTEM", ""), ("SECRETS_SYSTEM_FILE", path), ("SECRETS_COOKIE_FILE", path)]);
+        assert_eq!(settings.secrets.system, two, "{text:?}");
+        assert_eq!(settings.secrets.cookie, two, "{text:?}");
+    }
+}
+
+#[test]
+fn the_files_that_settings_are_read_from_are_known() {
+    let (_dir, mut sources) = with_file("a.yaml", "");
+    for (name, path) in [
+        ("SECRETS_SYSTEM_FILE", "/s"),
+        ("SECRETS_COOKIE_1_FILE", "/c"),
+        ("DSN_FILE", "/d"),
+        ("REDIS_URL_FILE", "/r"),
+        ("SERVE_PUBLIC_HOST_FILE", "/no secret"),
+        ("LOG_FILE", "/no setting"),
+    ] {
+        sources.env.insert(name.to_owned(), path.to_owned());
+    }
+    let mut files: Vec<_> = sources.all_files().iter().map(|path| path.display().to_string()).collect();
+    files.remove(0);
+    files.sort();
+    assert_eq!(files, ["/c", "/d", "/r", "/s"]);
+}
+
+#[test]
 fn environment_values_have_their_type() {
     let settings = loaded(&[
         ("WEBFINGER_OIDC_DISCOVERY_SUPPORTED_CLAIMS", "email"),

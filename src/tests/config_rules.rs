@@ -64,6 +64,11 @@ fn each_rule_names_key_source_and_fix() {
         (("OAUTH2_GRANT_REFRESH_TOKEN_ROTATION_GRACE_PERIOD", "6m"), "is longer than 5m"),
         (("KEYS_ROTATION_PUBLISH_LEAD", "2160h"), "is not shorter than"),
         (("TRACING_PROVIDER", "otel"), "tracing.providers.otlp.server_url"),
+        (("LOG_AUDIT_INTROSPECTIONS", "true"), "is true though audit events go nowhere; set log.audit.path"),
+        (
+            ("LOG_AUDIT_PATH", "/var/log/"),
+            "log.audit.path (environment LOG_AUDIT_PATH): is a folder; name a file in it",
+        ),
         (("TRACING_PROVIDERS_OTLP_SAMPLING_SAMPLING_RATIO", "1.5"), "is not a number from 0 to 1"),
         (("SERVE_PUBLIC", "{no"), "is not a JSON object"),
     ] {
@@ -178,5 +183,67 @@ proptest! {
         if key.kind.is_secret() {
             assert!(faults.iter().all(|fault| !fault.to_string().contains(&text)), "{faults:?}");
         }
+    }
+}
+
+#[test]
+fn traces_go_where_any_of_the_known_settings_says() {
+    let otlp = |env: &[(&str, &str)]| loaded(env).tracing;
+    let server = ("TRACING_PROVIDERS_OTLP_SERVER_URL", "collector:4318");
+    let insecure = ("TRACING_PROVIDERS_OTLP_INSECURE", "true");
+    let platform = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://node:4318");
+    for (env, endpoint) in [
+        (&[][..], None),
+        (&[server, insecure], None),
+        (&[("TRACING_PROVIDER", "otel"), server], Some("https://collector:4318")),
+        (&[("TRACING_PROVIDER", "otel"), server, insecure], Some("http://collector:4318")),
+        (&[("TRACING_PROVIDER", "jaeger"), server, insecure], Some("http://collector:4318")),
+        (&[("TRACING_PROVIDER", "jaeger")], None),
+        (
+            &[("TRACING_PROVIDER", "jaeger"), ("TRACING_PROVIDERS_JAEGER_LOCAL_AGENT_ADDRESS", "agent:6831")],
+            Some("http://agent:4318"),
+        ),
+        (
+            &[
+                ("TRACING_PROVIDER", "zipkin"),
+                ("TRACING_PROVIDERS_ZIPKIN_SERVER_URL", "http://zipkin:9411/api/v2/spans"),
+            ],
+            Some("http://zipkin:4318"),
+        ),
+        (&[platform], Some("http://node:4318")),
+        (&[platform, ("OTEL_SDK_DISABLED", "true")], None),
+        (&[platform, ("OTEL_TRACES_EXPORTER", "none")], None),
+        (&[platform, server, insecure], Some("http://collector:4318")),
+        (
+            &[platform, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces/v1/traces")],
+            Some("http://traces/v1/traces"),
+        ),
+    ] {
+        assert_eq!(otlp(env).otlp_endpoint.as_deref(), endpoint, "{env:?}");
+    }
+    assert_eq!(otlp(&[("OTEL_SERVICE_NAME", "logins")]).service_name, "logins");
+    assert_eq!(otlp(&[("OTEL_SERVICE_NAME", "logins"), ("TRACING_SERVICE_NAME", "mine")]).service_name, "mine");
+    for (env, ratio) in [
+        (&[][..], 1.0),
+        (&[("OTEL_TRACES_SAMPLER", "always_off")], 0.0),
+        (&[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.25")], 0.25),
+        (&[("TRACING_PROVIDER", "jaeger"), ("TRACING_PROVIDERS_JAEGER_SAMPLING_TRACE_ID_RATIO", "0.5")], 0.5),
+    ] {
+        assert!((otlp(env).sampling_ratio - ratio).abs() < f64::EPSILON, "{env:?}");
+    }
+}
+
+#[test]
+fn what_an_older_tracer_is_mapped_to_is_told() {
+    for (env, said) in [
+        (
+            &[("TRACING_PROVIDER", "jaeger"), ("TRACING_PROVIDERS_JAEGER_LOCAL_AGENT_ADDRESS", "agent:6831")][..],
+            "traces go by OTLP to http://agent:4318",
+        ),
+        (&[("TRACING_PROVIDER", "zipkin")], "without tracing.providers.zipkin.server_url nobody knows"),
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://node:4317")], "OTLP over gRPC"),
+    ] {
+        let warnings = loaded(env).warnings;
+        assert!(warnings.iter().any(|line| line.contains(said)), "{env:?}: {warnings:?}");
     }
 }

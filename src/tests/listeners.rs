@@ -45,6 +45,10 @@ async fn tls_and_a_unix_socket() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert!(answer.ends_with(r#"{"status":"ok"}"#), "{answer}");
+    let said = server.said();
+    for (listener, who) in [("(public)", "this host or pod alone"), ("(admin)", "whom the file's mode 0660 lets in")] {
+        assert!(said.contains(&format!("{listener}, open to {who}")), "{said}");
+    }
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
 
     let root = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
@@ -73,6 +77,7 @@ async fn a_proxy_may_end_tls_and_nobody_else_speaks_plain_http() {
         assert!(began.elapsed() < Duration::from_secs(30), "{}", server.said());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    assert!(server.said().contains("but only through a proxy in 127.0.0.1/32"), "{}", server.said());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let keys = server.peer.public.clone() + "/.well-known/jwks.json";
     assert_eq!(client.get(&keys).send().await.unwrap().status(), 502);

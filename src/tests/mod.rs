@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod audit;
 mod browser;
 mod cli;
 mod cli_code;
@@ -21,6 +22,8 @@ mod config;
 mod config_rules;
 mod contract;
 mod demo;
+mod docs;
+mod doctor;
 mod drivers;
 mod harness;
 mod jose;
@@ -28,10 +31,12 @@ mod life;
 mod listeners;
 mod migrations;
 mod pages;
+mod probes;
 mod quickstart;
 mod readme;
 mod reports;
 mod security;
 mod telemetry;
 mod token_rules;
+mod traces;
 mod user_tokens;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use signet::config::{Effect, Sources, key, load};
+use signet::telemetry::audit::AuditEvent;
 use url::Url;
 
 use crate::drivers::{installed, script};
@@ -141,6 +142,15 @@ fn the_whole_guide_works_with_a_browser() {
         r#""token_use":"refresh_token""#,
     ];
     went_well(&run_guide(&admin, "signet_guide_browser", &all), &expected);
+}
+
+#[test]
+fn its_table_of_audit_events_is_the_programs() {
+    let readme = readme();
+    let table = readme.split("| event | when |\n|---|---|\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let row = |event: &AuditEvent| format!("| `{}` | {} |", event.name(), event.when().trim());
+    let expected: Vec<String> = AuditEvent::ALL.iter().map(row).collect();
+    assert_eq!(table.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]

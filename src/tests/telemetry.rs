@@ -1,14 +1,12 @@
 //! What an operator's tools get from the built binary: a scrape, exported spans, log lines.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::harness::{Answer, Database, Peer, Server, basic, fresh, machine, postgres};
+use crate::harness::{Answer, Collector, Database, Peer, Server, Span, basic, fresh, machine, postgres};
 
 /// Every name that dashboards and alerts may use; the counterparts of Hydra's first.
 const NAMES: &str = "
@@ -26,6 +24,7 @@ const NAMES: &str = "
     signet_janitor_leader
     signet_client_auth_failures_total signet_webhook_duration_seconds
     signet_schema_version signet_schema_required signet_build_info signet_ready signet_draining signet_panics_total
+    signet_audit_events_lost_total
     process_cpu_seconds_total process_open_fds process_max_fds process_resident_memory_bytes
     process_start_time_seconds";
 
@@ -197,63 +196,6 @@ async fn every_registered_route_is_served() {
     }
 }
 
-/// A collector of traces: keeps the bodies of `POST /v1/traces`.
-struct Collector {
-    url: String,
-    bodies: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Collector {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = listener.local_addr().unwrap().to_string();
-        let bodies = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&bodies);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let mut reader = BufReader::new(stream);
-                if let Some(body) = read_post(&mut reader) {
-                    kept.lock().unwrap().extend(body);
-                }
-                let _ = reader.get_mut().write_all(
-                    b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-                );
-            }
-        });
-        Self { url, bodies }
-    }
-
-    /// How often these bytes have arrived.
-    fn count(&self, bytes: &[u8]) -> usize {
-        self.bodies.lock().unwrap().windows(bytes.len()).filter(|part| *part == bytes).count()
-    }
-
-    /// What has arrived, as far as it is text.
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bodies.lock().unwrap()).into_owned()
-    }
-}
-
-/// The body of a `POST /v1/traces`.
-fn read_post(reader: &mut impl BufRead) -> Option<Vec<u8>> {
-    let (mut first, mut length) = (String::new(), 0);
-    reader.read_line(&mut first).ok()?;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let line = line.trim().to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    first.starts_with("POST /v1/traces ").then_some(body)
-}
-
 /// A token request in a trace, with a request id.
 async fn traced_token(peer: &Peer, id: &str, secret: &str, request_id: &str) -> Answer {
     let request = peer.to_public(Method::POST, "/oauth2/token?access_token=in-the-query");
@@ -266,42 +208,40 @@ async fn traced_token(peer: &Peer, id: &str, secret: &str, request_id: &str) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_request_is_one_trace() {
     let collector = Collector::start();
-    let (_database, server) = sqlite(&[
-        ("TRACING_PROVIDER", "otel"),
-        ("TRACING_PROVIDERS_OTLP_SERVER_URL", &collector.url),
-        ("TRACING_PROVIDERS_OTLP_INSECURE", "true"),
-        ("TRACING_PROVIDERS_OTLP_SAMPLING_SAMPLING_RATIO", "1"),
-        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
-        ("LOG_FORMAT", "json"),
-    ])
-    .await;
+    let mut env = collector.env().to_vec();
+    env.push(("LOG_FORMAT", "json"));
+    let (_database, server) = sqlite(&env).await;
     let (id, secret) = client(&server.peer).await;
     assert_eq!(server.peer.get("/odd-path").await.status, 404);
     let token = traced_token(&server.peer, &id, &secret, "traced-1").await.get("access_token");
 
-    let trace = hex::decode(TRACE).unwrap();
+    let of_it = |spans: &[Span]| -> BTreeSet<String> {
+        spans.iter().filter(|span| span.trace == TRACE).map(|span| span.name.clone()).collect()
+    };
     let names = [
         "POST /oauth2/token",
         "actor.client_registry.ask",
         "store.client",
+        "client.secret",
         "actor.token_issuer.ask",
         "actor.token_issuer.commit",
+        "actor.token_issuer.batch",
         "store.write_tokens",
-        "GET unmatched",
-        "db.system.name",
-        "sqlite",
     ];
-    let began = Instant::now();
-    let missing = || names.iter().filter(|name| collector.count(name.as_bytes()) == 0).collect::<Vec<_>>();
-    while !missing().is_empty() {
-        assert!(began.elapsed() < Duration::from_secs(20), "no {:?} in:\n{}", missing(), collector.text());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    // The first six names are spans of the one trace.
-    assert!(collector.count(&trace) >= 6, "{} spans:\n{}", collector.count(&trace), collector.text());
-    for absent in [&token, &secret, "in-the-query", "GET /odd-path", "store.ping", "store.sweep", "/health/ready"] {
-        assert_eq!(collector.count(absent.as_bytes()), 0, "{absent} was exported");
-    }
+    let spans = collector.wait("trace", |spans| of_it(spans).contains("POST /oauth2/token")).await;
+    assert_eq!(of_it(&spans), names.iter().map(|name| (*name).to_owned()).collect());
+    assert!(spans.iter().any(|span| span.name == "GET unmatched"));
+    let store: Vec<&Span> = spans.iter().filter(|span| span.name.starts_with("store.")).collect();
+    assert!(store.iter().all(|span| span.get("db.system.name") == "sqlite"), "{store:?}");
+    collector.has_none_of(&[
+        &token,
+        &secret,
+        "in-the-query",
+        "/odd-path",
+        "store.ping",
+        "store.sweep",
+        "/health/ready",
+    ]);
     assert_eq!(token_line(&server).await["trace_id"], TRACE);
 }
 

@@ -172,6 +172,10 @@ impl KeyStore for Gated {
         away()
     }
 
+    async fn key_sets(&self) -> Result<Vec<String>, StoreError> {
+        away()
+    }
+
     async fn change_keys(&self, _: &[String], _: KeyDecision) -> Result<Vec<KeyRow>, StoreError> {
         away()
     }
@@ -179,7 +183,7 @@ impl KeyStore for Gated {
 
 #[async_trait]
 impl Upkeep for Gated {
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn ping(&self) -> Result<Timestamp, StoreError> {
         away()
     }
 

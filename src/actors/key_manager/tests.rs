@@ -60,7 +60,7 @@ async fn keys() -> (Keys, Arc<Hands>) {
         entropy: Arc::new(Counting(AtomicU64::new(0))),
         metrics: Metrics::new("test").unwrap(),
     };
-    (Keys { vault, policy: Arc::new(policy), clock: clock.clone() }, clock)
+    (Keys { vault, policy: Arc::new(policy), clock: clock.clone(), apart: Arc::default() }, clock)
 }
 
 fn secrets(one: &str) -> Secrets {

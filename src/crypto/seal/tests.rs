@@ -31,6 +31,28 @@ fn a_rotated_secret_still_opens_and_says_its_generation() {
 }
 
 #[test]
+fn a_replaced_list_reaches_all_that_was_derived_from_it() {
+    let list = |secrets: &[&str]| secrets.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    let ring = secrets(&["old"]);
+    let (sealer, macs, bound) = (ring.sealer("keys"), ring.mac_ring("tags").clone(), aad("t", "c", b"1"));
+    let (sealed, tag) = (sealer.seal(&[7; 32], &bound, b"plain").unwrap(), macs.tag(&[b"x"]));
+    ring.clone().replace(&list(&["new", "old"])).unwrap();
+    assert_eq!(sealer.open(&bound, &sealed).unwrap().generation, 1);
+    assert_eq!(macs.verify(&[b"x"], &tag), Some(1));
+    let fresh = sealer.seal(&[8; 32], &bound, b"plain").unwrap();
+    assert_eq!(secrets(&["new"]).sealer("keys").open(&bound, &fresh).unwrap().generation, 0);
+    assert_eq!(macs.tag(&[b"x"]), secrets(&["new"]).mac_ring("tags").tag(&[b"x"]));
+    assert_eq!(fresh[MARK.0 - 1..][..MARK.1], sealer.marks()[0]);
+    assert_eq!(sealed[MARK.0 - 1..][..MARK.1], sealer.marks()[1]);
+    assert_eq!(ring.replace(&[]), Err(SecretsError::Empty));
+    assert_eq!(ring.replace(&list(&["other", ""])), Err(SecretsError::Blank));
+    assert_eq!(sealer.open(&bound, &sealed).unwrap().generation, 1, "a bad list changes nothing");
+    ring.replace(&list(&["new"])).unwrap();
+    assert_eq!(sealer.open(&bound, &sealed).unwrap_err(), SealError::UnknownKey);
+    assert_eq!(ring.sealer("later").marks(), secrets(&["new"]).sealer("later").marks());
+}
+
+#[test]
 fn a_seal_holds_only_in_its_place() {
     let ring = secrets(&["one"]);
     let sealed = ring.sealer("keys").seal(&[7; 32], &aad("t", "c", b"1"), b"plain").unwrap();

@@ -108,7 +108,8 @@ pub fn accept(flow: &Flow, body: LoginAcceptance, now: Timestamp) -> Result<Acce
     }
     Ok(Accepted::Login(Box::new(LoginDecision {
         subject,
-        auth_time: known.map_or(now.secs(), |r| r.auth_time),
+        // Whoever signs in does so after the flow began, whatever the clocks of two replicas say.
+        auth_time: known.map_or(now.secs().max(flow.requested_at), |r| r.auth_time),
         remember: known.is_some() || body.remember.unwrap_or_default(),
         remember_for,
         extend: known.is_some() && body.extend_session_lifespan.unwrap_or_default(),

@@ -94,6 +94,9 @@ pub struct Flow {
     /// An earlier consent covers this one.
     #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_consent: bool,
+    /// Which.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub earlier_consent: Option<Uuid>,
     /// How the consent ended.
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<Decision<ConsentDecision>>,

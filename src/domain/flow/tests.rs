@@ -34,6 +34,7 @@ fn flow() -> Flow {
         device: None,
         login: None,
         skip_consent: false,
+        earlier_consent: None,
         consent: None,
     }
 }

@@ -12,8 +12,9 @@ use crate::domain::client_patch::{ClientPatch, PatchError};
 use crate::domain::token::opaque::TokenKind;
 use crate::domain::world::{Entropy, NoEntropy};
 use crate::http::form::Json;
-use crate::http::{ApiError, App, reply};
+use crate::http::{ApiError, App, audited, reply};
 use crate::store::{ClientPage, ClientRecord, Replaced, StoreError};
+use crate::telemetry::audit::{self, AuditEvent};
 use actix_web::http::header::{HeaderValue, InvalidHeaderValue, LINK, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
@@ -69,6 +70,7 @@ pub async fn create(app: web::Data<App>, body: Json) -> Result<HttpResponse, Api
         Err(StoreError::Conflict) => return Err(ApiError::Conflict),
         other => other?,
     }
+    audit::tell(AuditEvent::ClientCreated, || audited::client(&record.id, Some(&record.name)));
     let mut answer = shown(&record, &client)?;
     echo(&mut answer, &wanted.members);
     show_secret(&mut answer, secret.filter(|_| !client.is_public()));
@@ -123,7 +125,11 @@ pub async fn get(app: web::Data<App>, id: web::Path<String>) -> Result<HttpRespo
 
 /// `DELETE /admin/clients/{id}`.
 pub async fn delete(app: web::Data<App>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    if app.store.delete_client(&id).await? { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::NotFound) }
+    if !app.store.delete_client(&id).await? {
+        return Err(ApiError::NotFound);
+    }
+    audit::tell(AuditEvent::ClientDeleted, || audited::client(&id, None));
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Reads a client, decides, and replaces it unless somebody else did meanwhile; then decides again.
@@ -144,7 +150,10 @@ where
         }
         record.updated_at = app.clock.now();
         match app.store.replace_client(&record, expected).await? {
-            Replaced::Done => return shown(&record, &client),
+            Replaced::Done => {
+                audit::tell(AuditEvent::ClientUpdated, || audited::client(&record.id, Some(&record.name)));
+                return shown(&record, &client);
+            }
             Replaced::Missing => return Err(ApiError::NotFound),
             Replaced::Stale => {}
         }

@@ -7,8 +7,9 @@ use crate::domain::flow::Purpose;
 use crate::domain::flow::device::{Accepted, Challenge, GUESSES, GUESSES_OF_ALL, GUESSES_OF_SESSION};
 use crate::http::flow::{open, text};
 use crate::http::form::Json;
-use crate::http::{ApiError, App, reply};
+use crate::http::{ApiError, App, audited, reply};
 use crate::store::{Attempt, DeviceRequest, UserCodeGuess};
+use crate::telemetry::audit::{self, AuditEvent};
 use crate::telemetry::labels::DeviceOutcome;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -61,6 +62,7 @@ pub async fn accept(app: web::Data<App>, request: HttpRequest, bytes: Json) -> R
     match app.store.guess_user_code(&attempt).await? {
         UserCodeGuess::Accepted(device) => {
             app.metrics.device_code(DeviceOutcome::UserCodeAccepted);
+            audit::tell(AuditEvent::DeviceUserCodeAccepted, || audited::client(&device.client_id, None));
             accepted(&app, &asked, flow_id, device).await
         }
         UserCodeGuess::Wrong => {

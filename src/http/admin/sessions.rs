@@ -8,8 +8,9 @@ use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::world::Timestamp;
 use crate::http::flow::issue::open_detail;
 use crate::http::session_end;
-use crate::http::{ApiError, App, reply};
+use crate::http::{ApiError, App, audited, reply};
 use crate::store::{Consent, ConsentFilter, ConsentPage};
+use crate::telemetry::audit::{self, AuditEvent};
 use actix_web::http::header::LINK;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
@@ -59,7 +60,9 @@ pub async fn revoke_consents(app: web::Data<App>, request: HttpRequest) -> Resul
         (None, Some(subject), None, Some("true")) => ConsentFilter::Subject(subject.to_owned()),
         _ => return Err(bad("Invalid combination of query parameters.")),
     };
-    app.store.revoke_consents(&filter).await?;
+    if app.store.revoke_consents(&filter).await? > 0 {
+        audit::tell(AuditEvent::ConsentRevoked, || audited::consents(&filter));
+    }
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -2,16 +2,18 @@
 
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::scope::parse_scope;
+use crate::domain::token::expiry_hour::hash_in;
 use crate::domain::token::introspection::{Active, TokenUse, Valid};
 use crate::domain::token::session::AccessSession;
 use crate::http::form::Form;
 use crate::http::presented::{self, Row};
 use crate::http::public::token::known;
 use crate::http::session::{self, Table};
-use crate::http::{ApiError, App, reply};
+use crate::http::{ApiError, App, audited, reply};
 use crate::store::introspection_cache::{Answer, IntrospectionCache};
 use crate::store::{AccessKey, SignatureHash};
-use crate::telemetry::labels::{Introspected, Source};
+use crate::telemetry::audit::{self, AuditEvent, Facts, signature};
+use crate::telemetry::labels::{CacheAnswer, Introspected, Source};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -51,16 +53,22 @@ async fn answer(
     let token = form
         .get("token")
         .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "The form parameter 'token' is missing."))?;
-    let (source, found) = match presented::any(app, token)? {
+    let row = presented::any(app, token)?;
+    let (source, found) = match &row {
         None => (Source::None, Err(Introspected::Malformed)),
-        Some(Row::Access(key)) => access_token(app, &key).await?,
-        Some(Row::Refresh(key)) => (Source::Db, refresh_token(app, &key).await?),
+        Some(Row::Access(key)) => access_token(app, key).await?,
+        Some(Row::Refresh(key)) => (Source::Db, refresh_token(app, key).await?),
     };
     // Asked after the lookup, never a part of its key: a scope that is missing says nothing about the token.
     let wanted = parse_scope(form.get("scope").unwrap_or_default());
     let covers = |scope: &[String], s: &str| app.rules.scope_strategy.covers(scope.iter().map(String::as_str), s);
     let (result, body) = match found {
-        Ok(said) if wanted.iter().all(|s| covers(said.scope(), s)) => (Introspected::Active, said.body()),
+        Ok(said) if wanted.iter().all(|s| covers(said.scope(), s)) => {
+            if let Some(Row::Access(key)) = &row {
+                audit::inspected(|| said.facts(key));
+            }
+            (Introspected::Active, said.body())
+        }
         Ok(_) => (Introspected::Scope, INACTIVE),
         Err(why) => (why, INACTIVE),
     };
@@ -72,7 +80,7 @@ const INACTIVE: Bytes = Bytes::from_static(b"{\"active\":false}");
 /// What is said of a live token, and its scope.
 enum Said {
     Kept(Arc<Answer>),
-    Fresh { scope: Vec<String>, body: Bytes },
+    Fresh { client_id: String, subject: String, scope: Vec<String>, body: Bytes },
 }
 
 impl Said {
@@ -89,6 +97,19 @@ impl Said {
             Self::Fresh { body, .. } => body.clone(),
         }
     }
+
+    fn facts(&self, key: &AccessKey) -> Facts<'_> {
+        let (client_id, subject) = match self {
+            Self::Kept(answer) => (&answer.client_id, &answer.subject),
+            Self::Fresh { client_id, subject, .. } => (client_id, subject),
+        };
+        Facts {
+            client_id: Some(client_id.into()),
+            subject: Some(subject.into()),
+            access_token_signature: Some(signature(hash_in(key))),
+            ..Facts::default()
+        }
+    }
 }
 
 /// What is said of a live token, or why there is none.
@@ -101,11 +122,16 @@ fn written(app: &App, valid: &Valid<'_>, session: AccessSession) -> Result<Bytes
 
 async fn access_token(app: &App, key: &AccessKey) -> Result<(Source, Lookup), ApiError> {
     let Some(cache) = &app.introspections else { return Ok((Source::Db, read(app, key, None).await?)) };
-    match cache.get(key).await {
-        Some((answer, true)) => Ok((Source::Local, Ok(Said::Kept(answer)))),
-        Some((answer, false)) => Ok((Source::Redis, Ok(Said::Kept(answer)))),
-        None => Ok((Source::Db, read(app, key, Some(cache)).await?)),
+    let doubt = match cache.get(key).await {
+        Ok((answer, true)) => return Ok((Source::Local, Ok(Said::Kept(answer)))),
+        Ok((answer, false)) => return Ok((Source::Redis, Ok(Said::Kept(answer)))),
+        Err(why) => why == CacheAnswer::Fault,
+    };
+    let found = read(app, key, Some(cache)).await?;
+    if doubt && found.is_err() {
+        cache.is_over(key);
     }
+    Ok((Source::Db, found))
 }
 
 async fn read(app: &App, key: &AccessKey, cache: Option<&Arc<IntrospectionCache>>) -> Result<Lookup, ApiError> {
@@ -122,7 +148,9 @@ async fn read(app: &App, key: &AccessKey, cache: Option<&Arc<IntrospectionCache>
         expires_at: Some(row.expires_at),
     };
     let body = written(app, &valid, session)?;
-    let Some(cache) = cache else { return Ok(Ok(Said::Fresh { scope: row.scope, body })) };
+    let Some(cache) = cache else {
+        return Ok(Ok(Said::Fresh { client_id: row.client_id, subject: row.subject, scope: row.scope, body }));
+    };
     let answer = Arc::new(Answer {
         read_at,
         expires_at: row.expires_at,
@@ -156,7 +184,7 @@ async fn refresh_token(app: &App, key: &SignatureHash) -> Result<Lookup, ApiErro
         expires_at: row.expires_at,
     };
     let body = written(app, &valid, AccessSession::of(&session, &[]))?;
-    Ok(Ok(Said::Fresh { scope: row.scope, body }))
+    Ok(Ok(Said::Fresh { client_id: row.client_id, subject: row.subject, scope: row.scope, body }))
 }
 
 /// `DELETE /admin/oauth2/tokens?client_id=`.
@@ -173,5 +201,6 @@ pub async fn delete_tokens(app: web::Data<App>, request: HttpRequest) -> Result<
         )
     })?;
     app.store.delete_tokens_of_client(&client_id, app.entropy.uuid()?).await?;
+    audit::tell(AuditEvent::AccessTokenRevoked, || audited::client(&client_id, None));
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,6 +1,6 @@
 //! Granting: to the consent page, and back from it with the answer.
 
-use super::super::App;
+use super::super::{App, audited};
 use super::cookies::{self, Step};
 use super::issue::Granting;
 use super::login::{refuse, rejected};
@@ -10,6 +10,8 @@ use crate::actors::client_registry::Clients;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::flow::login::LoginDecision;
 use crate::domain::flow::{Decision, Flow, Purpose, consent};
+use crate::store::Consent;
+use crate::telemetry::audit::{self, AuditEvent, Facts};
 use crate::telemetry::labels::FlowOutcome;
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -28,9 +30,11 @@ pub(super) async fn start(
         true => app.store.previous_consent(&client.client_id, &login.subject).await?,
         false => None,
     };
-    flow.skip_consent = earlier.is_some_and(|earlier| {
+    let covers = |earlier: &Consent| {
         consent::may_skip(&asked.request, client, &earlier.scope, app.rules.authorize.scope_strategy)
-    });
+    };
+    flow.earlier_consent = earlier.filter(covers).map(|earlier| earlier.id);
+    flow.skip_consent = flow.earlier_consent.is_some();
     if asked.request.prompt.none && !flow.skip_consent {
         return Err(refuse(app, asked, consent::required()));
     }
@@ -51,6 +55,8 @@ fn denied(hint: &str) -> OAuthError {
     OAuthError::new(ErrorCode::AccessDenied, hint)
 }
 
+/// `error` of a consent that the app rejected without one.
+const CONSENT_DENIED: &str = "consent request denied";
 const NOT_GRANTED: &str = "The consent verifier has already been used, has not been granted, or is invalid.";
 
 /// Ends a consent: what was granted is written with what is issued on it, and the client has its answer.
@@ -73,7 +79,13 @@ pub async fn back(
         (Some(Decision::Accepted(login)), Some(Decision::Accepted(granted))) => (login.clone(), granted.clone()),
         (_, Some(Decision::Rejected(no))) => {
             app.metrics.consent_request(FlowOutcome::Rejected);
-            return Err(rejected(app, &asked, &flow, no, "consent request denied").await?);
+            let stop = rejected(app, &asked, &flow, no, CONSENT_DENIED).await?;
+            audit::tell(AuditEvent::ConsentRejected, || Facts {
+                subject: flow.accepted_login().map(|login| login.subject.as_str().into()),
+                error_reason: Some(no.name(CONSENT_DENIED).into()),
+                ..audited::flow(&flow)
+            });
+            return Err(stop);
         }
         _ => return Err(refuse(app, &asked, denied(NOT_GRANTED))),
     };
@@ -83,6 +95,10 @@ pub async fn back(
     let mut response =
         issue::answer(app, clients, asked, Granting { flow: &flow, login: &login, granted: &granted }).await?;
     app.metrics.consent_request(FlowOutcome::Accepted);
+    audit::tell(AuditEvent::ConsentAccepted, || Facts {
+        subject: Some(login.subject.as_str().into()),
+        ..audited::flow(&flow)
+    });
     app.finished.consent(flow.consent_id());
     cookies::end_step(app, &mut response, Step::Consent, flow.id);
     Ok(response)

@@ -7,13 +7,14 @@ use super::request::Asked;
 use super::{Stop, issue::Made};
 use crate::domain::grant::Via;
 use crate::domain::token::session::{AccessSession, TokenSession};
+use crate::telemetry::labels::TokenType;
 
 /// Adds to the answer, and to what is written, the tokens that the response type has.
 ///
 /// # Errors
 /// `invalid_request` for a token that would be too long; 503 without randomness or keys.
 pub(super) async fn add(app: &App, asked: &Asked, session: &TokenSession, made: &mut Made) -> Result<(), Stop> {
-    let Made { order, fields } = made;
+    let Made { order, fields, kinds } = made;
     let wanted = asked.request.response_type;
     let lifespans = app.rules.lifespans.of(&asked.client.client, Via::Implicit);
     if wanted.token {
@@ -28,6 +29,7 @@ pub(super) async fn add(app: &App, asked: &Asked, session: &TokenSession, made: 
         };
         let access = mint::access(app, &of).await?;
         order.access_token = Some(access.row);
+        kinds.push(access.kind);
         fields.push(("access_token", access.token));
         fields.push(("expires_in", lifespans.access.as_secs().to_string()));
         fields.push(("token_type", "bearer".to_owned()));
@@ -43,6 +45,7 @@ pub(super) async fn add(app: &App, asked: &Asked, session: &TokenSession, made: 
         };
         let token = mint::id_token(app, &token).await?;
         fields.push(("id_token", token));
+        kinds.push(TokenType::Id);
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! commit.
 
 use super::super::admin::flow_json::oidc_context;
+use super::super::audited::Issued;
 use super::super::session::{Table, close_tokens};
 use super::super::{ApiError, App, pages};
 use super::login::refuse;
@@ -20,7 +21,7 @@ use crate::domain::subject::subject_for;
 use crate::domain::token::opaque::TokenKind;
 use crate::domain::token::session::TokenSession;
 use crate::store::{AuthorizationCode, Consent, FlowVerdict, FlowWrite, Grant};
-use crate::telemetry::labels::DeviceOutcome;
+use crate::telemetry::labels::{DeviceOutcome, TokenType};
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION, PRAGMA};
 use serde::{Deserialize, Serialize};
@@ -83,13 +84,19 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, Stop> {
     let session = session(app, &asked, of)?;
     for _ in 0..ATTEMPTS {
-        let Made { order, fields } = order(app, &asked, of, &session).await?;
+        let Made { order, fields, kinds } = order(app, &asked, of, &session).await?;
+        let issued = if kinds.is_empty() { None } else { Issued::at_once(&order) };
         // Before it is remembered, so that no login looks past it.
         if order.consent.remember && !asked.client.has_remembered_consent {
             app.store.note_remembered_consent(&asked.request.client_id).await?;
         }
         match app.flows.ask(Commit(FlowWrite::Grant(Box::new(order)))).await?? {
-            FlowVerdict::Done => return Ok(done(app, &asked, fields)),
+            FlowVerdict::Done => {
+                if let Some(issued) = issued {
+                    issued.tell("implicit", &kinds);
+                }
+                return Ok(done(app, &asked, fields));
+            }
             FlowVerdict::Used => {
                 let hint = "The consent verifier has already been used.";
                 return Err(refuse(app, &asked, OAuthError::new(ErrorCode::AccessDenied, hint)));
@@ -97,6 +104,10 @@ pub(super) async fn answer(
             FlowVerdict::SessionEnded => {
                 let hint = "The login session has ended since: sign in again.";
                 return Err(refuse(app, &asked, OAuthError::new(ErrorCode::LoginRequired, hint)));
+            }
+            FlowVerdict::ConsentRevoked => {
+                let hint = "The consent that spared the question was revoked since: the user must be asked again.";
+                return Err(refuse(app, &asked, OAuthError::new(ErrorCode::ConsentRequired, hint)));
             }
             FlowVerdict::ClientChanged => asked.client = again(clients, &asked).await?,
         }
@@ -142,12 +153,15 @@ pub(super) struct Made {
     pub order: Grant,
     /// Parameters of the answer.
     pub fields: Vec<(&'static str, String)>,
+    /// Tokens that are issued at once.
+    pub kinds: Vec<TokenType>,
 }
 
 async fn order(app: &App, asked: &Asked, of: Granting<'_>, session: &TokenSession) -> Result<Made, Stop> {
     let consent = consent_row(app, asked, of)?;
-    let order = Grant { client_version: asked.client.version, consent, code: None, access_token: None, device: None };
-    let mut made = Made { order, fields: Vec::new() };
+    let (client_version, stands_on) = (asked.client.version, of.flow.earlier_consent);
+    let order = Grant { client_version, consent, stands_on, code: None, access_token: None, device: None };
+    let mut made = Made { order, fields: Vec::new(), kinds: Vec::new() };
     let family = of.flow.consent_id();
     if of.flow.device.is_some() {
         let sealed = close_tokens(app, Table::Device, &device_row(family), session)?;

@@ -1,6 +1,6 @@
 //! Signing in: to the login page, and back from it.
 
-use super::super::{ApiError, App};
+use super::super::{ApiError, App, audited};
 use super::cookies::{self, Step};
 use super::request::Asked;
 use super::{Stop, consent, hint, text, to_page, with_query};
@@ -10,6 +10,7 @@ use crate::domain::flow::login::{self, LoginDecision, Remembered};
 use crate::domain::flow::{Decision, DeviceScope, Flow, Purpose, digest};
 use crate::domain::subject::subject_for;
 use crate::store::{FlowVerdict, FlowWrite, ForcedSubject, Login, LoginSession};
+use crate::telemetry::audit::{self, AuditEvent, Facts};
 use crate::telemetry::labels::{DeviceOutcome, FlowOutcome};
 use actix_web::{HttpRequest, HttpResponse};
 use uuid::Uuid;
@@ -55,6 +56,7 @@ pub async fn start(
         device,
         login: None,
         skip_consent: false,
+        earlier_consent: None,
         consent: None,
     };
     let challenge = text(app, Purpose::LoginChallenge, &flow, flow.began().plus(app.rules.flow_ttl)).await?;
@@ -117,6 +119,9 @@ fn denied() -> OAuthError {
     )
 }
 
+/// `error` of a login that the app rejected without one.
+const LOGIN_DENIED: &str = "login request denied";
+
 /// Ends a login: the browser brings back what the app decided, and goes on to the consent page.
 ///
 /// # Errors
@@ -130,7 +135,12 @@ pub async fn back(app: &App, browser: &HttpRequest, asked: &Asked, flow: Flow) -
         Some(Decision::Accepted(decision)) => decision.clone(),
         Some(Decision::Rejected(no)) => {
             app.metrics.login_request(FlowOutcome::Rejected);
-            return Err(rejected(app, asked, &flow, no, "login request denied").await?);
+            let stop = rejected(app, asked, &flow, no, LOGIN_DENIED).await?;
+            audit::tell(AuditEvent::LoginRejected, || Facts {
+                error_reason: Some(no.name(LOGIN_DENIED).into()),
+                ..audited::flow(&flow)
+            });
+            return Err(stop);
         }
         None => return Err(refuse(app, asked, denied())),
     };
@@ -141,6 +151,10 @@ pub async fn back(app: &App, browser: &HttpRequest, asked: &Asked, flow: Flow) -
     login::holds(&asked.request, &flow, &decision, |_| fits).map_err(|e| refuse(app, asked, e))?;
     write(app, asked, &flow, &decision).await?;
     app.metrics.login_request(FlowOutcome::Accepted);
+    audit::tell(AuditEvent::LoginAccepted, || Facts {
+        subject: Some(decision.subject.as_str().into()),
+        ..audited::flow(&flow)
+    });
     let mut response = consent::start(app, asked, flow.clone(), &decision).await?;
     cookies::end_step(app, &mut response, Step::Login, flow.id);
     keep_session(app, &mut response, &flow, &decision)?;

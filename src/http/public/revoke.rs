@@ -6,8 +6,9 @@ use crate::domain::error::{ErrorCode, OAuthError};
 use crate::http::client_auth::{authenticate, credential, tries_basic};
 use crate::http::form::Form;
 use crate::http::presented::{self, Row};
-use crate::http::{ApiError, App};
+use crate::http::{ApiError, App, audited};
 use crate::store::{Revoke, Revoked, Verdict, Write};
+use crate::telemetry::audit::{self, AuditEvent};
 use actix_web::http::header::{CACHE_CONTROL, PRAGMA};
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -48,10 +49,16 @@ async fn done(app: &App, clients: &Clients, request: &HttpRequest, payload: web:
         Some(Row::Refresh(key)) => Revoked::Refresh(key),
         None => return Ok(()),
     };
+    let told = audited::to_be_revoked(app, &token, &who.client.client.client_id).await?;
     let order = Revoke { token, client_id: who.client.client.client_id.clone(), jti: who.jti };
     match app.issuer.ask(Commit(Write::Revoke(order))).await?? {
         // What is used or over already needs no end.
-        Verdict::Done | Verdict::Revoked(_) | Verdict::Used => Ok(()),
+        Verdict::Done | Verdict::Revoked(_) | Verdict::Used => {
+            if let Some(facts) = told {
+                audit::tell(AuditEvent::AccessTokenRevoked, || facts);
+            }
+            Ok(())
+        }
         Verdict::JtiKnown => Err(OAuthError::plain(ErrorCode::JtiKnown).into()),
         Verdict::ClientChanged => Err(OAuthError::plain(ErrorCode::InvalidClient).into()),
     }

@@ -92,6 +92,11 @@ impl Address {
         }
     }
 
+    /// Whether it is a cluster.
+    pub(super) const fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
     /// The client of a whole cluster, if it is one.
     pub(super) fn cluster(&self, timeout: Duration) -> Option<redis::RedisResult<ClusterClient>> {
         let Self::Cluster(members) = self else { return None };

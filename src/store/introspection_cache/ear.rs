@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 /// Time between canaries.
 const BEAT: Duration = Duration::from_secs(1);
@@ -147,29 +148,41 @@ async fn hear(shared: &Shared, attempt: usize) -> Result<(), redis::RedisError> 
     loop {
         let message = tokio::time::timeout(DEAF, messages.next()).await.map_err(|_| late())?;
         let Some(message) = message else { return Ok(()) };
-        match News::read(&shared.macs, message.get_payload_bytes()) {
-            Some(News::Ended(all)) => shared.remember(&all),
-            Some(News::Canary { from, number, .. }) if from == shared.ear.id => {
-                // Only the last one: who hears an older one hears everything too late.
-                if let Some(age) = shared.ear.age(number) {
-                    shared.ear.heard_itself();
-                    shared.lag(NewsPath::Own, Some(age));
-                }
+        heard(shared, message.get_payload_bytes());
+    }
+}
+
+/// Takes one message. Nothing is waited for here: the next one may be news.
+fn heard(shared: &Shared, message: &[u8]) {
+    match News::read(&shared.macs, message) {
+        Some(News::Ended(all)) => shared.remember(&all),
+        Some(News::Canary { from, number, .. }) if from == shared.ear.id => {
+            // Only the last one: who hears an older one hears everything too late.
+            if let Some(age) = shared.ear.age(number) {
+                shared.ear.heard_itself();
+                shared.lag(NewsPath::Own, Some(age));
             }
-            Some(News::Canary { from, number, ask, clock }) => {
-                shared.ear.judge_clock(clock, shared.clock.now());
-                shared.ear.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(from, Instant::now());
-                if ask == shared.ear.id {
-                    let _ = shared.tell(&News::Echo { to: from, number }).await;
-                }
-            }
-            Some(News::Echo { to, number }) if to == shared.ear.id => {
-                shared.lag(NewsPath::Peer, shared.ear.age(number));
-            }
-            Some(News::Echo { .. }) => {}
-            Some(News::Unknown) => shared.remember_anything(),
-            None => tracing::debug!("a message that no replica sent"),
         }
+        Some(News::Canary { from, number, ask, clock }) => {
+            shared.ear.judge_clock(clock, shared.clock.now());
+            shared.ear.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(from, Instant::now());
+            if ask == shared.ear.id {
+                let _ = shared.echoes.try_send(News::Echo { to: from, number });
+            }
+        }
+        Some(News::Echo { to, number }) if to == shared.ear.id => {
+            shared.lag(NewsPath::Peer, shared.ear.age(number));
+        }
+        Some(News::Echo { .. }) => {}
+        Some(News::Unknown) => shared.remember_anything(),
+        None => tracing::debug!("a message that no replica sent"),
+    }
+}
+
+/// Answers the canaries that ask this replica, for ever.
+pub(super) async fn answer(shared: &Shared, mut echoes: mpsc::Receiver<News>) {
+    while let Some(echo) = echoes.recv().await {
+        let _ = shared.tell(&echo).await;
     }
 }
 

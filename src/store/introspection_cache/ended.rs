@@ -5,7 +5,7 @@ use crate::store::{AccessKey, ConsentFilter};
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -48,6 +48,11 @@ impl Ended {
             }
             ConsentFilter::Subject(subject) => Self::Subject { subject: subject.clone(), client_id: None },
         }
+    }
+
+    /// The one of a family that lives.
+    const fn but(&self) -> Option<AccessKey> {
+        if let Self::Family { but, .. } = self { *but } else { None }
     }
 
     /// Appends it to a message.
@@ -100,11 +105,19 @@ struct Table {
 }
 
 /// What ended lately.
-#[derive(Default)]
 pub(super) struct Lately {
     hasher: RandomState,
+    began: Instant,
     table: RwLock<Table>,
-    length: AtomicUsize,
+    /// Milliseconds after `began` from when on nothing in the table matters any more: until the next end, nobody need look.
+    over: AtomicU64,
+}
+
+impl Default for Lately {
+    fn default() -> Self {
+        let (hasher, table) = (RandomState::new(), RwLock::default());
+        Self { hasher, began: Instant::now(), table, over: AtomicU64::new(0) }
+    }
 }
 
 impl Lately {
@@ -125,38 +138,47 @@ impl Lately {
         self.hasher.hash_one((3, subject, client_id))
     }
 
-    /// Remembers it until then.
-    pub(super) fn add(&self, ended: &Ended, now: Instant, until: Instant) {
-        let but = match ended {
-            Ended::Family { but, .. } => *but,
-            _ => None,
-        };
+    fn since_began(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn matters_until(&self, until: Instant) {
+        self.over.fetch_max(self.since_began(until).saturating_add(1), Ordering::Release);
+    }
+
+    /// Remembers them until then.
+    pub(super) fn add(&self, all: &[Ended], now: Instant, until: Instant) {
+        if all.is_empty() {
+            return;
+        }
+        let entries: Vec<_> = all.iter().map(|ended| (self.hash(ended), ended.but())).collect();
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         if table.pruned.is_none_or(|at| at + ROUND < now) {
             table.pruned = Some(now);
             table.by.retain(|_, (_, until)| *until > now);
             table.all_until = table.all_until.filter(|until| *until > now);
         }
-        if table.by.len() >= MOST {
-            table.by.clear();
-            table.all_until = Some(until);
+        for (hash, but) in entries {
+            if table.by.len() >= MOST {
+                table.by.clear();
+                table.all_until = Some(until);
+            }
+            let entry = table.by.entry(hash).or_insert((but, until));
+            // Two exchanges in one family: which came last, messages cannot tell.
+            *entry = (entry.0.filter(|earlier| but == Some(*earlier)), until);
         }
-        let entry = table.by.entry(self.hash(ended)).or_insert((but, until));
-        // Two exchanges in one family: which came last, messages cannot tell.
-        *entry = (entry.0.filter(|earlier| but == Some(*earlier)), until);
-        self.length.store(table.by.len() + usize::from(table.all_until.is_some()), Ordering::Release);
+        self.matters_until(until);
     }
 
     /// Anything may have ended: nothing from before is believed until then.
     pub(super) fn add_all(&self, until: Instant) {
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        table.all_until = Some(until);
-        self.length.store(table.by.len() + 1, Ordering::Release);
+        self.table.write().unwrap_or_else(PoisonError::into_inner).all_until = Some(until);
+        self.matters_until(until);
     }
 
     /// Whether the token of an answer has ended since it was given.
     pub(super) fn covers(&self, key: &AccessKey, answer: &Answer, now: Instant) -> bool {
-        if self.length.load(Ordering::Acquire) == 0 {
+        if self.over.load(Ordering::Acquire) <= self.since_began(now) {
             return false;
         }
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
@@ -203,7 +225,7 @@ mod tests {
         for ended in all() {
             let lately = Lately::default();
             assert!(!lately.covers(&KEY, &said, now));
-            lately.add(&ended, now, later);
+            lately.add(std::slice::from_ref(&ended), now, later);
             assert!(lately.covers(&KEY, &said, now), "{ended:?}");
             assert!(!lately.covers(&KEY, &said, later), "{ended:?} is over");
             let other = Answer {
@@ -221,10 +243,10 @@ mod tests {
         let (lately, now, said) = (Lately::default(), Instant::now(), answer(1000));
         let later = now + Duration::from_secs(7);
         let exchange = |but| Ended::Family { id: said.family_id, but };
-        lately.add(&exchange(Some(KEY)), now, later);
-        lately.add(&exchange(Some(KEY)), now, later);
+        lately.add(&[exchange(Some(KEY))], now, later);
+        lately.add(&[exchange(Some(KEY))], now, later);
         assert!(!lately.covers(&KEY, &said, now) && lately.covers(&[2; 34], &said, now));
-        lately.add(&exchange(Some([2; 34])), now, later);
+        lately.add(&[exchange(Some([2; 34]))], now, later);
         assert!(lately.covers(&KEY, &said, now) && lately.covers(&[2; 34], &said, now));
     }
 
@@ -232,12 +254,11 @@ mod tests {
     fn too_many_ends_cover_everything_for_a_while() {
         let (lately, now, said) = (Lately::default(), Instant::now(), answer(1000));
         let later = now + Duration::from_secs(7);
-        for n in 0..=MOST as u128 {
-            lately.add(&Ended::Family { id: Uuid::from_u128(n << 8), but: None }, now, later);
-        }
+        let family = |n: u128| Ended::Family { id: Uuid::from_u128(n << 8), but: None };
+        lately.add(&(0..=MOST as u128).map(family).collect::<Vec<_>>(), now, later);
         assert!(lately.covers(&KEY, &said, now));
         let (after, until) = (later + ROUND, later + ROUND + ROUND);
-        lately.add(&Ended::Token([9; 34]), after, until);
+        lately.add(&[Ended::Token([9; 34])], after, until);
         assert!(!lately.covers(&KEY, &said, after));
         assert_eq!(lately.table.read().unwrap().by.len(), 1, "what is over is forgotten");
         lately.add_all(until + ROUND);

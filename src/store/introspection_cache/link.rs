@@ -1,20 +1,25 @@
-//! The way to Redis: one connection for all, its own runtime, little patience, and a breaker that spares a dead server.
+//! The way to Redis: one connection for all, its own runtime, little patience, and breakers that spare a dead server.
 //!
-//! Invariant: nobody waits here longer than the timeout, and while the breaker is open nobody waits at all.
+//! Invariant: nobody waits here longer than the timeout, and while a breaker is open nobody waits for its server at all. A
+//! cluster has a breaker for each part of its slots, so that a dead member is neither hidden by the others nor takes them
+//! with it.
 
 use super::address::Address;
 use crate::store::deadline;
 use crate::telemetry::labels::CacheFault;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces;
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt;
 use redis::aio::MultiplexedConnection;
 use redis::cluster_async::ClusterConnection;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisResult};
+use redis::{Arg, AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tracing::{Instrument, Span, debug_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Failures in a row that open the breaker.
 const FAILURES: u32 = 5;
@@ -25,6 +30,9 @@ const CONNECT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A connection that lived so long was a good one.
 const STEADY: Duration = Duration::from_secs(10);
+/// Slots of a cluster, and how many of them share a breaker: a member has ranges of adjacent ones.
+const SLOTS: u16 = 16_384;
+const PART: u16 = 256;
 /// Pauses between attempts to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -33,6 +41,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 enum Connection {
     One(MultiplexedConnection),
     Cluster(ClusterConnection),
+}
+
+impl Connection {
+    async fn ask<T: FromRedisValue>(self, command: &Cmd) -> RedisResult<T> {
+        match self {
+            Self::One(mut one) => command.query_async(&mut one).await,
+            Self::Cluster(mut all) => command.query_async(&mut all).await,
+        }
+    }
 }
 
 /// Redis did not answer, or not in time, or nonsense: the database knows.
@@ -45,14 +62,17 @@ pub(super) struct Link {
     timeout: Duration,
     current: ArcSwapOption<Connection>,
     broken: Notify,
-    breaker: Breaker,
+    /// One for each part of a cluster's slots; a single server has one.
+    breakers: Vec<Breaker>,
     metrics: Arc<Metrics>,
 }
 
 impl Link {
     pub(super) fn new(address: Address, timeout: Duration, metrics: Arc<Metrics>) -> Self {
         let (current, broken) = (ArcSwapOption::empty(), Notify::new());
-        Self { address, timeout, current, broken, breaker: Breaker::new(), metrics }
+        let parts = if address.is_cluster() { SLOTS / PART } else { 1 };
+        let breakers = (0..parts).map(|_| Breaker::new()).collect();
+        Self { address, timeout, current, broken, breakers, metrics }
     }
 
     pub(super) const fn address(&self) -> &Address {
@@ -70,7 +90,10 @@ impl Link {
                     let _ = self.broken.notified().now_or_never();
                     self.current.store(Some(Arc::new(connection)));
                     self.broken.notified().await;
-                    self.current.store(None);
+                    // What is left of a cluster serves until it is connected to anew.
+                    if !self.address.is_cluster() {
+                        self.current.store(None);
+                    }
                     if since.elapsed() > STEADY {
                         pause = FIRST_PAUSE;
                     }
@@ -104,40 +127,53 @@ impl Link {
     pub(super) async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Doubt> {
         let mut get = redis::cmd("GET");
         get.arg(key);
-        self.patiently(async |connection| match connection {
-            Connection::One(mut one) => get.query_async(&mut one).await,
-            Connection::Cluster(mut all) => get.query_async(&mut all).await,
-        })
-        .await
+        let ask = self.patiently(key, async |connection| connection.ask(&get).await);
+        ask.instrument(span("GET", 1)).await
     }
 
-    /// Sends commands, in order, and waits until all are done.
-    pub(super) async fn send(&self, commands: Vec<Cmd>) -> Result<(), Doubt> {
-        self.patiently(async |connection| match connection {
-            Connection::One(mut one) => {
-                let mut pipe = Pipeline::with_capacity(commands.len());
-                for command in &commands {
-                    pipe.add_command(command.clone()).ignore();
-                }
-                pipe.query_async(&mut one).await
-            }
-            Connection::Cluster(all) => {
-                let each = commands.iter().map(|command| {
-                    let mut all = all.clone();
-                    async move { command.query_async::<redis::Value>(&mut all).await.map(drop) }
-                });
-                futures_util::future::join_all(each).await.into_iter().collect()
-            }
-        })
-        .await
+    /// Sends commands, in order, and waits until all are done. To a cluster each goes for itself: what one member does not
+    /// take, the others do. `summary` names them, without values.
+    pub(super) async fn send(&self, summary: &'static str, commands: Vec<Cmd>) -> Result<(), Doubt> {
+        let span = span(summary, commands.len());
+        self.send_all(commands).instrument(span).await
     }
 
-    async fn patiently<T>(&self, work: impl AsyncFnOnce(Connection) -> RedisResult<T>) -> Result<T, Doubt> {
-        if !self.breaker.lets_through() {
-            return Err(self.fault(CacheFault::Open));
+    async fn send_all(&self, commands: Vec<Cmd>) -> Result<(), Doubt> {
+        if self.address.is_cluster() {
+            let each = commands.iter().map(|command| self.send_one(command));
+            return futures_util::future::join_all(each).await.into_iter().collect();
         }
+        let mut pipe = Pipeline::with_capacity(commands.len());
+        for command in commands {
+            pipe.add_command(command).ignore();
+        }
+        self.patiently(&[], async |connection| match connection {
+            Connection::One(mut one) => pipe.query_async(&mut one).await,
+            Connection::Cluster(mut all) => pipe.query_async(&mut all).await,
+        })
+        .await
+    }
+
+    async fn send_one(&self, command: &Cmd) -> Result<(), Doubt> {
+        let key = match command.args_iter().nth(1) {
+            Some(Arg::Simple(key)) => key,
+            _ => &[],
+        };
+        self.patiently(key, async |connection| connection.ask::<redis::Value>(command).await).await.map(drop)
+    }
+
+    /// The breaker of whoever has that key.
+    fn breaker(&self, key: &[u8]) -> Option<&Breaker> {
+        let part = if self.breakers.len() > 1 { slot(key) / PART } else { 0 };
+        self.breakers.get(usize::from(part))
+    }
+
+    async fn patiently<T>(&self, key: &[u8], work: impl AsyncFnOnce(Connection) -> RedisResult<T>) -> Result<T, Doubt> {
+        let Some(breaker) = self.breaker(key).filter(|breaker| breaker.lets_through()) else {
+            return Err(self.fault(CacheFault::Open));
+        };
         let Some(connection) = self.current.load_full() else {
-            self.breaker.failed();
+            breaker.failed();
             return Err(self.fault(CacheFault::Away));
         };
         let span = deadline::left(self.timeout);
@@ -146,29 +182,30 @@ impl Link {
         }
         match tokio::time::timeout(span, work((*connection).clone())).await {
             Ok(Ok(answer)) => {
-                self.breaker.close();
+                breaker.close();
                 Ok(answer)
             }
             Ok(Err(fault)) => {
-                // A server that takes no writes any more: another one does.
-                let demoted = matches!(fault.code(), Some("READONLY" | "MASTERDOWN" | "LOADING"));
-                let lost = demoted || fault.is_unrecoverable_error() || fault.is_connection_dropped();
-                self.failed(lost, &connection);
+                match Refusal::of(&fault) {
+                    Refusal::InWords => breaker.close(),
+                    Refusal::Lost => self.failed(breaker, true, &connection),
+                    Refusal::Unclear => self.failed(breaker, false, &connection),
+                }
                 tracing::debug!(%fault, "Redis refused");
                 Err(self.fault(CacheFault::Refused))
             }
             // Who had less time than Redis may take says nothing about Redis.
             Err(_) if span < self.timeout => Err(self.fault(CacheFault::Late)),
             Err(_) => {
-                self.failed(false, &connection);
+                self.failed(breaker, false, &connection);
                 Err(self.fault(CacheFault::Late))
             }
         }
     }
 
     /// A connection that failed again and again is replaced: it may be half open.
-    fn failed(&self, lost: bool, connection: &Arc<Connection>) {
-        let opened = self.breaker.failed();
+    fn failed(&self, breaker: &Breaker, lost: bool, connection: &Arc<Connection>) {
+        let opened = breaker.failed();
         let is_current = self.current.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, connection));
         if (lost || opened) && is_current {
             self.broken.notify_one();
@@ -177,8 +214,66 @@ impl Link {
 
     fn fault(&self, fault: CacheFault) -> Doubt {
         self.metrics.cache_fault(fault);
+        traces::failed(fault.as_str());
         Doubt
     }
+}
+
+/// The span of one exchange with Redis, inside of a request that is traced.
+fn span(summary: &'static str, commands: usize) -> Span {
+    if !traces::inside_a_span() {
+        return Span::none();
+    }
+    let operation = if commands > 1 { "PIPELINE" } else { summary };
+    let span = debug_span!(
+        "redis",
+        otel.name = operation,
+        otel.kind = "client",
+        db.system.name = "redis",
+        db.operation.name = operation,
+        db.query.summary = summary,
+    );
+    if commands > 1 {
+        span.set_attribute("db.operation.batch.size", i64::try_from(commands).unwrap_or(i64::MAX));
+    }
+    span
+}
+
+/// What an error says of the connection that it came over.
+#[derive(Debug, PartialEq, Eq)]
+enum Refusal {
+    /// The server answered: a key of another kind, no room, no right. The connection is as good as any.
+    InWords,
+    /// It is of no use any more, or its server takes no writes: another one does.
+    Lost,
+    /// Nobody can say.
+    Unclear,
+}
+
+impl Refusal {
+    fn of(fault: &RedisError) -> Self {
+        let demoted = matches!(fault.code(), Some("READONLY" | "MASTERDOWN" | "LOADING"));
+        if demoted || fault.is_unrecoverable_error() || fault.is_connection_dropped() {
+            return Self::Lost;
+        }
+        match fault.kind() {
+            ErrorKind::Server(_) | ErrorKind::Extension => Self::InWords,
+            _ => Self::Unclear,
+        }
+    }
+}
+
+/// The slot of a key in a cluster: CRC-16/XMODEM of it, or of what its first braces enclose.
+fn slot(key: &[u8]) -> u16 {
+    let tag = || {
+        let (_, rest) = key.split_at_checked(key.iter().position(|byte| *byte == b'{')? + 1)?;
+        let (tag, _) = rest.split_at_checked(rest.iter().position(|byte| *byte == b'}')?)?;
+        (!tag.is_empty()).then_some(tag)
+    };
+    let shift = |crc: u16| if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
+    let hashed = tag().unwrap_or(key);
+    let crc = hashed.iter().fold(0, |crc: u16, byte| (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| shift(crc)));
+    crc % SLOTS
 }
 
 /// Counts failures in a row; after some it lets one through each second.
@@ -226,6 +321,33 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slots_are_those_of_redis() {
+        let known: [(&[u8], u16); 6] = [
+            (b"123456789", 0x31C3),
+            (b"foo", 12_182),
+            (b"a{foo}b", 12_182),
+            (b"foo{}", 5_542),
+            (b"{", 4_092),
+            (b"", 0),
+        ];
+        for (key, expected) in known {
+            assert_eq!(slot(key), expected, "{}", String::from_utf8_lossy(key));
+        }
+    }
+
+    #[test]
+    fn what_a_server_says_in_words_is_not_held_against_its_connection() {
+        let io = |kind| RedisError::from(std::io::Error::from(kind));
+        let said = |text: &'static str| RedisError::from((ErrorKind::Extension, text));
+        assert_eq!(Refusal::of(&said("WRONGTYPE")), Refusal::InWords);
+        assert_eq!(Refusal::of(&(redis::ServerErrorKind::NoPerm.into(), "").into()), Refusal::InWords);
+        assert_eq!(Refusal::of(&(redis::ServerErrorKind::ReadOnly.into(), "").into()), Refusal::Lost);
+        assert_eq!(Refusal::of(&(ErrorKind::Parse, "").into()), Refusal::Lost);
+        assert_eq!(Refusal::of(&io(std::io::ErrorKind::BrokenPipe)), Refusal::Lost);
+        assert_eq!(Refusal::of(&(ErrorKind::UnexpectedReturnType, "").into()), Refusal::Unclear);
+    }
 
     #[test]
     fn a_breaker_opens_after_some_failures_and_lets_one_try() {

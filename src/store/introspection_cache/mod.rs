@@ -12,10 +12,12 @@ mod ended;
 mod link;
 mod local;
 mod news;
+mod survey;
 mod value;
 
 pub use address::FORMS;
 pub use ended::Ended;
+pub use survey::{RedisSurvey, survey};
 pub use value::Answer;
 
 use super::io::IoRuntime;
@@ -24,6 +26,7 @@ use crate::crypto::seal::{MacRing, Sealer};
 use crate::domain::world::{Clock, Entropy, Timestamp};
 use crate::telemetry::labels::{CacheAnswer, NewsPath};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces;
 use address::Address;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -35,6 +38,7 @@ use news::News;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tracing::{Instrument, Span};
 use value::{Kept, SKEW};
 
 /// Beyond the staleness, for clocks that differ and messages under way.
@@ -44,6 +48,8 @@ const FILLS: usize = 4096;
 /// News that may wait to be told again, and the pause between attempts.
 const UNTOLD: usize = 1024;
 const AGAIN: Duration = Duration::from_millis(100);
+/// Canaries that may wait for their answer; each replica asks one peer a second.
+const ECHOES: usize = 64;
 /// Fills sent together.
 const FILLS_AT_ONCE: usize = 64;
 
@@ -84,6 +90,8 @@ struct Shared {
     entropy: Arc<dyn Entropy>,
     /// News that could not be told yet.
     untold: mpsc::Sender<(Vec<Ended>, Instant)>,
+    /// Answers to peers' canaries.
+    echoes: mpsc::Sender<News>,
     prefix: String,
     staleness: Duration,
     clock: Arc<dyn Clock>,
@@ -104,7 +112,7 @@ impl IntrospectionCache {
     /// [`OpenError`] for a URL that makes no sense.
     pub fn open(options: CacheOptions) -> Result<Arc<Self>, OpenError> {
         let io = IoRuntime::start("cache-io", 1)?;
-        let (untold, late) = mpsc::channel(UNTOLD);
+        let ((untold, late), (echoes, asked)) = (mpsc::channel(UNTOLD), mpsc::channel(ECHOES));
         let shared = Arc::new(Shared {
             link: Link::new(Address::parse(&options.url)?, options.timeout, Arc::clone(&options.metrics)),
             ear: Ear::new(options.id),
@@ -114,6 +122,7 @@ impl IntrospectionCache {
             macs: options.macs,
             entropy: options.entropy,
             untold,
+            echoes,
             prefix: options.prefix,
             staleness: options.staleness,
             clock: options.clock,
@@ -121,31 +130,42 @@ impl IntrospectionCache {
         });
         let (fills, waiting) = mpsc::channel(FILLS);
         let each = || Arc::clone(&shared);
-        let (linked, listening, singing, filling, telling) = (each(), each(), each(), each(), each());
+        let (linked, listening, singing, answering) = (each(), each(), each(), each());
+        let (filling, telling) = (each(), each());
         io.keep(async move { linked.link.keep().await });
         io.keep(async move { ear::listen(&listening).await });
         io.keep(async move { ear::sing(&singing).await });
+        io.keep(async move { ear::answer(&answering, asked).await });
         io.keep(async move { fill(&filling, waiting).await });
         io.keep(async move { tell_late(&telling, late).await });
         Ok(Arc::new(Self { shared, fills, io }))
     }
 
-    /// The answer for the access token of that key, and whether it was in this process. `None`: ask the database.
-    pub async fn get(&self, key: &AccessKey) -> Option<(Arc<Answer>, bool)> {
+    /// The answer for the access token of that key, and whether it was in this process.
+    ///
+    /// # Errors
+    /// Why there is none: ask the database.
+    pub async fn get(&self, key: &AccessKey) -> Result<(Arc<Answer>, bool), CacheAnswer> {
         let shared = &self.shared;
         if !shared.may_tell() {
             shared.metrics.cache_answer(CacheAnswer::Bypassed);
-            return None;
+            return Err(CacheAnswer::Bypassed);
         }
         if let Some(answer) = shared.at_hand(key) {
             shared.metrics.cache_answer(CacheAnswer::Local);
-            return Some((answer, true));
+            return Ok((answer, true));
         }
         let found = shared.in_redis(key).await;
         shared.metrics.cache_answer(found.as_ref().err().copied().unwrap_or(CacheAnswer::Redis));
-        let answer = found.ok()?;
+        let answer = found?;
         shared.keep_at_hand(key, &answer);
-        Some((answer, false))
+        Ok((answer, false))
+    }
+
+    /// The database knows no such token, and what Redis has could not be looked at: should it be an answer from before, it
+    /// is not told here by and by.
+    pub fn is_over(&self, key: &AccessKey) {
+        self.shared.remember(&[Ended::Token(*key)]);
     }
 
     /// Keeps what the database said, unless something else is kept.
@@ -165,13 +185,14 @@ impl IntrospectionCache {
         }
         self.shared.remember(&all);
         let shared = Arc::clone(&self.shared);
-        let told = self.io.handle().spawn(async move {
+        let tell = async move {
             if shared.bury(&all).await.is_err() {
                 shared.metrics.cache_invalidation_failed();
                 let _ = shared.untold.try_send((all, Instant::now() + shared.staleness));
             }
-        });
-        let _ = told.await;
+        };
+        let span = if traces::inside_a_span() { Span::current() } else { Span::none() };
+        let _ = self.io.handle().spawn(tell.instrument(span)).await;
     }
 
     /// Ends the tasks and the connection.
@@ -242,7 +263,7 @@ impl Shared {
     }
 
     async fn tell(&self, news: &News) -> Result<(), Doubt> {
-        self.link.send(self.publish(news)).await
+        self.link.send("PUBLISH", self.publish(news)).await
     }
 
     /// Until when an answer from before this moment may be told somewhere.
@@ -256,13 +277,14 @@ impl Shared {
 
     /// Remembers what ended for as long as an answer from before may be told.
     fn remember(&self, all: &[Ended]) {
-        let (now, until) = (Instant::now(), self.until());
-        for ended in all {
-            if let (Ended::Token(key), Some(local)) = (ended, &self.local) {
-                local.remove(key);
+        if let Some(local) = &self.local {
+            for ended in all {
+                if let Ended::Token(key) = ended {
+                    local.remove(key);
+                }
             }
-            self.lately.add(ended, now, until);
         }
+        self.lately.add(all, Instant::now(), self.until());
     }
 
     fn forget(&self) {
@@ -283,8 +305,9 @@ impl Shared {
                 Some(set)
             })
             .collect();
+        let summary = if commands.is_empty() { "PUBLISH" } else { "SET PUBLISH" };
         commands.extend(self.publish(&News::Ended(all.to_vec())));
-        self.link.send(commands).await
+        self.link.send(summary, commands).await
     }
 
     /// The command that keeps an answer while it is fresh, if nothing is there.
@@ -313,7 +336,7 @@ async fn fill(shared: &Shared, mut waiting: mpsc::Receiver<(AccessKey, Arc<Answe
         let now = shared.clock.now();
         let commands: Vec<_> = all.drain(..).filter_map(|(key, answer)| shared.keep(&key, &answer, now)).collect();
         if !commands.is_empty() {
-            let _ = shared.link.send(commands).await;
+            let _ = shared.link.send("SET", commands).await;
         }
     }
 }

@@ -61,21 +61,29 @@ pub(super) async fn page(db: &impl GenericClient, nid: Uuid, page: &ConsentPage)
     found.iter().map(rows::consent).collect()
 }
 
-const OF_CLIENT: &str = "SELECT id FROM consent WHERE nid = $1 AND client_id = $2 AND subject = $3";
-const OF_SUBJECT: &str = "SELECT id FROM consent WHERE nid = $1 AND subject = $2";
+/// In the order of their ids, so that two deletions never wait for each other.
+const OF_CLIENT: &str = "
+    SELECT id FROM consent WHERE nid = $1 AND client_id = $2 AND subject = $3 ORDER BY id FOR UPDATE";
+const OF_SUBJECT: &str = "SELECT id FROM consent WHERE nid = $1 AND subject = $2 ORDER BY id FOR UPDATE";
 
+/// Holds what is there. Whoever grants on one of them has finished then, and what came of it is there when it is asked for
+/// once more; whoever comes later waits and finds nothing to stand on.
 async fn chosen(db: &impl GenericClient, nid: Uuid, filter: &ConsentFilter) -> Result<Vec<Uuid>, Fault> {
-    let found = match filter {
-        ConsentFilter::Id(id) => return Ok(vec![*id]),
-        ConsentFilter::Client { subject, client_id } => {
-            db.query(&db.prepare_cached(OF_CLIENT).await?, &[&nid, client_id, subject]).await?
-        }
-        ConsentFilter::Subject(subject) => db.query(&db.prepare_cached(OF_SUBJECT).await?, &[&nid, subject]).await?,
-    };
+    let mut found = Vec::new();
+    for _ in 0..2 {
+        found = match filter {
+            ConsentFilter::Id(id) => return Ok(vec![*id]),
+            ConsentFilter::Client { subject, client_id } => {
+                db.query(&db.prepare_cached(OF_CLIENT).await?, &[&nid, client_id, subject]).await?
+            }
+            ConsentFilter::Subject(subject) => {
+                db.query(&db.prepare_cached(OF_SUBJECT).await?, &[&nid, subject]).await?
+            }
+        };
+    }
     found.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// In the order of their ids, so that two deletions never wait for each other.
 const DELETE: &str = "
     WITH h AS MATERIALIZED (SELECT id FROM consent WHERE id = ANY($2) AND nid = $1 ORDER BY id FOR UPDATE)
     DELETE FROM consent t USING h WHERE t.id = h.id";

@@ -58,11 +58,18 @@ const GUESSES: &str = "
 const WRONG_OF_ALL: &str = "
     SELECT coalesce(sum(wrong), 0)::bigint FROM device_guess WHERE nid = $1 AND expires_at > clock_timestamp()";
 const WRONG: &str = "UPDATE device_guess SET wrong = wrong + 1 WHERE challenge = $1";
+/// While secrets change places, one code may be two devices', each under another key: then it is nobody's.
 const BIND: &str = "
-    UPDATE device SET flow_id = $3
-    WHERE nid = $1 AND user_code = ANY($2) AND flow_id IS NULL AND state = 'pending' AND expires_at > clock_timestamp()
+    WITH m AS MATERIALIZED (
+        SELECT signature FROM device
+        WHERE nid = $1 AND user_code = ANY($2) AND flow_id IS NULL AND state = 'pending'
+              AND expires_at > clock_timestamp()
+        ORDER BY signature FOR UPDATE)
+    UPDATE device t SET flow_id = $3 FROM m
+    WHERE t.signature = m.signature AND (SELECT count(*) FROM m) = 1
           AND NOT EXISTS (SELECT 1 FROM device d WHERE d.flow_id = $3)
-    RETURNING signature, user_code, client_id, scope, audience, requested_at, expires_at, poll_interval, flow_id";
+    RETURNING t.signature, t.user_code, t.client_id, t.scope, t.audience, t.requested_at, t.expires_at, t.poll_interval,
+              t.flow_id";
 
 /// Counts a guess, and gives the device to the flow if it is right.
 pub(super) async fn guess(conn: &mut Object, nid: Uuid, it: &Attempt) -> Result<UserCodeGuess, Fault> {

@@ -70,6 +70,7 @@ pub(super) fn store_error(fault: &Error) -> StoreError {
     let text = format!("{} (SQLSTATE {})", db.message(), db.code().code());
     match db.code() {
         code if *code == SqlState::UNIQUE_VIOLATION => StoreError::Conflict,
+        code if *code == SqlState::LOCK_NOT_AVAILABLE => StoreError::Held(text),
         code if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::INVALID_SCHEMA_NAME => {
             StoreError::Unavailable(format!("the schema is missing, run the migrations: {text}"))
         }

@@ -1,8 +1,9 @@
 //! Consents granted with all that they issue, in PostgreSQL: a batch in one statement.
 //!
 //! Invariant: the client's row is shared before anything is written, and the session's, so that no grant follows its end
-//! (whoever ends a session takes its row for update first); the insertion of the family, whose id is the consent's, decides
-//! which of two uses of one consent was the first.
+//! (whoever ends a session takes its row for update first), and that of the earlier consent that spared the question, for
+//! the same reason; the insertion of the family, whose id is the consent's, decides which of two uses of one consent was the
+//! first.
 
 use super::columns::{AccessColumns, Values, distinct};
 use super::faults::Fault;
@@ -21,21 +22,24 @@ const GRANT: &str = "
             $13::timestamptz[], $14::timestamptz[], $15::bytea[],
             $16::bytea[], $17::text[], $18::text[], $19::timestamptz[], $20::bytea[], $21::uuid[], $22::bytea[],
             $23::bytea[], $24::uuid[], $25::text[], $26::text[], $27::text[], $28::text[], $29::timestamptz[],
-            $30::timestamptz[], $31::bytea[]) WITH ORDINALITY
+            $30::timestamptz[], $31::bytea[], $32::uuid[]) WITH ORDINALITY
         AS a (version,
             id, client_id, subject, session_id, scope, audience, skipped, remember, remember_until, requested_at, detail,
             code, redirect_uri, code_challenge, code_expires_at, code_session, flow_id, device_session,
             t_signature, t_family_id, t_client_id, t_subject, t_scope, t_audience, t_requested_at, t_expires_at,
-            t_session, n)),
+            t_session, earlier, n)),
     c AS MATERIALIZED (
         SELECT id, version FROM client WHERE nid = $1 AND id = ANY($2) ORDER BY id FOR SHARE),
     s AS MATERIALIZED (
         SELECT id, ended_at FROM login_session
         WHERE id = ANY($8) AND nid = $1 AND (SELECT count(*) FROM c) >= 0 ORDER BY id FOR KEY SHARE),
+    e AS MATERIALIZED (
+        SELECT id FROM consent
+        WHERE id = ANY($32) AND nid = $1 AND remember AND (SELECT count(*) FROM s) >= 0 ORDER BY id FOR KEY SHARE),
     d AS MATERIALIZED (
         SELECT flow_id FROM device
         WHERE flow_id = ANY($21) AND nid = $1 AND state = 'pending' AND expires_at > clock_timestamp()
-              AND (SELECT count(*) FROM s) >= 0
+              AND (SELECT count(*) FROM e) >= 0
         ORDER BY signature FOR UPDATE),
     o AS MATERIALIZED (
         SELECT DISTINCT ON (a.id) a.*
@@ -44,6 +48,7 @@ const GRANT: &str = "
               AND NOT EXISTS (SELECT 1 FROM a b WHERE b.flow_id = a.flow_id AND b.n < a.n)
               AND NOT EXISTS (SELECT 1 FROM consent k WHERE k.id = a.id)
               AND a.session_id NOT IN (SELECT id FROM s WHERE ended_at IS NOT NULL)
+              AND (a.earlier IS NULL OR a.earlier IN (SELECT id FROM e))
         ORDER BY a.id, a.n),
     f AS (
         INSERT INTO token_family (id, nid, client_id, subject, shared, version)
@@ -73,8 +78,10 @@ const GRANT: &str = "
         UPDATE device SET state = 'granted', family_id = w.id, session = w.device_session FROM w
         WHERE device.flow_id = w.flow_id AND device.nid = $1)
     SELECT c.id IS NOT NULL, w.n IS NOT NULL,
-           a.session_id IN (SELECT id FROM s WHERE ended_at IS NOT NULL)
-               AND NOT EXISTS (SELECT 1 FROM consent k WHERE k.id = a.id)
+           EXISTS (SELECT 1 FROM consent k WHERE k.id = a.id)
+               OR EXISTS (SELECT 1 FROM token_family x WHERE x.id = a.id),
+           a.session_id IN (SELECT id FROM s WHERE ended_at IS NOT NULL),
+           a.earlier IS NOT NULL AND a.earlier NOT IN (SELECT id FROM e)
     FROM a LEFT JOIN c ON c.id = a.client_id AND c.version = a.version LEFT JOIN w ON w.n = a.n
     ORDER BY a.n";
 
@@ -198,12 +205,18 @@ pub(super) async fn grant_all(
     values.extend(codes.values());
     values.extend([&flows as &(dyn ToSql + Sync), &sessions]);
     values.extend(tokens.values());
+    let earlier: Vec<Option<Uuid>> = orders.iter().map(|o| o.stands_on).collect();
+    values.push(&earlier);
     let verdict = |row: &tokio_postgres::Row| {
-        Ok(match (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?) {
-            (false, ..) => FlowVerdict::ClientChanged,
-            (true, true, _) => FlowVerdict::Done,
-            (true, false, true) => FlowVerdict::SessionEnded,
-            (true, false, false) => FlowVerdict::Used,
+        let told = |at| row.try_get::<_, bool>(at);
+        let (current, done, taken, ended, revoked) = (told(0)?, told(1)?, told(2)?, told(3)?, told(4)?);
+        Ok(match () {
+            () if !current => FlowVerdict::ClientChanged,
+            () if done => FlowVerdict::Done,
+            () if taken => FlowVerdict::Used,
+            () if ended => FlowVerdict::SessionEnded,
+            () if revoked => FlowVerdict::ConsentRevoked,
+            () => FlowVerdict::Used,
         })
     };
     db.query(&statement, &values).await?.iter().map(verdict).collect()

@@ -19,6 +19,13 @@ async fn of_sets(db: &impl GenericClient, nid: Uuid, sets: &[String]) -> Result<
     db.query(&statement, &[&nid, &sets]).await?.iter().map(rows::key).collect()
 }
 
+const SETS: &str = "SELECT DISTINCT set_id FROM json_web_key WHERE nid = $1 ORDER BY set_id";
+
+async fn sets(db: &impl GenericClient, nid: Uuid) -> Result<Vec<String>, Fault> {
+    let statement = db.prepare_cached(SETS).await?;
+    db.query(&statement, &[&nid]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 const PUT: &str = "
     INSERT INTO json_web_key (nid, set_id, kid, alg, sealed, created_at, activates_at, retires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -90,6 +97,11 @@ impl KeyStore for PostgresStore {
     async fn keys(&self, sets: &[String]) -> Result<Vec<KeyRow>, StoreError> {
         let nid = self.nid().await?;
         run!(self, |conn| of_sets(&*conn, nid, sets))
+    }
+
+    async fn key_sets(&self) -> Result<Vec<String>, StoreError> {
+        let nid = self.nid().await?;
+        run!(self, |conn| sets(&*conn, nid))
     }
 
     async fn change_keys(&self, sets: &[String], mut decide: KeyDecision) -> Result<Vec<KeyRow>, StoreError> {

@@ -32,11 +32,12 @@ const LOCK_WITHIN: &str = "SET LOCAL lock_timeout = '500ms'";
 const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_secs(1);
 
-fn text(script: &Script) -> &'static str {
+pub(super) fn text(script: &Script) -> &'static str {
     script.postgres
 }
 
-async fn applied(db: &impl GenericClient) -> Result<Vec<Applied>, Error> {
+/// Every migration that the database has.
+pub(super) async fn applied(db: &impl GenericClient) -> Result<Vec<Applied>, Error> {
     if !db.query_one(HAS_TABLE, &[]).await?.try_get::<_, bool>(0)? {
         return Ok(Vec::new());
     }
@@ -155,7 +156,10 @@ pub(in crate::store) async fn migration_status(dsn: &str) -> Result<Vec<Migratio
 }
 
 /// Runs the work on a connection of its own, driving both.
-async fn connected<T>(dsn: &str, work: impl AsyncFnOnce(&mut Client) -> Result<T, OpenError>) -> Result<T, OpenError> {
+pub(super) async fn connected<T>(
+    dsn: &str,
+    work: impl AsyncFnOnce(&mut Client) -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
     let dsn = Dsn::parse(dsn)?;
     let connecting = dsn.config.connect(tls::connector(&dsn.tls)?);
     let (mut client, connection) = match tokio::time::timeout(PATIENCE, connecting).await {

@@ -28,6 +28,7 @@ mod reader;
 mod revoke;
 mod rows;
 mod sessions;
+mod survey;
 mod sweep;
 mod tls;
 mod tokens;
@@ -36,15 +37,18 @@ mod upkeep;
 mod usable;
 
 pub(super) use migrate::{migrate, migration_status};
+pub(super) use survey::survey;
 
 use super::io::IoRuntime;
 use super::{AccessToken, Change, FoundCode, FoundRefresh, OpenError, OpenOptions, StoreError};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces;
 use connect::ConnectOn;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use door::Door;
 use dsn::Dsn;
 use faults::Fault;
+use opentelemetry::KeyValue;
 use reader::Reader;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -175,6 +179,7 @@ impl Core {
             && let Some(pause) = tries.next()
         {
             self.metrics.db_tx_retry(reason);
+            traces::event("db.retry", || vec![KeyValue::new("reason", reason.as_str())]);
             return Settled::Again(pause);
         }
         if fault.only_reads() {

@@ -51,6 +51,15 @@ async fn present(db: &impl GenericClient) -> Result<Present, Fault> {
     Ok(all)
 }
 
+/// The names of the hours that were over before that moment.
+pub(super) async fn over(db: &impl GenericClient, before: Timestamp) -> Result<Vec<String>, Fault> {
+    let there = present(db).await?.hours.into_iter();
+    Ok(there
+        .filter(|(hour, _)| hour.is_over(before))
+        .map(|(hour, _)| format!("access_token_{:04x}", hour.number()))
+        .collect())
+}
+
 const LOCK: &str = "SELECT pg_advisory_xact_lock($1, $2)";
 
 /// Made beside the table and then attached, which lets everybody go on reading and writing.

@@ -1,21 +1,25 @@
 //! Health and closing of the PostgreSQL store.
 
 use super::faults::Fault;
+use super::rows::Moment;
 use super::{PostgresStore, migrate, partitions, run, sweep};
+use crate::domain::world::Timestamp;
 use crate::store::{Change, Migration, PoolStatus, StoreError, Sweep, SweepCounts, Upkeep};
 use async_trait::async_trait;
 use deadpool_postgres::Object;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
-async fn ping(conn: &Object) -> Result<(), Fault> {
-    conn.simple_query("SELECT 1").await?;
-    Ok(())
+const PING: &str = "SELECT clock_timestamp()";
+
+async fn ping(conn: &Object) -> Result<Timestamp, Fault> {
+    let statement = conn.prepare_cached(PING).await?;
+    Ok(conn.query_one(&statement, &[]).await?.try_get::<_, Moment>(0)?.0)
 }
 
 #[async_trait]
 impl Upkeep for PostgresStore {
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn ping(&self) -> Result<Timestamp, StoreError> {
         run!(self, |conn| ping(&*conn))
     }
 

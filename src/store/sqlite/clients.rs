@@ -163,8 +163,7 @@ impl ClientStore for SqliteStore {
             })
             .await?;
         if deleted {
-            self.delete_all_dead(id).await?;
-            self.delete_all_left(id).await?;
+            self.delete_rest(id).await;
         }
         Ok(deleted)
     }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 const TAKEN: &str = "
     SELECT 1 WHERE EXISTS (SELECT 1 FROM consent WHERE id = ?1) OR EXISTS (SELECT 1 FROM token_family WHERE id = ?1)";
 const ENDED: &str = "SELECT 1 FROM login_session WHERE id = ?1 AND nid = ?2 AND ended_at IS NOT NULL";
+const REMEMBERED: &str = "SELECT 1 FROM consent WHERE id = ?1 AND nid = ?2 AND remember";
 const INSERT_FAMILY: &str = "
     INSERT INTO token_family (id, nid, client_id, subject, shared, version) VALUES (?1, ?2, ?3, ?4, 0, 1)";
 
@@ -28,6 +29,11 @@ pub(super) fn grant(db: &Connection, nid: &[u8], order: &Grant, now: Timestamp) 
     }
     if db.prepare_cached(ENDED)?.exists(params![consent.session_id.as_bytes(), nid])? {
         return Ok(FlowVerdict::SessionEnded);
+    }
+    if let Some(earlier) = &order.stands_on
+        && !db.prepare_cached(REMEMBERED)?.exists(params![earlier.as_bytes(), nid])?
+    {
+        return Ok(FlowVerdict::ConsentRevoked);
     }
     if let Some(device) = &order.device
         && !devices::grant(db, nid, &consent.id, device, now)?

@@ -56,6 +56,9 @@ const GUESSES: &str = "
 const WRONG_OF_ALL: &str = "
     SELECT coalesce(sum(wrong), 0) FROM device_guess WHERE nid = ?1 AND expires_at > ?2";
 const WRONG: &str = "UPDATE device_guess SET wrong = wrong + 1 WHERE challenge = ?1";
+const FREE: &str = "
+    SELECT 1 FROM device
+    WHERE nid = ?1 AND user_code = ?2 AND flow_id IS NULL AND state = 'pending' AND expires_at > ?3";
 const BIND: &str = "
     UPDATE device SET flow_id = ?3
     WHERE nid = ?1 AND user_code = ?2 AND flow_id IS NULL AND state = 'pending' AND expires_at > ?4
@@ -76,7 +79,14 @@ pub(super) fn guess(db: &Connection, nid: &[u8], it: &Attempt, now: Timestamp) -
             return Ok(UserCodeGuess::TooManyOfAll);
         }
     }
+    let mut free = Vec::new();
     for key in &it.user_codes {
+        if db.prepare_cached(FREE)?.exists(params![nid, key, now.micros()])? {
+            free.push(key);
+        }
+    }
+    // While secrets change places, one code may be two devices', each under another key: then it is nobody's.
+    if let [key] = free.as_slice() {
         let known = params![nid, key, it.flow_id.as_bytes(), now.micros()];
         if let Some(device) = db.prepare_cached(BIND)?.query_row(known, rows::device).optional()? {
             return Ok(UserCodeGuess::Accepted(device));

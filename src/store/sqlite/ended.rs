@@ -136,6 +136,18 @@ impl SqliteStore {
         Ok(())
     }
 
+    /// Deletes what belonged to a client that is gone. It is not there for anybody any more, so a fault changes nothing:
+    /// what stays is swept, or goes before another client of the same id is made.
+    pub(super) async fn delete_rest(&self, client: &str) {
+        let mut done = self.delete_all_dead(client).await;
+        if done.is_ok() {
+            done = self.delete_all_left(client).await;
+        }
+        if let Err(error) = done {
+            tracing::warn!(%error, client, "rows of a client that was deleted are left for later");
+        }
+    }
+
     /// Deletes all that a client that is gone has left, a batch at a time.
     pub(super) async fn delete_all_left(&self, client: &str) -> Result<(), StoreError> {
         let more = |client: String| {

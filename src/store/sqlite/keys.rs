@@ -17,6 +17,15 @@ fn of_sets(db: &Connection, nid: &[u8], sets: &[String]) -> Result<Vec<KeyRow>, 
     read().map_err(store_error)
 }
 
+const SETS: &str = "SELECT DISTINCT set_id FROM json_web_key WHERE nid = ?1 ORDER BY set_id";
+
+fn sets(db: &Connection, nid: &[u8]) -> Result<Vec<String>, StoreError> {
+    let read = || -> rusqlite::Result<Vec<String>> {
+        db.prepare_cached(SETS)?.query_map(params![nid], |row| row.get(0))?.collect()
+    };
+    read().map_err(store_error)
+}
+
 const PUT: &str = "
     INSERT INTO json_web_key (nid, set_id, kid, alg, sealed, created_at, activates_at, retires_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -49,6 +58,10 @@ impl KeyStore for SqliteStore {
     async fn keys(&self, sets: &[String]) -> Result<Vec<KeyRow>, StoreError> {
         let sets = sets.to_vec();
         self.read(move |db, world| of_sets(db, world.nid(db)?, &sets)).await
+    }
+
+    async fn key_sets(&self) -> Result<Vec<String>, StoreError> {
+        self.read(move |db, world| sets(db, world.nid(db)?)).await
     }
 
     async fn change_keys(&self, sets: &[String], mut decide: KeyDecision) -> Result<Vec<KeyRow>, StoreError> {

@@ -18,11 +18,12 @@ const REMEMBER: &str = "
     INSERT INTO schema_migration (version, name, checksum, applied_at)
     VALUES (?1, ?2, ?3, CAST(unixepoch('subsec') * 1000000 AS INTEGER))";
 
-fn text(script: &Script) -> &'static str {
+pub(super) fn text(script: &Script) -> &'static str {
     script.sqlite
 }
 
-fn applied(db: &Connection) -> rusqlite::Result<Vec<Applied>> {
+/// Every migration that the database has.
+pub(super) fn applied(db: &Connection) -> rusqlite::Result<Vec<Applied>> {
     if db.query_row(HAS_TABLE, [], |_| Ok(())).optional()?.is_none() {
         return Ok(Vec::new());
     }

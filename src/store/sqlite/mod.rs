@@ -17,6 +17,7 @@ mod place;
 mod reader;
 mod rows;
 mod sessions;
+mod survey;
 mod sweep;
 mod tokens;
 mod upkeep;
@@ -24,6 +25,7 @@ mod writer;
 
 pub(super) use migrate::{migrate, migration_status};
 pub(super) use place::Place;
+pub(super) use survey::survey;
 
 use super::{Change, OpenError, OpenOptions, StoreError};
 use crate::domain::world::{Clock, Timestamp};

@@ -2,6 +2,7 @@
 
 use super::faults::store_error;
 use super::{SqliteStore, migrate, sweep};
+use crate::domain::world::Timestamp;
 use crate::store::{Change, Migration, StoreError, Sweep, Upkeep};
 use async_trait::async_trait;
 use std::sync::PoisonError;
@@ -9,8 +10,8 @@ use tokio::sync::broadcast;
 
 #[async_trait]
 impl Upkeep for SqliteStore {
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.read(|db, _| db.query_row("SELECT 1", [], |_| Ok(())).map_err(store_error)).await
+    async fn ping(&self) -> Result<Timestamp, StoreError> {
+        self.read(|db, world| db.query_row("SELECT 1", [], |_| Ok(world.now())).map_err(store_error)).await
     }
 
     async fn migrations(&self) -> Result<Vec<Migration>, StoreError> {

@@ -55,6 +55,7 @@ fn every_registered_name_is_there_at_boot() {
         "signet_ready",
         "signet_draining",
         "signet_panics_total",
+        "signet_audit_events_lost_total",
         "process_resident_memory_bytes",
     ] {
         assert!(text.contains(&format!("# TYPE {name} ")), "{name} is missing at boot");

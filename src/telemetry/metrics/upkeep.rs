@@ -2,8 +2,8 @@
 
 use prometheus::{Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
-use super::{Metrics, REQUEST, Table};
-use crate::telemetry::labels::{Alg, KeySet, ReadyCheck, SecretKind};
+use super::{By, Metrics, REQUEST, Table};
+use crate::telemetry::labels::{Alg, AuditLoss, KeySet, ReadyCheck, SecretKind};
 
 /// Source revision.
 pub(super) const REVISION: &str = env!("SIGNET_GIT_HASH");
@@ -24,7 +24,9 @@ pub(super) struct UpkeepTable {
     schema_required: IntGauge,
     ready: IntGaugeVec,
     draining: IntGauge,
+    clock_ahead: Gauge,
     panics: IntCounter,
+    audit_lost: By<IntCounter>,
 }
 
 impl UpkeepTable {
@@ -35,6 +37,8 @@ impl UpkeepTable {
             &["version", "revision", "rustc"],
         )?;
         build.with_label_values(&[version, REVISION, RUSTC]).set(1);
+        let audit_lost =
+            table.counters(Opts::new("signet_audit_events_lost_total", "Audit events not written."), &["reason"])?;
         let this = Self {
             jwk_age: table.seconds_gauges("signet_jwk_age_seconds", "Age of the key that signs.", &["set", "alg"])?,
             jwk_active: table.gauges("signet_jwk_active", "Keys of a set that are published.", &["set"])?,
@@ -56,7 +60,12 @@ impl UpkeepTable {
             schema_required: table.gauge("signet_schema_required", "Migration this build needs.")?,
             ready: table.gauges("signet_ready", "1 while a readiness check passes.", &["check"])?,
             draining: table.gauge("signet_draining", "1 from the first shutdown signal on.")?,
+            clock_ahead: table.seconds_gauge(
+                "signet_clock_ahead_seconds",
+                "How far this machine's clock is ahead of the database's; below zero when it is behind.",
+            )?,
             panics: table.counter("signet_panics_total", "Panics caught anywhere in the process.")?,
+            audit_lost: By::label(&audit_lost, AuditLoss::ALL, AuditLoss::as_str),
         };
         this.first_series();
         Ok(this)
@@ -143,8 +152,18 @@ impl Metrics {
         self.upkeep.draining.set(1);
     }
 
+    /// How far this machine's clock is ahead of the database's.
+    pub fn clock_ahead(&self, seconds: f64) {
+        self.upkeep.clock_ahead.set(seconds);
+    }
+
     /// A panic was caught.
     pub fn panicked(&self) {
         self.upkeep.panics.inc();
+    }
+
+    /// An audit event was lost.
+    pub fn audit_lost(&self, reason: AuditLoss) {
+        self.upkeep.audit_lost.with(reason.place(), |series| series.inc());
     }
 }

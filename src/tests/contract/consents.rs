@@ -5,7 +5,7 @@ use super::made::{
     rotating, told, valid, wrote,
 };
 use super::{client, created, earlier, later};
-use signet::store::FlowVerdict::{ClientChanged, Done, SessionEnded, Used};
+use signet::store::FlowVerdict::{ClientChanged, ConsentRevoked, Done, SessionEnded, Used};
 use signet::store::{
     Change, ClientRecord, Consent, ConsentFilter, ConsentPage, FlowWrite, ForcedSubject, Grant, Login, Store,
     StoreError, Verdict,
@@ -94,6 +94,30 @@ pub async fn a_grant_needs_a_session_that_has_not_ended(store: &Arc<dyn Store>) 
     let batch = [granting(&late), granting(&other), granting(&first)];
     assert_eq!(wrote(store, &batch).await, [SessionEnded, Done, Used]);
     assert_eq!(store.authorization_code(&late.code.unwrap().signature).await.unwrap(), None);
+}
+
+pub async fn a_grant_needs_the_consent_it_stands_on(store: &Arc<dyn Store>) {
+    let record = created(store, "a").await;
+    let mut asked = grant(&record, "s");
+    asked.consent.remember = true;
+    let spared = || {
+        let mut grant = grant(&record, "s");
+        grant.consent.skipped = true;
+        Grant { stands_on: Some(asked.consent.id), ..grant }
+    };
+    let (first, nobodys) = (spared(), Grant { stands_on: Some(Uuid::new_v4()), ..spared() });
+    let batch = [granting(&asked), granting(&first), granting(&nobodys)];
+    assert_eq!(wrote(store, &batch[..1]).await, [Done]);
+    assert_eq!(wrote(store, &batch[1..]).await, [Done, ConsentRevoked]);
+    let filter = ConsentFilter::Client { subject: "s".to_owned(), client_id: "a".to_owned() };
+    assert_eq!(store.revoke_consents(&filter).await, Ok(2));
+    let (late, other) = (spared(), grant(&record, "s"));
+    let batch = [granting(&late), granting(&other), granting(&first)];
+    assert_eq!(wrote(store, &batch).await, [ConsentRevoked, Done, Used]);
+    assert_eq!(store.authorization_code(&late.code.unwrap().signature).await.unwrap(), None);
+    // One that was asked and is not remembered spares nothing.
+    let on_other = Grant { stands_on: Some(other.consent.id), ..spared() };
+    assert_eq!(wrote(store, &[granting(&on_other)]).await, [ConsentRevoked]);
 }
 
 pub async fn a_client_knows_of_remembered_consents(store: &Arc<dyn Store>) {
@@ -300,7 +324,7 @@ pub async fn a_client_with_many_families_is_deleted(store: &Arc<dyn Store>) {
         .map(|_| {
             let consent = consent(&record, "s");
             let access_token = Some(access(&record, &consent));
-            Grant { client_version: 1, code: Some(code(&consent)), consent, access_token, device: None }
+            Grant { code: Some(code(&consent)), consent, access_token, ..grant(&record, "s") }
         })
         .collect();
     for some in grants.chunks(256) {

@@ -72,6 +72,28 @@ pub async fn a_user_code_is_entered_once(store: &Arc<dyn Store>) {
     assert_eq!(guess(store, Uuid::new_v4(), &over.user_code, Uuid::new_v4()).await, UserCodeGuess::Wrong);
 }
 
+/// Made while secrets change places: one code that is another row's key under the other secret.
+pub async fn a_user_code_of_two_devices_is_nobodys(store: &Arc<dyn Store>) {
+    let record = created(store, "a").await;
+    let (one, other) = (device(&record), device(&record));
+    for asked in [&one, &other] {
+        store.create_device(asked, 1).await.unwrap();
+    }
+    let both = async |flow_id| {
+        let user_codes = vec![one.user_code, other.user_code];
+        let attempt = Attempt { user_codes, ..attempt(Uuid::new_v4(), &key(), flow_id) };
+        store.guess_user_code(&attempt).await.unwrap()
+    };
+    assert_eq!(both(Uuid::new_v4()).await, UserCodeGuess::Wrong);
+    for asked in [&one, &other] {
+        assert_eq!(state(store, asked).await, DeviceState::Pending);
+    }
+    let flow = Uuid::new_v4();
+    assert!(matches!(guess(store, Uuid::new_v4(), &one.user_code, flow).await, UserCodeGuess::Accepted(_)));
+    let left = both(Uuid::new_v4()).await;
+    assert!(matches!(left, UserCodeGuess::Accepted(device) if device.signature == other.signature), "one is left");
+}
+
 pub async fn wrong_guesses_are_counted_by_challenge(store: &Arc<dyn Store>) {
     let record = created(store, "a").await;
     let asked = device(&record);

@@ -33,6 +33,7 @@ pub async fn keys_come_back_newest_first(store: &Arc<dyn Store>) {
         .await;
     assert_eq!(kids(store, &["a"]).await, ["3", "2", "1"]);
     assert_eq!(kids(store, &["a", "b"]).await, ["4", "3", "2", "1"]);
+    assert_eq!(store.key_sets().await.unwrap(), ["a", "b"]);
     assert!(kids(store, &["c"]).await.is_empty() && kids(store, &[]).await.is_empty());
     assert_eq!(store.keys(&["a".to_owned()]).await.unwrap()[1], retired);
 }

@@ -62,7 +62,7 @@ pub fn code(consent: &Consent) -> AuthorizationCode {
 pub fn grant(client: &ClientRecord, subject: &str) -> Grant {
     let consent = consent(client, subject);
     let code = Some(code(&consent));
-    Grant { client_version: client.version, consent, code, access_token: None, device: None }
+    Grant { client_version: client.version, consent, stands_on: None, code, access_token: None, device: None }
 }
 
 pub fn granting(grant: &Grant) -> FlowWrite {

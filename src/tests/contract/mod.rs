@@ -8,8 +8,9 @@ macro_rules! patiently {
     ($asked:expr) => {
         loop {
             match $asked {
+                Err(signet::store::StoreError::Held(_)) => {}
                 Err(signet::store::StoreError::Unavailable(why))
-                    if ["is busy", "connecting to", "lock timeout"].iter().any(|sign| why.contains(sign)) => {}
+                    if ["is busy", "connecting to"].iter().any(|sign| why.contains(sign)) => {}
                 answer => break answer,
             }
         }
@@ -296,19 +297,20 @@ contract! {
         a_logout_that_knows_not_all_clients_is_decided_again, a_logout_ends_what_was_granted_in_its_session,
         a_logout_may_spare_what_was_granted, sessions_of_a_subject_end_together, kinds_of_flows_share_a_batch;
     consents: a_grant_comes_back_whole, a_grant_is_done_once, a_grant_needs_the_version,
-        a_grant_needs_a_session_that_has_not_ended, a_client_knows_of_remembered_consents,
+        a_grant_needs_a_session_that_has_not_ended, a_grant_needs_the_consent_it_stands_on, a_client_knows_of_remembered_consents,
         a_stale_grant_spoils_no_fresh_one, the_newest_remembered_consent_is_found, consents_are_listed_by_page,
         consents_since_a_moment_come_oldest_first, revoking_consents_ends_all_that_stands_on_them,
         clients_of_a_session_come_once, a_client_takes_all_of_it_away, deleting_a_clients_tokens_leaves_its_consents,
         a_client_with_many_families_is_deleted, a_key_that_is_taken_is_a_conflict;
     devices: a_user_code_is_taken_until_it_ends, a_device_needs_the_clients_version, a_user_code_is_entered_once,
-        wrong_guesses_are_counted_by_challenge, wrong_guesses_are_counted_together, a_device_is_decided_once, two_decisions_on_one_device_in_a_batch,
+        wrong_guesses_are_counted_by_challenge, wrong_guesses_are_counted_together, a_user_code_of_two_devices_is_nobodys,
+        a_device_is_decided_once, two_decisions_on_one_device_in_a_batch,
         an_ended_device_is_not_decided;
     outbox: claims_at_once_share_the_outbox, a_flow_is_kept_for_its_time;
     races: one_of_many_redeems_a_code, one_of_many_uses_a_refresh_token, batches_of_the_same_exchanges_end,
         a_revoked_refresh_token_has_no_living_successor, a_revoked_family_has_no_living_token,
         a_revoked_consent_has_no_living_token, a_logout_leaves_no_living_token, one_of_many_grants_a_consent,
-        no_grant_outlives_its_client, guesses_at_once_are_counted_one_by_one, one_of_many_flows_gets_a_device,
+        no_grant_outlives_its_client, no_grant_outlives_the_consent_it_stands_on, guesses_at_once_are_counted_one_by_one, one_of_many_flows_gets_a_device,
         one_of_many_asks_with_a_user_code, a_session_begins_once_and_ends_once, replays_at_once_are_counted_one_by_one;
     keys: keys_come_back_newest_first, changes_are_applied_in_order, eight_openers_make_one_key, a_decision_for_nothing_writes_nothing;
     upkeep: the_schema_is_there, sweeping_takes_what_is_over, changes_are_told, an_end_is_an_end;
@@ -318,7 +320,7 @@ in_time! {
     devices: one_who_polls_too_fast_must_wait_longer;
     outbox: a_delivery_is_claimed_by_one_and_settled;
     sweep: what_is_over_goes_batch_by_batch, a_consent_goes_when_nothing_stands_on_it,
-        a_remembered_consent_stays_while_it_is_remembered, a_revoked_family_keeps_its_id_for_an_hour,
+        a_remembered_consent_stays_while_it_is_remembered, a_revoked_family_keeps_its_id_for_a_while,
         a_revoked_consent_goes_with_its_family, looking_at_consents_takes_batches_too, a_consent_whose_token_never_ends_stays,
         a_used_token_that_would_never_end_goes_after_a_while,
         rows_under_way_hold_their_consent;

@@ -1,8 +1,8 @@
 //! Many at once for what may happen once: tasks behind a barrier, round after round.
 
 use super::made::{
-    attempt, device, exchanged, flows_done, grant, granting, key, logout, redeem_code, redeeming, remember, rotate,
-    rotating, session, valid,
+    access, attempt, device, exchanged, flows_done, grant, granting, key, logout, redeem_code, redeeming, remember,
+    rotate, rotating, session, valid,
 };
 use super::{created, earlier};
 use signet::store::{
@@ -234,6 +234,39 @@ pub async fn no_grant_outlives_its_client(store: &Arc<dyn Store>) {
             assert!(!valid(store, &given.access_token.as_ref().unwrap().signature).await);
             let verdict = write(Arc::clone(store), redeeming(&redeem_code(&rebuilt, &given))).await;
             assert_eq!(verdict, Verdict::Used);
+        }
+    }
+}
+
+/// Revoked while others grant on it without asking: what was granted goes with it.
+pub async fn no_grant_outlives_the_consent_it_stands_on(store: &Arc<dyn Store>) {
+    let record = created(store, "a").await;
+    for _ in 0..ROUNDS {
+        let mut asked = grant(&record, "s");
+        asked.consent.remember = true;
+        flows_done(store, &[granting(&asked)]).await;
+        let spared: Vec<Grant> = (0..20)
+            .map(|_| {
+                let mut grant = Grant { stands_on: Some(asked.consent.id), ..grant(&record, "s") };
+                (grant.consent.skipped, grant.access_token) = (true, Some(access(&record, &grant.consent)));
+                grant
+            })
+            .collect();
+        let all = at_once((0..=spared.len()).map(|turn| {
+            let (store, order) = (Arc::clone(store), spared.get(turn).cloned());
+            async move {
+                if let Some(order) = order {
+                    let verdict = write_flow(store, granting(&order)).await;
+                    assert!(matches!(verdict, FlowVerdict::Done | FlowVerdict::ConsentRevoked), "{verdict:?}");
+                } else {
+                    let filter = ConsentFilter::Client { subject: "s".to_owned(), client_id: "a".to_owned() };
+                    patiently!(store.revoke_consents(&filter).await).unwrap();
+                }
+            }
+        }));
+        all.await;
+        for given in spared {
+            assert!(!valid(store, &given.access_token.as_ref().unwrap().signature).await);
         }
     }
 }

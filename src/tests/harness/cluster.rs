@@ -97,6 +97,16 @@ impl Cluster {
         client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
     }
 
+    /// A folder in there that belongs to whom it runs as.
+    pub fn folder_in(&self, dir: &std::path::Path) -> PathBuf {
+        let own = dir.join("tables");
+        std::fs::create_dir(&own).unwrap();
+        if let Some((user, group)) = other_user() {
+            chown(&own, Some(user), Some(group)).unwrap();
+        }
+        own
+    }
+
     fn program(&self, name: &str, args: &[&str]) -> Command {
         let mut command = Command::new(folder().join(name));
         command.arg("-D").arg(self.dir.path().join("data")).args(args).current_dir("/");

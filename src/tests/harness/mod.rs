@@ -3,24 +3,30 @@
 //! Children are ended by their own process id when the fixture goes; nothing else is touched.
 
 mod callee;
+mod clock;
 mod cluster;
+mod collector;
 mod database;
 #[path = "../../../loadtest/src/fault_proxy/mod.rs"]
 mod fault_proxy;
 mod flow;
 mod redis;
 mod server;
+mod spoiler;
 mod table;
 mod user;
 mod wire;
 
 pub use callee::{Callee, Question};
+pub use clock::WrongClock;
 pub use cluster::{Cluster, Stop};
+pub use collector::{Collector, Span};
 pub use database::{Database, postgres};
 pub use fault_proxy::{Fault, Proxy};
 pub use flow::{consented, decide, to_client, to_page};
 pub use redis::Redis;
 pub use server::{SECRET, Server, free_port, run, signal};
+pub use spoiler::{Spoiler, says, with_body};
 pub(crate) use table::cases;
 pub use table::{Case, World, play};
 pub use user::{Browser, CALLBACK, Web, accept, enter_user_code, grant_device, param, refuse_device, request, sign_in};

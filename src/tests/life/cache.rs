@@ -28,6 +28,13 @@ pub(super) struct Pair {
 
 impl Pair {
     pub(super) async fn new(more: &[(&str, &str)]) -> Option<Self> {
+        let pair = Self::cold(more, &[]).await?;
+        pair.warm().await;
+        Some(pair)
+    }
+
+    /// One that has not told anything yet; `own` is for the second replica alone.
+    pub(super) async fn cold(more: &[(&str, &str)], own: &[(&str, &str)]) -> Option<Self> {
         let (redis, admin) = (Redis::start()?, postgres()?);
         let database = Database::postgres(&admin).await;
         Server::migrate(&database.dsn());
@@ -36,6 +43,7 @@ impl Pair {
         let env = |at: usize| {
             let mut env = vec![("REDIS_URL", urls[at].as_str()), ("INTROSPECTION_STALENESS", "2s")];
             env.extend(more);
+            env.extend(if at == 1 { own } else { &[] });
             env
         };
         let a = Server::start(&database.dsn(), None, &env(0)).await;
@@ -43,9 +51,7 @@ impl Pair {
         let b = Server::start(&database.dsn(), Some(&issuer), &env(1)).await;
         let world = World::of(vec![a, b], database);
         let (id, secret) = world.machine().await;
-        let pair = Self { world, ways, redis, id, secret };
-        pair.warm().await;
-        Some(pair)
+        Some(Self { world, ways, redis, id, secret })
     }
 
     async fn token(&self) -> String {
@@ -58,15 +64,20 @@ impl Pair {
 
     /// Waits until both replicas answer from the cache.
     pub(super) async fn warm(&self) {
-        let until = Instant::now() + Duration::from_secs(30);
         for peer in [&self.world.a, &self.world.b] {
-            let before = hits(peer).await;
-            let token = self.token().await;
-            while hits(peer).await == before {
-                assert!(peer.is_active(&token).await);
-                assert!(Instant::now() < until, "the cache is never used again");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+            self.until_used(peer).await;
+        }
+    }
+
+    /// Waits until that replica answers from the cache.
+    pub(super) async fn until_used(&self, peer: &Peer) {
+        let until = Instant::now() + Duration::from_secs(30);
+        let before = hits(peer).await;
+        let token = self.token().await;
+        while hits(peer).await == before {
+            assert!(peer.is_active(&token).await);
+            assert!(Instant::now() < until, "the cache is never used again");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -81,11 +92,11 @@ impl Pair {
 }
 
 /// How often that was the result of a lookup.
-async fn looked(peer: &Peer, result: &str) -> u64 {
+pub(super) async fn looked(peer: &Peer, result: &str) -> u64 {
     series(peer, &format!("signet_introspection_cache_total{{result=\"{result}\"}}")).await
 }
 
-async fn hits(peer: &Peer) -> u64 {
+pub(super) async fn hits(peer: &Peer) -> u64 {
     looked(peer, "redis").await + looked(peer, "local").await
 }
 
@@ -98,7 +109,8 @@ async fn death(peer: &Peer, token: &str, what: &str) -> Duration {
     }
     let took = began.elapsed();
     for _ in 0..5 {
-        assert!(!peer.is_active(token).await, "{what}: it came back to life");
+        let back = peer.is_active(token).await;
+        assert!(!back, "{what}: it came back to life at {}, {} faults", peer.admin, looked(peer, "fault").await);
     }
     took
 }
@@ -273,6 +285,7 @@ async fn what_others_write_into_redis_is_believed_by_nobody() {
         set(&theirs, garbage);
         assert!(pair.world.b.is_active(&other).await);
     }
+    the_link_is_kept(&pair, &theirs, &other, &set).await;
     pair.revoke(&one).await;
     set(&key, &kept);
     death(&pair.world.b, &one, "an old value was put back").await;
@@ -283,6 +296,36 @@ async fn what_others_write_into_redis_is_believed_by_nobody() {
     assert!(!pair.world.b.is_active(&one).await && pair.world.b.is_active(&other).await);
     let _: u64 = pair.redis.ask(&["PUBLISH", "signet:news", "garbage"]);
     pair.warm().await;
+}
+
+/// What is wrong with a key, or with a right, says nothing of the connection, however often it is asked for.
+async fn the_link_is_kept(pair: &Pair, key: &str, token: &str, set: &impl Fn(&str, &[u8])) {
+    let connected = || -> u64 {
+        let stats: String = pair.redis.ask(&["INFO", "stats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap().to_owned();
+        line.trim().parse().unwrap()
+    };
+    let fault =
+        async |reason| series(&pair.world.b, &format!("signet_redis_faults_total{{reason=\"{reason}\"}}")).await;
+    let (before, refused, open) = (connected(), fault("refused").await, fault("breaker_open").await);
+    for at in 0..60 {
+        match at {
+            0 => set(key, &[7; 80]),
+            20 => {
+                let _: u64 = pair.redis.ask(&["DEL", key]);
+                let _: u64 = pair.redis.ask(&["LPUSH", key, "a", "list"]);
+            }
+            40 => pair.redis.ask(&["ACL", "SETUSER", "default", "-get", "-set"]),
+            _ => {}
+        }
+        assert!(pair.world.b.is_active(token).await);
+    }
+    let _: () = pair.redis.ask(&["ACL", "SETUSER", "default", "+get", "+set"]);
+    let _: u64 = pair.redis.ask(&["DEL", key]);
+    assert!(fault("refused").await >= refused + 40, "a list under the key, and no right to read it");
+    assert_eq!(fault("breaker_open").await, open, "the way was closed");
+    // One connection for each question that this test asks itself.
+    assert!(connected() - before < 10, "the server has connected anew");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -391,4 +434,89 @@ async fn a_cluster_is_one_cache() {
     let Some(redis) = Redis::with(&["--cluster-enabled", "yes"]) else { return };
     let _: () = redis.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     is_used(&[("REDIS_URL", &format!("redis+cluster://127.0.0.1:{}", redis.port))]).await;
+}
+
+/// A cluster of three, each with a third of the slots, which keeps on without one of them.
+async fn three() -> Option<[Redis; 3]> {
+    let bus = [free_port(), free_port(), free_port()].map(|port| port.to_string());
+    let member = |at: usize| {
+        let own = ["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no", "--cluster-port", &bus[at]];
+        Redis::with(&own)
+    };
+    let all = [member(0)?, member(1)?, member(2)?];
+    for (at, one) in all.iter().enumerate() {
+        let [first, last] = [at * 5462, (at * 5462 + 5461).min(16_383)].map(|slot| slot.to_string());
+        let _: () = one.ask(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
+        let _: () = one.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(at + 1).to_string()]);
+    }
+    for (at, other) in all.iter().enumerate().skip(1) {
+        let _: () = all[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &other.port.to_string(), &bus[at]]);
+    }
+    let whole = |one: &Redis| {
+        let info: String = one.ask(&["CLUSTER", "INFO"]);
+        ["cluster_state:ok", "cluster_slots_assigned:16384"].iter().all(|sign| info.contains(sign))
+    };
+    let until = Instant::now() + Duration::from_secs(20);
+    while !all.iter().all(whole) {
+        assert!(Instant::now() < until, "no cluster came about");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Some(all)
+}
+
+/// A token whose answer that member of a cluster keeps, and none of the others.
+async fn token_at(peer: &Peer, (id, secret): &(String, String), member: &Redis) -> String {
+    let keys = || member.ask::<Vec<String>>(&["KEYS", "signet:t:*"]);
+    for _ in 0..100 {
+        let (before, token) = (keys(), peer.token(id, secret).await);
+        for _ in 0..10 {
+            assert!(peer.is_active(&token).await);
+            if keys().iter().any(|key| !before.contains(key)) {
+                return token;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    panic!("no token is kept there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_member_of_a_cluster_costs_the_others_nothing() {
+    let Some(all) = three().await else { return };
+    let url = format!("redis+cluster://{}", all.each_ref().map(|one| format!("127.0.0.1:{}", one.port)).join(","));
+    let database = Database::sqlite();
+    Server::migrate(&database.dsn());
+    let env = [("REDIS_URL", url.as_str()), ("INTROSPECTION_STALENESS", "2s"), ("REDIS_TIMEOUT", "100ms")];
+    let server = Server::start(&database.dsn(), None, &env).await;
+    let (peer, client) = (&server.peer, (fresh("cached"), fresh("secret")));
+    peer.create(machine(&client.0, &client.1)).await;
+    let first = peer.token(&client.0, &client.1).await;
+    let until = Instant::now() + Duration::from_secs(20);
+    while hits(peer).await == 0 {
+        assert!(peer.is_active(&first).await && Instant::now() < until, "it is never used: {}", server.said());
+    }
+    // News come through the first one, and go by the one that has their channel.
+    let slot: usize = all[0].ask(&["CLUSTER", "KEYSLOT", "signet:news"]);
+    let (dead, alive) = if slot / 5462 == 1 { (2, 1) } else { (1, 2) };
+    let lost = token_at(peer, &client, &all[dead]).await;
+    let good = token_at(peer, &client, &all[alive]).await;
+    all[dead].freeze(true);
+    let fault = async |reason| series(peer, &format!("signet_redis_faults_total{{reason=\"{reason}\"}}")).await;
+    let (late, open, used) = (fault("late").await, fault("breaker_open").await, hits(peer).await);
+    for _ in 0..100 {
+        for token in [&lost, &good] {
+            let began = Instant::now();
+            assert!(peer.is_active(token).await);
+            assert!(began.elapsed() < SLACK, "{:?}", began.elapsed());
+        }
+    }
+    let (late, open, used) = (fault("late").await - late, fault("breaker_open").await - open, hits(peer).await - used);
+    println!("100 rounds: {late} waited for the dead member, {open} did not, {used} answers of the living one");
+    assert!(late < 50 && open > 50, "{late} waited for the dead member, {open} did not");
+    assert!(used > 50, "{used} answers of the living one");
+    all[dead].freeze(false);
+    let (before, until) = (hits(peer).await, Instant::now() + Duration::from_secs(20));
+    while hits(peer).await == before {
+        assert!(peer.is_active(&lost).await && Instant::now() < until, "it is never used again");
+    }
 }

@@ -7,6 +7,7 @@ mod outage;
 mod overload;
 mod replicas;
 mod schema;
+mod secrets;
 mod signals;
 mod statements;
 
@@ -21,8 +22,13 @@ fn unavailable(what: &str, answer: &Answer) {
     assert!(!answer.text.contains("active"), "{what}: {}", answer.brief());
 }
 
-/// A series of a replica's metrics.
+/// A series of a replica's metrics that counts.
 async fn series(peer: &Peer, name: &str) -> u64 {
+    gauge(peer, name).await as u64
+}
+
+/// A series of a replica's metrics.
+async fn gauge(peer: &Peer, name: &str) -> f64 {
     let text = peer.admin(Method::GET, "/metrics/prometheus", None).await.text;
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}"));
     line.trim().parse().unwrap()

@@ -2,6 +2,7 @@
 # services.sh COMMAND...: runs COMMAND with a private PostgreSQL and Redis beside it, and stops both when it ends.
 # Their addresses are in SIGNET_TEST_POSTGRES (a superuser's DSN) and SIGNET_TEST_REDIS, the postmaster's pid in
 # SIGNET_TEST_POSTGRES_PID, its programs in SIGNET_TEST_POSTGRES_BIN, a folder on its disk in SIGNET_TEST_POSTGRES_DIR.
+# SIGNET_TEST_FAKETIME is a library that gives one process another clock, where Debian has it.
 # SIGNET_TEST_DURABLE=1 leaves PostgreSQL's own durability on, which load tests need; SIGNET_TEST_POSTGRES_OPTIONS are
 # more of its options.
 set -euo pipefail
@@ -17,11 +18,16 @@ find_postgres() {
   done
 }
 
+find_faketime() {
+  ls -d /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | head -1 || true
+}
+
 missing=()
 tls=()
 [[ -n $(find_postgres) ]] || missing+=(postgresql)
 command -v psql >/dev/null || missing+=(postgresql-client)
 command -v redis-server >/dev/null || command -v valkey-server >/dev/null || missing+=(redis-server)
+[[ -n $(find_faketime) ]] || ! command -v apt-get >/dev/null || missing+=(faketime)
 [[ ${#missing[@]} -eq 0 ]] || bash "$here/install.sh" "${missing[@]}"
 pg=$(find_postgres)
 [[ -n $pg ]] || { echo "no initdb and postgres found, on PATH or under /usr/lib/postgresql" >&2; exit 1; }
@@ -103,5 +109,7 @@ cd - >/dev/null
 
 export SIGNET_TEST_POSTGRES="postgres://signet:$password@127.0.0.1:$port/postgres?sslmode=disable"
 export SIGNET_TEST_POSTGRES_PID=$pg_pid SIGNET_TEST_POSTGRES_BIN=$pg SIGNET_TEST_POSTGRES_DIR=$dir
+SIGNET_TEST_FAKETIME=$(find_faketime)
+export SIGNET_TEST_FAKETIME
 export SIGNET_TEST_REDIS="redis://127.0.0.1:$redis_port/0"
 "$@" # its exit code is this script's; the trap stops the services

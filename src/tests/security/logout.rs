@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::browser_flow::is_signed_in;
@@ -172,4 +175,74 @@ async fn deaf(world: &World) {
     for question in client.questions() {
         assert!(question.body.starts_with("logout_token="), "{question:?}");
     }
+}
+
+/// F24: the identity provider's own session ends with the remembered login that it stands behind.
+async fn provider(world: impl AsyncFnOnce(&[(&str, &str)]) -> Option<World>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let provider = Callee::start(move |question| {
+        let known = !question.head.starts_with("delete /base/admin/sessions/unknown");
+        let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+        (
+            if first {
+                500
+            } else if known {
+                204
+            } else {
+                404
+            },
+            String::new(),
+        )
+    });
+    let (url, headers) = (format!("{}/base/", provider.url), r#"{"Authorization": "Bearer some-token"}"#);
+    let settings = [("URLS_IDENTITY_PROVIDER_URL", url.as_str()), ("URLS_IDENTITY_PROVIDER_HEADERS", headers)];
+    let Some(world) = world(&[super::SETTINGS.as_slice(), &settings].concat()).await else { return };
+    let web = world.web().await;
+    let mut sid = String::new();
+    for (session, remember, by_operator) in
+        [("", true, false), ("not-remembered", false, false), ("its/own", true, false), ("unknown", true, true)]
+    {
+        let login = json!({"subject": "a-user", "remember": remember, "identity_provider_session_id": session});
+        let mut browser = Browser::default();
+        let page = browser.signed_in(&world.a, &web, &[], login).await;
+        let code = param(&consented(&world.a, &mut browser, &page).await.location(), "code");
+        let hint = world.b.exchange(&web, &code, &[]).await.get("id_token");
+        if by_operator {
+            let claims = URL_SAFE_NO_PAD.decode(hint.split('.').nth(1).unwrap()).unwrap();
+            sid = serde_json::from_slice::<Value>(&claims).unwrap()["sid"].as_str().unwrap().to_owned();
+            let path = format!("/admin/oauth2/auth/sessions/login?sid={sid}");
+            assert_eq!(world.b.admin(Method::DELETE, &path, None).await.status, 204);
+        } else {
+            let page = logout(&world.b, &mut browser, &[("id_token_hint", &hint)]).await.location();
+            let back = agreed(&world.b, &page).await;
+            browser.go(&world.a, &back).await;
+        }
+    }
+    let told = |session: &str| {
+        let line = format!("delete /base/admin/sessions/{session} http");
+        provider.questions().iter().filter(|question| question.head.starts_with(&line)).count()
+    };
+    let began = Instant::now();
+    while told("its%2fown") + told("unknown") < 3 {
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", provider.questions());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Who was told once, and answered, is told no more; nor is anybody of a session that is none of the provider's.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(provider.questions().len(), 3, "{:?}", provider.questions());
+    for question in provider.questions() {
+        assert!(question.head.contains("authorization: bearer some-token\r\n"), "{question:?}");
+        assert!(question.body.is_empty() && !question.head.contains(&sid), "{question:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f24_the_identity_providers_session_ends_too_on_sqlite() {
+    provider(async |env| Some(World::sqlite(env).await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f24_the_identity_providers_session_ends_too_on_two_replicas() {
+    provider(World::postgres).await;
 }

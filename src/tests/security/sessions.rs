@@ -10,13 +10,14 @@ use crate::harness::{
     Answer, Browser, Case, Database, Server, World, accept, cases, consented, decide, param, to_client,
 };
 
-const FAMILY: [Case; 6] = cases! {
+const FAMILY: [Case; 7] = cases! {
     "F06" "a cookie that somebody knew before the login is worth nothing after it" => fixation,
     "F07" "a cookie's attributes over plain http" => attributes,
     "F08" "cookies of others under the names of ours" => tossed,
     "F11" "no redirect tells where it came from" => redirects,
     "F20" "a remembered login ends at the server when its time is over" => expiry,
     "F22" "a session that ends while a flow is under way grants nothing more" => ended_meanwhile,
+    "F23" "a consent that is revoked while a flow is under way spares no question" => revoked_meanwhile,
 };
 super::on_both!(FAMILY);
 
@@ -149,7 +150,6 @@ async fn expiry(world: &World) {
     assert_eq!(decide(&world.b, "login", &page, json!({})).await.json()["skip"], false);
 }
 
-/// F07, F11: where the issuer is https, cookies go over TLS alone and browsers are told to use nothing else.
 async fn ended_meanwhile(world: &World) {
     let web = world.web().await;
     let login = json!({"subject": "ends-meanwhile", "remember": true});
@@ -165,6 +165,34 @@ async fn ended_meanwhile(world: &World) {
     to_client(&consented(&world.b, &mut other, &new).await, "login_required", "a session of this login");
 }
 
+async fn revoked_meanwhile(world: &World) {
+    let web = world.web().await;
+    let login = json!({"subject": "revokes-meanwhile", "remember": true});
+    let mut browser = Browser::default();
+    let page = browser.signed_in(&world.a, &web, &[], login.clone()).await;
+    let granted = json!({"grant_scope": ["openid", "offline"], "remember": true});
+    let back = accept(&world.a, "consent", &page, granted).await;
+    assert!(!param(&browser.go(&world.a, &back).await.location(), "code").is_empty());
+    // Two that need not be asked; one was granted when the consent is revoked, the other one waits.
+    let mut spared = async || {
+        let page = browser.signed_in(&world.a, &web, &[], login.clone()).await;
+        assert_eq!(decide(&world.b, "consent", &page, json!({})).await.json()["skip"], true, "{page}");
+        (browser.clone(), page)
+    };
+    let ((mut first, page), (mut second, waits)) = (spared().await, spared().await);
+    let code = param(&consented(&world.b, &mut first, &page).await.location(), "code");
+    let tokens = world.b.exchange(&web, &code, &[]).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.brief());
+    let path = format!("/admin/oauth2/auth/sessions/consent?subject=revokes-meanwhile&client={}", web.id);
+    assert_eq!(world.b.admin(Method::DELETE, &path, None).await.status, 204);
+    assert!(!world.a.is_active(&tokens.get("access_token")).await, "what it spared goes with it");
+    to_client(&consented(&world.b, &mut second, &waits).await, "consent_required", "a consent from before");
+    let page = second.signed_in(&world.b, &web, &[], login).await;
+    assert_eq!(decide(&world.a, "consent", &page, json!({})).await.json()["skip"], false);
+    assert!(!param(&consented(&world.a, &mut second, &page).await.location(), "code").is_empty());
+}
+
+/// F07, F11: where the issuer is https, cookies go over TLS alone and browsers are told to use nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f07_f11_over_https() {
     let database = Database::sqlite();

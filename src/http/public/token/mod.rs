@@ -14,12 +14,14 @@ use crate::actors::client_registry::Clients;
 use crate::actors::token_issuer::Commit;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::grant::{self, Issue};
-use crate::http::client_auth::{Authenticated, authenticate, credential, tries_basic};
+use crate::http::audited::{self, Issued};
+use crate::http::client_auth::{Asking, Authenticated, authenticate, credential, tries_basic};
 use crate::http::form::Form;
 use crate::http::{ApiError, App, hook, reply};
 use crate::store::{Verdict, Write};
+use crate::telemetry::audit::{self, AuditEvent};
 use crate::telemetry::labels::{AuthFailure, AuthMethod, Grant as GrantLabel, Reuse, TokenResult, TokenType};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use mint::Answer;
 pub use refresh_token::known;
 use uuid::Uuid;
@@ -73,6 +75,12 @@ pub async fn token(
         Err(_) => TokenResult::InvalidRequest,
     };
     app.metrics.token_request(told.grant, result, told.method);
+    if result != TokenResult::Ok {
+        audit::tell(AuditEvent::TokenExchangeError, || {
+            let client_id = request.extensions().get::<Asking>().map(|Asking(id)| id.clone());
+            audited::refused(client_id.as_deref(), told.grant.as_str(), result.as_str())
+        });
+    }
     outcome.unwrap_or_else(|e| e.oauth_response(app.rules.expose_internal_errors, tries_basic(&request)))
 }
 
@@ -162,10 +170,14 @@ impl Call<'_> {
 
     /// Writes what was made and answers it, unless it must be decided again.
     async fn finish(&self, who: &Authenticated, write: Write, answer: &Answer, kinds: &[TokenType]) -> Settled {
+        let issued = Issued::by(&write);
         if self.commit(who, write).await? != Verdict::Done {
             return Ok(None);
         }
         kinds.iter().for_each(|kind| self.app.metrics.token_issued(*kind));
+        if let Some(issued) = issued {
+            issued.tell(self.param("grant_type"), kinds);
+        }
         reply::oauth(answer).map(Some)
     }
 
@@ -175,6 +187,8 @@ impl Call<'_> {
         tracing::warn!(client_id, what = what.as_str(), "it came again after it was used: its grant is over");
         self.app.metrics.token_reuse(what);
         self.app.issuer.ask(Commit(Write::RevokeFamily(family_id))).await??;
+        let event = if what == Reuse::Code { AuditEvent::CodeReuseDetected } else { AuditEvent::RefreshReuseDetected };
+        audit::tell(event, || audited::grant(client_id, family_id, self.param("grant_type")));
         Ok(())
     }
 }

@@ -1,8 +1,10 @@
 //! PostgreSQL commits, and its answer never arrives: the caller hears 503, and whatever it does next, there is one
 //! outcome (never two living chains, never what was ended alive).
 
+use reqwest::Method;
 use serde_json::json;
 
+use super::races::waits_for_a_row;
 use super::{Stand, living_grants, number, unavailable};
 use crate::harness::{Answer, Browser, Fault, Web, accept, param, postgres};
 use crate::jose::{Assertion, Key};
@@ -135,4 +137,35 @@ async fn the_answer_to_an_assertion_is_lost_and_it_is_used_up() {
     stand.proxy.cut();
     unavailable("cut", &ask(&assertion()).await);
     assert_eq!(number(&stand.world.database, "SELECT count(*) FROM assertion_jti").await, 3, "and nothing is, unasked");
+}
+
+/// Deletions of clients wait here while somebody else has the lock.
+const GATE: &str = "
+    CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN OLD; END $$;
+    CREATE TRIGGER gate BEFORE DELETE ON client FOR EACH ROW EXECUTE FUNCTION gate();
+    SELECT pg_advisory_lock(4711)";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_answer_to_a_clients_deletion_is_lost_and_it_is_told_all_the_same() {
+    let Some(stand) = Stand::lossy(&[]).await else { return };
+    let (id, secret) = stand.world.machine().await;
+    let token = stand.peer().token(&id, &secret).await;
+    let (holder, watcher) = (stand.world.database.client().await, stand.world.database.client().await);
+    holder.batch_execute(GATE).await.unwrap();
+    let path = format!("/admin/clients/{id}");
+    let delete = async || stand.peer().admin(Method::DELETE, &path, None).await;
+    let lose = async {
+        waits_for_a_row(&watcher).await;
+        stand.proxy.play(Fault::LoseAnswer);
+        holder.batch_execute("SELECT pg_advisory_unlock(4711)").await.unwrap();
+    };
+    let (gone, ()) = tokio::join!(delete(), lose);
+    stand.proxy.mend();
+    assert!(stand.proxy.lost() > 0, "no answer was lost");
+    assert_eq!(gone.status, 204, "{}", gone.brief());
+    assert!(!stand.peer().is_active(&token).await);
+    assert_eq!(delete().await.status, 404, "who asks for what is gone");
+    let refused = stand.peer().client_credentials(&id, &secret).await;
+    assert_eq!((refused.status, refused.error().as_str()), (401, "invalid_client"));
 }

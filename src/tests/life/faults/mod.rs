@@ -2,7 +2,9 @@
 //! told so in time. Faults of another kind are with their subject: outages and overload beside this, a replica that dies
 //! in `signals` and in the tables of codes and refresh tokens.
 
+mod clock;
 mod commit;
+mod disk;
 mod killed;
 mod network;
 mod postgres;

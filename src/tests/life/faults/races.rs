@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 use tokio_postgres::Client;
@@ -168,7 +169,7 @@ async fn every_write_that_loses_twice_is_done_in_the_end() {
 }
 
 /// Waits until a server's statement waits for a row.
-async fn waits_for_a_row(watcher: &Client) {
+pub(super) async fn waits_for_a_row(watcher: &Client) {
     let waiting = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'signet' AND wait_event_type = 'Lock'";
     let until = Instant::now() + Duration::from_secs(10);
@@ -198,6 +199,42 @@ async fn a_row_that_others_hold_is_waited_for_a_second_at_most() {
     };
     let (answer, ()) = tokio::join!(refresh, free);
     good("a refresh that waited", answer);
+}
+
+/// Those whose commit would have been shared with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_row_waits_alone() {
+    let Some(admin) = postgres() else { return };
+    let stand = Stand::on(&admin, &[]).await;
+    let web = stand.world.web().await;
+    let (mut held, mut free) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        held.push(stand.world.tokens(&web).await.get("refresh_token"));
+    }
+    let (holder, watcher) = (stand.world.database.client().await, stand.world.database.client().await);
+    holder.batch_execute(HOLD).await.unwrap();
+    for _ in 0..12 {
+        free.push(stand.world.tokens(&web).await.get("refresh_token"));
+    }
+    let refresh = async |token: &String| stand.peer().refresh(&web, token, &[]).await;
+    // These are under way and wait, so that the others gather behind them.
+    let first = join_all(held[1..].iter().map(refresh));
+    let gathered = async {
+        waits_for_a_row(&watcher).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::join!(refresh(&held[0]), join_all(free.iter().map(refresh)))
+    };
+    let (first, (alone, others)) = tokio::join!(first, gathered);
+    for answer in first.iter().chain([&alone]) {
+        unavailable("held", answer);
+    }
+    for answer in others {
+        good("a refresh that has its row", answer);
+    }
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    for token in &held {
+        good("what was held is not used up", refresh(token).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
