@@ -28,7 +28,7 @@ const REMEMBER: &str = "
 const LOCK: &str = "SELECT pg_advisory_xact_lock($1, $2)";
 /// Shorter than the statements of a server wait: whoever comes while a migration waits for a lock waits behind it.
 const LOCK_WITHIN: &str = "SET LOCAL lock_timeout = '500ms'";
-/// How often a migration lets the others pass and tries again, a minute in all.
+/// How often each migration lets the others pass and tries again, for a minute.
 const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_secs(1);
 

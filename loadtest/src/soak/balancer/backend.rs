@@ -151,3 +151,21 @@ impl Free {
         Ok(sender)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_listed_gets_requests_whatever_its_health_and_a_closed_door_is_an_error_then() -> Result<()> {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let backend = Backend::new(0, (closed, closed))?;
+        let send = || backend.send(Side::Public, Request::new(Full::default()));
+        assert!(!backend.is_ready() && matches!(send().await, Sent::Not(_)));
+        backend.list(Duration::from_secs(60));
+        assert!(backend.is_ready() && matches!(send().await, Sent::Lost));
+        backend.list(Duration::ZERO);
+        assert!(!backend.is_ready() && matches!(send().await, Sent::Not(_)));
+        Ok(())
+    }
+}
