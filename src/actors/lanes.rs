@@ -157,7 +157,9 @@ where
         }
         Err(error) if writes.len() < 2 || matches!(error, StoreError::Unavailable(_)) => {
             for waiting in batch {
-                traces::fail(&waiting.span, "unavailable");
+                if matches!(error, StoreError::Unavailable(_) | StoreError::Held(_)) {
+                    traces::fail(&waiting.span, "unavailable");
+                }
                 waiting.answer(Err(error.clone()));
             }
         }

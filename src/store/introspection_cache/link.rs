@@ -131,26 +131,26 @@ impl Link {
         ask.instrument(span("GET", 1)).await
     }
 
-    /// Sends commands, in order, and waits until all are done. To a cluster each goes for itself: what one member does not
-    /// take, the others do. `summary` names them, without values.
+    /// Sends commands, in order, and waits until all are done. `summary` names them, without values. To a cluster each goes
+    /// for itself: what one member does not take, the others do.
     pub(super) async fn send(&self, summary: &'static str, commands: Vec<Cmd>) -> Result<(), Doubt> {
         let span = span(summary, commands.len());
-        self.send_all(commands).instrument(span).await
-    }
-
-    async fn send_all(&self, commands: Vec<Cmd>) -> Result<(), Doubt> {
-        if self.address.is_cluster() {
-            let each = commands.iter().map(|command| self.send_one(command));
-            return futures_util::future::join_all(each).await.into_iter().collect();
+        async {
+            if self.address.is_cluster() {
+                let each = commands.iter().map(|command| self.send_one(command));
+                return futures_util::future::join_all(each).await.into_iter().collect();
+            }
+            let mut pipe = Pipeline::with_capacity(commands.len());
+            for command in commands {
+                pipe.add_command(command).ignore();
+            }
+            let send = self.patiently(&[], async |connection| match connection {
+                Connection::One(mut one) => pipe.query_async(&mut one).await,
+                Connection::Cluster(mut all) => pipe.query_async(&mut all).await,
+            });
+            send.await
         }
-        let mut pipe = Pipeline::with_capacity(commands.len());
-        for command in commands {
-            pipe.add_command(command).ignore();
-        }
-        self.patiently(&[], async |connection| match connection {
-            Connection::One(mut one) => pipe.query_async(&mut one).await,
-            Connection::Cluster(mut all) => pipe.query_async(&mut all).await,
-        })
+        .instrument(span)
         .await
     }
 
@@ -219,26 +219,6 @@ impl Link {
     }
 }
 
-/// The span of one exchange with Redis, inside of a request that is traced.
-fn span(summary: &'static str, commands: usize) -> Span {
-    if !traces::inside_a_span() {
-        return Span::none();
-    }
-    let operation = if commands > 1 { "PIPELINE" } else { summary };
-    let span = debug_span!(
-        "redis",
-        otel.name = operation,
-        otel.kind = "client",
-        db.system.name = "redis",
-        db.operation.name = operation,
-        db.query.summary = summary,
-    );
-    if commands > 1 {
-        span.set_attribute("db.operation.batch.size", i64::try_from(commands).unwrap_or(i64::MAX));
-    }
-    span
-}
-
 /// What an error says of the connection that it came over.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
@@ -274,6 +254,26 @@ fn slot(key: &[u8]) -> u16 {
     let hashed = tag().unwrap_or(key);
     let crc = hashed.iter().fold(0, |crc: u16, byte| (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| shift(crc)));
     crc % SLOTS
+}
+
+/// The span of one exchange with Redis, inside of a request that is traced.
+fn span(summary: &'static str, commands: usize) -> Span {
+    if !traces::inside_a_span() {
+        return Span::none();
+    }
+    let operation = if commands > 1 { "PIPELINE" } else { summary };
+    let span = debug_span!(
+        "redis",
+        otel.name = operation,
+        otel.kind = "client",
+        db.system.name = "redis",
+        db.operation.name = operation,
+        db.query.summary = summary,
+    );
+    if commands > 1 {
+        span.set_attribute("db.operation.batch.size", i64::try_from(commands).unwrap_or(i64::MAX));
+    }
+    span
 }
 
 /// Counts failures in a row; after some it lets one through each second.

@@ -20,7 +20,8 @@ impl Stand {
         self.proxy.play(Fault::LoseAnswer);
         let answer = ask.await;
         self.proxy.mend();
-        assert_eq!(self.proxy.lost(), before + 1, "{what}: no answer was lost: {}", answer.brief());
+        // The outbox is looked at all the time: its answers may be lost too.
+        assert!(self.proxy.lost() > before, "{what}: no answer was lost: {}", answer.brief());
         assert_eq!(answer.status, 503, "{what}: {}", answer.brief());
     }
 }
