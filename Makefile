@@ -1,6 +1,6 @@
 # One word each: quickstart to see it run, check for the habits, test for everything.
 .DEFAULT_GOAL := help
-.PHONY: help quickstart check fmt test check-deploy advisories load load-report soak rolling
+.PHONY: help quickstart check fmt test check-deploy advisories load load-report soak rolling skew
 SHELL := bash
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -47,8 +47,11 @@ load-report: ## the whole load test of a release build, over an hour of an idle 
 soak: ## two replicas of a release build under traffic and faults, and what they promised checked (ARGS="--duration 1800 --seed 7")
 	bash loadtest/soak.sh soak $(ARGS)
 
-rolling: ## three replicas restarted in turn under traffic without a failed request (ARGS="--times 20")
+rolling: ## three replicas restarted in turn, more of them and fewer, under traffic without a failed request (ARGS="--times 20")
 	bash loadtest/soak.sh rolling $(ARGS)
+
+skew: ## this source and the last release as one fleet on one database under traffic, without a failed request
+	bash loadtest/skew.sh $(ARGS)
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)

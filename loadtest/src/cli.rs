@@ -14,7 +14,7 @@ use crate::measure::Bench;
 use crate::scenarios::Kind;
 use crate::seed::Shape;
 use crate::side::Side;
-use crate::soak::{self, RollingArgs, SoakArgs};
+use crate::soak::{self, RollingArgs, SkewArgs, SoakArgs};
 use crate::target::Target;
 use crate::watch::Watched;
 use crate::{bare, replay};
@@ -202,6 +202,9 @@ pub enum Command {
     Soak(SoakArgs),
     /// Restarts such replicas in turn under the same traffic: ends with 1 when a request failed.
     Rolling(RollingArgs),
+    /// Replaces such replicas of --signet-old by those of --signet and back under the same traffic: ends with 1 when a
+    /// request failed.
+    Skew(SkewArgs),
     #[command(name = bare::SUBCOMMAND, hide = true)]
     BareServer { document: usize },
 }

@@ -90,6 +90,7 @@ async fn run(Cli { command, options }: Cli) -> Result<()> {
         Command::RunSet(args) => run_set(&bench, &target, &args, &options).await?,
         Command::Smoke { other_admin } => smoke::run(&bench, &target, other_admin).await?,
         Command::Soak(args) => return soak::soak(&args, &options.soak_terms()?).await,
+        Command::Skew(args) => return soak::skew(&args, &options.soak_terms()?).await,
         Command::Rolling(args) => return soak::rolling(&args, &options.soak_terms()?).await,
         Command::Seed { remove: true, .. } => return seed::remove(&options.dsn()?).await,
         Command::Seed { rows, shape, .. } => return seed::fill(&options.dsn()?, 0..rows, shape).await,

@@ -31,6 +31,7 @@ mod jose;
 mod life;
 mod listeners;
 mod metrics;
+mod migrations;
 mod pages;
 mod probes;
 mod quickstart;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,9 @@ pub struct Replica {
     pub turn: tokio::sync::Mutex<()>,
     /// How often it was started.
     pub lives: AtomicU32,
-    binary: PathBuf,
+    /// Whether it belongs to the fleet now, even while a fault keeps it from running.
+    pub wanted: AtomicBool,
+    binary: Mutex<PathBuf>,
     env: Vec<(String, String)>,
     /// `secrets.system` of its next start, newest first.
     secrets: Mutex<Vec<String>>,
@@ -98,9 +100,10 @@ impl Replica {
         let mut env = settings(dsn.as_str(), redis.port, (public, admin), plan.issuer_port);
         env.extend(plan.settings.iter().cloned());
         let log = plan.dir.join(format!("replica-{number}.log"));
-        let (lives, binary, child) = (AtomicU32::new(0), plan.binary.clone(), Mutex::new(None));
+        let (lives, binary, child) = (AtomicU32::new(0), Mutex::new(plan.binary.clone()), Mutex::new(None));
         let (turn, secrets) = (tokio::sync::Mutex::default(), Mutex::new(vec![SECRET.to_owned()]));
-        Ok(Self { number, public, admin, postgres, redis, turn, lives, binary, env, secrets, log, child })
+        let wanted = AtomicBool::new(false);
+        Ok(Self { number, public, admin, postgres, redis, turn, lives, wanted, binary, env, secrets, log, child })
     }
 
     /// Where its own listeners are, past the balancer.
@@ -120,6 +123,11 @@ impl Replica {
     /// The list for its next start.
     pub fn give_secrets(&self, newest_first: Vec<String>) {
         *self.secrets() = newest_first;
+    }
+
+    /// The program of its next start.
+    pub fn give_binary(&self, binary: &Path) {
+        *self.binary.lock().unwrap_or_else(PoisonError::into_inner) = binary.to_owned();
     }
 
     /// What it seals under.
@@ -142,13 +150,15 @@ impl Replica {
     /// Starts it and waits until it is ready.
     pub async fn start(&self) -> Result<()> {
         let log = || File::options().create(true).append(true).open(&self.log);
-        let mut command = Command::new(&self.binary);
+        let binary = self.binary.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut command = Command::new(&binary);
         command.env_clear().envs(self.env.iter().map(|(key, value)| (key, value)));
         command.env("SECRETS_SYSTEM", self.secrets().join(","));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("RUST_BACKTRACE", "1");
         command.args(["serve", "all", "--dev"]).stdin(Stdio::null()).stdout(log()?).stderr(log()?);
-        *self.child() = Some(command.spawn().with_context(|| format!("cannot run {}", self.binary.display()))?);
+        *self.child() = Some(command.spawn().with_context(|| format!("cannot run {}", binary.display()))?);
         self.lives.fetch_add(1, Ordering::Relaxed);
+        self.wanted.store(true, Ordering::Relaxed);
         self.wait_ready().await
     }
 

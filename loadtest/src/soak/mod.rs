@@ -1,8 +1,10 @@
 //! Hours of traffic with faults: replicas of the server behind a balancer, each with its own way to PostgreSQL and Redis.
 //! All that the clients saw is held against what the server promises. `rolling` restarts the replicas in turn under the
-//! same traffic, with another list of system secrets each time, and allows no error at all.
+//! same traffic, with another list of system secrets each time, and has more of them and fewer; `skew` replaces them by
+//! another release and back. Both allow no error at all.
 
 mod balancer;
+mod changes;
 mod checker;
 mod faults;
 mod fleet;
@@ -23,14 +25,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::drive::{Pace, Progress, Window, drive};
 use crate::work::{Source, Worker};
 use checker::{Rows, Seen};
 use history::Micros;
 use options::FleetArgs;
-pub use options::{RollingArgs, SoakArgs};
+pub use options::{RollingArgs, SkewArgs, SoakArgs};
 use report::Told;
 use stage::{Setting, Stage};
 use traffic::Mixer;
@@ -44,6 +46,8 @@ const CAPACITY_WORKERS: usize = 16;
 const MOST: f64 = 300.0;
 /// Longer than the server's own deadline of 10 s.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// So much later the balancer hears that a replica ends, as of an endpoint of Kubernetes.
+const LAG: Duration = Duration::from_secs(1);
 /// Between two restarts.
 const BREATH: Duration = Duration::from_millis(500);
 /// Connections of a replica: a pool of 8, one that listens, one that holds a lease.
@@ -62,7 +66,7 @@ pub struct Terms {
 /// Runs a soak; an error when a rule was broken.
 pub async fn soak(args: &SoakArgs, terms: &Terms) -> Result<()> {
     let grace = ("OAUTH2_GRANT_REFRESH_TOKEN_ROTATION_GRACE_PERIOD".to_owned(), format!("{}s", args.grace));
-    let stage = set(&args.fleet, args.replicas, terms, vec![grace]).await?;
+    let stage = set(&args.fleet, (args.replicas, 0), terms, (Duration::ZERO, vec![grace])).await?;
     let rate = rate(&stage, &args.fleet, terms).await?;
     let plan = faults::schedule(&faults::Terms {
         seed: args.fleet.seed,
@@ -82,33 +86,78 @@ pub async fn soak(args: &SoakArgs, terms: &Terms) -> Result<()> {
     conclude(&stage, &args.fleet, told, args.grace == 0, &args.markdown).await
 }
 
-/// Restarts all replicas in turn; an error when a request failed.
+/// Restarts all replicas in turn, then has more of them and fewer; an error when a request failed.
 pub async fn rolling(args: &RollingArgs, terms: &Terms) -> Result<()> {
-    let stage = set(&args.fleet, args.replicas, terms, Vec::new()).await?;
-    let rate = rate(&stage, &args.fleet, terms).await?;
-    println!("{} rounds of {} restarts, {rate:.0} units of work a second", args.times, args.replicas);
-    let progress = Arc::new(Progress::default());
-    let restarts = async {
+    if args.fewest == 0 {
+        bail!("--fewest must be at least 1");
+    }
+    let most = args.most.max(args.fewest);
+    let stage = set(&args.fleet, (args.replicas, most), terms, (LAG, vec![drained()])).await?;
+    println!("{} rounds of {} restarts", args.times, args.replicas);
+    let changes = async {
         for round in 1..=args.times {
-            if let Err(error) = stage.change_secrets().await {
-                stage.log.failed(format!("round {round}: {error:#}"));
-            }
+            stage.change_secrets().await.with_context(|| format!("round {round}"))?;
             println!("{:>8.1} s  round {round} is done", stage.history.now() as f64 / 1e6);
+        }
+        for to in [args.most, args.fewest, args.replicas] {
+            stage.scale(to).await?;
+        }
+        Ok(())
+    };
+    let told = Told { title: "Rolling restarts", seed: args.fleet.seed, replicas: args.replicas, ..Told::default() };
+    flawless(&stage, (&args.fleet, terms), told, changes, &args.markdown).await
+}
+
+/// Two releases as one fleet, forward and back; an error when a request failed.
+pub async fn skew(args: &SkewArgs, terms: &Terms) -> Result<()> {
+    let (old, new) = (stage::absolute(&args.signet_old)?, stage::absolute(&args.fleet.signet)?);
+    let first = FleetArgs { signet: old.clone(), ..args.fleet.clone() };
+    let stage = set(&first, (args.replicas, 0), terms, (LAG, vec![drained()])).await?;
+    println!("{} beside {}", new.display(), old.display());
+    let told = Told { title: "Two releases", seed: args.fleet.seed, replicas: args.replicas, ..Told::default() };
+    flawless(&stage, (&args.fleet, terms), told, stage.upgrade(&old, &new), &args.markdown).await
+}
+
+/// Replicas that end serve longer than the balancer sends them requests.
+fn drained() -> (String, String) {
+    ("SERVE_SHUTDOWN_DRAIN_DELAY".to_owned(), format!("{}ms", (LAG * 2).as_millis()))
+}
+
+/// Traffic during changes that excuse nothing.
+async fn flawless(
+    stage: &Arc<Stage>,
+    (args, terms): (&FleetArgs, &Terms),
+    told: Told,
+    changes: impl Future<Output = Result<()>>,
+    markdown: &Path,
+) -> Result<()> {
+    let rate = rate(stage, args, terms).await?;
+    println!("{rate:.0} units of work a second");
+    let progress = Arc::new(Progress::default());
+    let changes = async {
+        if let Err(error) = changes.await {
+            stage.log.failed(format!("{error:#}"));
         }
         tokio::time::sleep(BREATH).await;
         progress.stop.store(true, Ordering::Relaxed);
     };
     let longest = Duration::from_secs(24 * 3600);
     let pace = Pace { rate: Some(rate), ..pace(terms.workers, longest) };
-    let traffic = run(&stage, &args.fleet, pace, &progress, true);
-    tokio::join!(traffic, restarts).0?;
-    let restarts = Some(args.times * u32::from(args.replicas));
-    let told = Told { title: "Rolling restarts", seed: args.fleet.seed, rate, replicas: args.replicas, restarts };
-    conclude(&stage, &args.fleet, told, true, &args.markdown).await
+    let traffic = run(stage, args, pace, &progress, true);
+    tokio::join!(traffic, changes).0?;
+    let starts: u32 = stage.replicas.iter().map(|replica| replica.lives.load(Ordering::Relaxed)).sum();
+    let restarts = Some(starts.saturating_sub(u32::from(told.replicas)));
+    conclude(stage, args, Told { rate, restarts, ..told }, true, markdown).await
 }
 
-async fn set(args: &FleetArgs, replicas: u8, terms: &Terms, settings: Vec<(String, String)>) -> Result<Arc<Stage>> {
-    let stage = Stage::set(Setting { args, replicas, dsn: terms.dsn.clone(), settings }).await?;
+/// Replicas at the beginning and at most; how late the balancer hears of an end, and settings of all.
+async fn set(
+    args: &FleetArgs,
+    (replicas, most): (u8, u8),
+    terms: &Terms,
+    (lag, settings): (Duration, Vec<(String, String)>),
+) -> Result<Arc<Stage>> {
+    let stage = Stage::set(Setting { args, replicas, most, lag, dsn: terms.dsn.clone(), settings }).await?;
     stage.watch((terms.duration / 300).clamp(Duration::from_secs(1), Duration::from_secs(30)));
     Ok(stage)
 }

@@ -1,10 +1,10 @@
-//! What the command line of `soak` and `rolling` may say.
+//! What the command line of `soak`, `rolling` and `skew` may say.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// What both commands need.
+/// What all of them need.
 #[derive(Args, Clone)]
 pub struct FleetArgs {
     /// The server's program.
@@ -55,7 +55,28 @@ pub struct RollingArgs {
     /// How often all of them are restarted, one after the other.
     #[arg(long, default_value_t = 20)]
     pub times: u32,
+    /// Then there are so many for a while.
+    #[arg(long, default_value_t = 5)]
+    pub most: u8,
+    /// And then so few, before it is as in the beginning.
+    #[arg(long, default_value_t = 2)]
+    pub fewest: u8,
     /// Where the report goes.
     #[arg(long, default_value = "loadtest/ROLLING.md", value_name = "FILE")]
+    pub markdown: PathBuf,
+}
+
+#[derive(Args)]
+pub struct SkewArgs {
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// The program of the release before.
+    #[arg(long, value_name = "FILE")]
+    pub signet_old: PathBuf,
+    /// How many replicas.
+    #[arg(long, default_value_t = 3)]
+    pub replicas: u8,
+    /// Where the report goes.
+    #[arg(long, default_value = "loadtest/SKEW.md", value_name = "FILE")]
     pub markdown: PathBuf,
 }

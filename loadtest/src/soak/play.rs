@@ -44,6 +44,10 @@ impl Log {
         if now.is_empty() { "no fault".to_owned() } else { now.join(" and ") }
     }
 
+    pub fn happened(&self, window: Window) {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).push(window);
+    }
+
     pub fn failed(&self, what: String) {
         eprintln!("soak: {what}");
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(what);
@@ -74,7 +78,7 @@ impl Stage {
         let played = self.played(&planned).await;
         self.log.now.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != name);
         let window = Window { from, to: self.history.now(), name: name.clone(), excuses: planned.kind.hurts() };
-        self.log.windows.lock().unwrap_or_else(PoisonError::into_inner).push(window);
+        self.log.happened(window);
         if let Err(error) = played {
             self.log.failed(format!("{name}: {error:#}"));
         }
@@ -156,10 +160,17 @@ impl Stage {
 
     /// SIGTERM, the end, a new start; until it is ready.
     pub async fn restart(&self, replica: &Replica) -> Result<()> {
+        self.end(replica).await?;
+        replica.start().await
+    }
+
+    /// SIGTERM, of which the balancer hears late, and the end.
+    pub async fn end(&self, replica: &Replica) -> Result<()> {
+        self.balancer.hears_late(replica.number, self.lag);
         replica.signal("TERM")?;
         if !replica.wait_end().await? {
             bail!("replica {} did not end with 0 after SIGTERM", replica.number);
         }
-        replica.start().await
+        Ok(())
     }
 }

@@ -13,12 +13,13 @@ use super::play::Window;
 const MINUTE: u64 = 60_000_000;
 
 /// What a report says of the run itself.
+#[derive(Default)]
 pub struct Told {
     pub title: &'static str,
     pub seed: u64,
     pub rate: f64,
     pub replicas: u8,
-    /// Of rolling restarts.
+    /// Of replicas that an operator ended.
     pub restarts: Option<u32>,
 }
 
@@ -86,7 +87,7 @@ fn faults(out: &mut String, windows: &[Window]) {
     if windows.is_empty() {
         return;
     }
-    out.push_str("\n## Faults\n\n| from, s | to, s | |\n|---:|---:|---|\n");
+    out.push_str("\n## Events\n\n| from, s | to, s | |\n|---:|---:|---|\n");
     for window in windows {
         let _ = writeln!(out, "| {:.1} | {:.1} | {} |", window.from as f64 / 1e6, window.to as f64 / 1e6, window.name);
     }

@@ -56,12 +56,22 @@ impl Stage {
         if keepsakes.is_empty() {
             keepsakes.look(self).await;
         }
-        for replica in &self.replicas {
+        for replica in &self.fleet() {
             sleep(BREATH).await;
             self.renew(replica, &lists.newest_first, what).await?;
             keepsakes.look(self).await;
         }
         Ok(())
+    }
+
+    /// Every replica makes one of everything and is shown what all have made so far.
+    pub async fn look(self: &Arc<Self>) {
+        self.secrets.0.lock().await.1.look(self).await;
+    }
+
+    /// What a replica that is added begins with.
+    pub async fn secrets_now(&self) -> Vec<String> {
+        self.secrets.0.lock().await.0.newest_first.clone()
     }
 
     async fn renew(&self, replica: &Replica, secrets: &[String], what: &'static str) -> Result<()> {

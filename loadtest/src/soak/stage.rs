@@ -1,12 +1,13 @@
 //! Everything that a soak stands on: stores, replicas behind a balancer, clients, and those who watch.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::balancer::Doors;
+use super::balancer::{Balancer, Doors};
 use super::fleet::{Plan, Replica, migrate};
 use super::history::History;
 use super::jwks::Jwks;
@@ -29,7 +30,11 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(90);
 
 pub struct Stage {
     pub history: Arc<History>,
+    /// Those that run and those that may be added.
     pub replicas: Vec<Arc<Replica>>,
+    pub balancer: Arc<Balancer>,
+    /// How late the balancer hears of an end.
+    pub lag: Duration,
     pub redis: Redis,
     pub database: Database,
     /// The balancer.
@@ -46,7 +51,10 @@ pub struct Stage {
 /// What the stage is set up for.
 pub struct Setting<'a> {
     pub args: &'a FleetArgs,
+    /// Replicas at the beginning, and how many there may ever be.
     pub replicas: u8,
+    pub most: u8,
+    pub lag: Duration,
     pub dsn: String,
     /// Settings of the replicas.
     pub settings: Vec<(String, String)>,
@@ -58,6 +66,7 @@ impl Stage {
         if setting.replicas == 0 {
             bail!("--replicas must be at least 1");
         }
+        let most = setting.most.max(setting.replicas);
         let args = setting.args;
         let dir = args
             .logs
@@ -71,16 +80,19 @@ impl Stage {
         let (public, admin) = doors.ports()?;
         let (dsn, settings) = (setting.dsn.clone(), setting.settings);
         let plan = Plan { binary, dsn, redis_port: redis.port, issuer_port: public, dir: dir.clone(), settings };
-        let replicas = (0..setting.replicas).map(|number| Ok(Arc::new(Replica::new(number, &plan)?)));
+        let replicas = (0..most).map(|number| Ok(Arc::new(Replica::new(number, &plan)?)));
         let replicas = replicas.collect::<Result<Vec<_>>>()?;
-        for replica in &replicas {
+        for replica in replicas.iter().take(usize::from(setting.replicas)) {
             replica.start().await?;
         }
-        doors.serve(&replicas.iter().map(|replica| (replica.public, replica.admin)).collect::<Vec<_>>())?;
+        let balancer =
+            doors.serve(&replicas.iter().map(|replica| (replica.public, replica.admin)).collect::<Vec<_>>())?;
         let origin = |port: u16| Origin::parse(&format!("http://127.0.0.1:{port}"));
         let stage = Arc::new(Self {
             history: Arc::new(History::new()),
             replicas,
+            balancer,
+            lag: setting.lag,
             redis,
             database: Database { dsn: setting.dsn },
             target: Target { public: origin(public)?, admin: origin(admin)? },
@@ -98,6 +110,11 @@ impl Stage {
         receiver.serve(&stage, args.seed);
         stage.sign_in().await?;
         Ok(stage)
+    }
+
+    /// The replicas that belong to the fleet now.
+    pub fn fleet(&self) -> Vec<Arc<Replica>> {
+        self.replicas.iter().filter(|replica| replica.wanted.load(Ordering::Relaxed)).cloned().collect()
     }
 
     /// Waits until the balancer knows a replica that is ready.
@@ -175,6 +192,6 @@ impl Stage {
 }
 
 /// A program with its whole path: the replicas have another environment.
-fn absolute(program: &Path) -> Result<PathBuf> {
+pub fn absolute(program: &Path) -> Result<PathBuf> {
     program.canonicalize().with_context(|| format!("there is no {}; build it or say --signet", program.display()))
 }

@@ -117,7 +117,7 @@ pub(super) fn open_error(fault: &Error) -> OpenError {
         Some("28") => "check user and password in the DSN; odd characters must be percent-encoded",
         Some("3D") => "create that database first, or correct its name in the DSN",
         Some("42") => "the user needs the right to create tables in the schema",
-        _ => "nothing was changed; mend that and try again",
+        _ => "mend that and try again: a migration is applied whole or not at all",
     };
     OpenError::new(what, fix)
 }

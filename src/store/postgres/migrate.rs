@@ -26,6 +26,11 @@ const APPLIED: &str = "SELECT version, checksum FROM schema_migration ORDER BY v
 const REMEMBER: &str = "
     INSERT INTO schema_migration (version, name, checksum, applied_at) VALUES ($1, $2, $3, clock_timestamp())";
 const LOCK: &str = "SELECT pg_advisory_xact_lock($1, $2)";
+/// Shorter than the statements of a server wait: whoever comes while a migration waits for a lock waits behind it.
+const LOCK_WITHIN: &str = "SET LOCAL lock_timeout = '500ms'";
+/// How often each migration lets the others pass and tries again, for a minute.
+const TRIES: u32 = 40;
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) fn text(script: &Script) -> &'static str {
     script.postgres
@@ -46,27 +51,84 @@ pub(super) async fn known(conn: &deadpool_postgres::Object) -> Result<Vec<Migrat
     Ok(status(&applied(client).await?))
 }
 
-/// Applies what is pending, as a whole or not at all. Whoever waited for the lock finds nothing left to do.
-async fn apply(client: &mut Client) -> Result<Vec<Migration>, OpenError> {
-    let tx = client.transaction().await.map_err(|e| open_error(&e))?;
-    tx.query(LOCK, &[&LOCK_CLASS, &LOCK_MIGRATE]).await.map_err(|e| open_error(&e))?;
-    tx.batch_execute(TABLE).await.map_err(|e| open_error(&e))?;
-    let before = applied(&tx).await.map_err(|e| open_error(&e))?;
-    for script in pending(&before, text)? {
-        tx.batch_execute(script.postgres).await.map_err(|e| open_error(&e))?;
-        let sum = checksum(script.postgres);
-        tx.execute(REMEMBER, &[&script.version, &script.name, &sum]).await.map_err(|e| open_error(&e))?;
-    }
-    partitions::make_ahead(&tx, USUAL_LIFE).await.map_err(failed)?;
-    let after = status(&applied(&tx).await.map_err(|e| open_error(&e))?);
-    tx.commit().await.map_err(|e| open_error(&e))?;
-    Ok(after)
+/// Why a step was not done.
+enum Stop {
+    Fault(Fault),
+    Open(OpenError),
 }
 
-fn failed(fault: Fault) -> OpenError {
-    match fault {
-        Fault::Driver(fault) => open_error(&fault),
-        Fault::Corrupt(what) => OpenError::new(what, "nothing was changed; mend that and try again"),
+impl From<Error> for Stop {
+    fn from(fault: Error) -> Self {
+        Self::Fault(fault.into())
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<OpenError> for Stop {
+    fn from(error: OpenError) -> Self {
+        Self::Open(error)
+    }
+}
+
+impl Stop {
+    /// Whether others were in the way, who may be gone the next time.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.is_lock_timeout() || fault.lost_race().is_some())
+    }
+}
+
+/// Applies what is pending, each migration as a whole or not at all.
+async fn apply(client: &mut Client) -> Result<Vec<Migration>, OpenError> {
+    let mut tries = 0;
+    loop {
+        match step(client).await {
+            Ok(true) => tries = 0,
+            Ok(false) => break,
+            Err(stop) if stop.may_pass() && tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(stop) => return Err(failed(stop)),
+        }
+    }
+    applied(client).await.map(|found| status(&found)).map_err(|e| open_error(&e))
+}
+
+/// Applies the first of what is pending, in a transaction: no lock of one migration is held while another is at work, or
+/// waits. Without any, makes the hours of tokens that are issued soon; whether there was one. Whoever waited for another
+/// migrator finds its work done.
+async fn step(client: &mut Client) -> Result<bool, Stop> {
+    let tx = client.transaction().await?;
+    tx.query(LOCK, &[&LOCK_CLASS, &LOCK_MIGRATE]).await?;
+    tx.batch_execute(LOCK_WITHIN).await?;
+    tx.batch_execute(TABLE).await?;
+    let next = pending(&applied(&tx).await?, text)?.first().copied();
+    match next {
+        Some(script) => {
+            tx.batch_execute(script.postgres).await?;
+            let sum = checksum(script.postgres);
+            tx.execute(REMEMBER, &[&script.version, &script.name, &sum]).await?;
+        }
+        None => partitions::make_ahead(&tx, USUAL_LIFE).await?,
+    }
+    tx.commit().await?;
+    Ok(next.is_some())
+}
+
+fn failed(stop: Stop) -> OpenError {
+    match stop {
+        stop if stop.may_pass() => OpenError::new(
+            "a table is in use for long, and a migration does not keep its other users waiting",
+            "end the oldest transaction in pg_stat_activity (ORDER BY xact_start) or wait for it, then run this again",
+        ),
+        Stop::Fault(Fault::Driver(fault)) => open_error(&fault),
+        Stop::Fault(Fault::Corrupt(what)) => OpenError::new(what, "mend that and try again"),
+        Stop::Open(error) => error,
     }
 }
 
@@ -112,6 +174,6 @@ pub(super) async fn connected<T>(
     tokio::select! {
         biased;
         outcome = work(&mut client) => outcome,
-        _ = connection => Err(OpenError::new("the connection to PostgreSQL broke", "nothing was changed; try again")),
+        _ = connection => Err(OpenError::new("the connection to PostgreSQL broke", "what was applied stays so; run it again")),
     }
 }

@@ -6,6 +6,7 @@ mod faults;
 mod outage;
 mod overload;
 mod replicas;
+mod schema;
 mod secrets;
 mod signals;
 mod statements;

@@ -27,6 +27,8 @@ type Sender = SendRequest<Full<Bytes>>;
 pub struct Backend {
     pub number: usize,
     ready: AtomicBool,
+    /// Until then requests come here whatever it says of its health.
+    listed: Mutex<Option<Instant>>,
     health: Origin,
     public: Free,
     admin: Free,
@@ -51,11 +53,28 @@ impl Backend {
     pub fn new(number: usize, (public, admin): (u16, u16)) -> Result<Self> {
         let free = |port| Free { port, idle: Mutex::default() };
         let health = Origin::parse(&format!("http://127.0.0.1:{public}"))?;
-        Ok(Self { number, ready: AtomicBool::new(false), health, public: free(public), admin: free(admin) })
+        Ok(Self {
+            number,
+            ready: AtomicBool::new(false),
+            listed: Mutex::default(),
+            health,
+            public: free(public),
+            admin: free(admin),
+        })
     }
 
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+        self.ready.load(Ordering::Relaxed) || self.is_listed()
+    }
+
+    fn is_listed(&self) -> bool {
+        let until = *self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Requests come here for so long, whatever it says of its health.
+    pub fn list(&self, span: Duration) {
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + span);
     }
 
     /// Asks again and again whether it is ready.
@@ -82,6 +101,8 @@ impl Backend {
             Some(sender) => sender,
             None => match tokio::time::timeout(CHECK_WITHIN, free.connect()).await {
                 Ok(Ok(sender)) => sender,
+                // Who hears late that it ends must not find its door closed.
+                _ if self.is_listed() => return Sent::Lost,
                 _ => {
                     self.turn(false);
                     return Sent::Not(Box::new(request));
@@ -128,5 +149,23 @@ impl Free {
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(async move { drop(connection.await) });
         Ok(sender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_listed_gets_requests_whatever_its_health_and_a_closed_door_is_an_error_then() -> Result<()> {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let backend = Backend::new(0, (closed, closed))?;
+        let send = || backend.send(Side::Public, Request::new(Full::default()));
+        assert!(!backend.is_ready() && matches!(send().await, Sent::Not(_)));
+        backend.list(Duration::from_secs(60));
+        assert!(backend.is_ready() && matches!(send().await, Sent::Lost));
+        backend.list(Duration::ZERO);
+        assert!(!backend.is_ready() && matches!(send().await, Sent::Not(_)));
+        Ok(())
     }
 }

@@ -35,7 +35,8 @@ pub enum Side {
     Admin,
 }
 
-struct State {
+/// What serves.
+pub struct Balancer {
     backends: Vec<Arc<Backend>>,
     next: AtomicUsize,
 }
@@ -58,9 +59,9 @@ impl Doors {
     }
 
     /// Serves, as long as the process lives, the replicas with these ports.
-    pub fn serve(self, replicas: &[(u16, u16)]) -> Result<()> {
+    pub fn serve(self, replicas: &[(u16, u16)]) -> Result<Arc<Balancer>> {
         let backends = replicas.iter().enumerate().map(|(number, ports)| Ok(Arc::new(Backend::new(number, *ports)?)));
-        let state = Arc::new(State { backends: backends.collect::<Result<_>>()?, next: AtomicUsize::new(0) });
+        let state = Arc::new(Balancer { backends: backends.collect::<Result<_>>()?, next: AtomicUsize::new(0) });
         for backend in &state.backends {
             tokio::spawn(Arc::clone(backend).watch(CHECK));
         }
@@ -76,11 +77,11 @@ impl Doors {
                 }
             });
         }
-        Ok(())
+        Ok(state)
     }
 }
 
-async fn connection(stream: TcpStream, side: Side, state: Arc<State>) {
+async fn connection(stream: TcpStream, side: Side, state: Arc<Balancer>) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
         let state = Arc::clone(&state);
@@ -90,7 +91,14 @@ async fn connection(stream: TcpStream, side: Side, state: Arc<State>) {
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-impl State {
+impl Balancer {
+    /// A replica is about to end, and that is heard here so much later: until then requests go to it as before.
+    pub fn hears_late(&self, replica: u8, span: Duration) {
+        if let Some(backend) = self.backends.get(usize::from(replica)) {
+            backend.list(span);
+        }
+    }
+
     async fn pass(&self, side: Side, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
         let (mut head, body) = request.into_parts();
         head.headers.remove(CONNECTION);

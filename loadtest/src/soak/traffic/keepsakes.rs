@@ -86,20 +86,21 @@ impl Keepsakes {
     /// The flows that are held end elsewhere; every replica makes one of each, and is shown everything.
     pub async fn look(&mut self, stage: &Arc<Stage>) {
         let (mut wire, until) = (Wire::default(), Instant::now() + LOOK_WITHIN);
+        let replicas = stage.fleet();
         for (n, Held(begun, secret)) in std::mem::take(&mut self.held).into_iter().enumerate() {
-            let mut others = stage.replicas.iter().cycle().skip(n + 1);
+            let mut others = replicas.iter().cycle().skip(n + 1);
             if let (Some(one), Some(other)) = (others.next(), others.next()) {
                 finish(stage, &mut wire, Held(begun, secret), (one, other)).await;
             }
         }
-        for replica in &stage.replicas {
+        for replica in &replicas {
             let (secret, mut hand) = (replica.newest_secret(), Hand::directly(stage, &mut wire, replica));
             self.kept.extend(hand.make(secret).await.unwrap_or_default());
             self.held.extend(hand.begin().await.map(|begun| Held(begun, secret)));
         }
         self.forget();
         for it in &self.kept {
-            for replica in &stage.replicas {
+            for replica in &replicas {
                 if Instant::now() < until {
                     Hand::directly(stage, &mut wire, replica).open(it).await;
                 }
