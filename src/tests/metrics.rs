@@ -118,8 +118,9 @@ async fn what_another_database_and_redis_add_is_listed_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_metrics_listener_serves_metrics_and_health_alone() {
-    let (port, database) = (free_port(), Database::sqlite());
+    let database = Database::sqlite();
     Server::migrate(&database.dsn());
+    let port = free_port();
     let text = port.to_string();
     let env = [("SERVE_METRICS_ENABLED", "true"), ("SERVE_METRICS_HOST", "127.0.0.1"), ("SERVE_METRICS_PORT", &text)];
     let server = Server::start(&database.dsn(), None, &env).await;

@@ -81,6 +81,15 @@ impl Pair {
         }
     }
 
+    /// A token that both replicas were asked for, whether or not they could cache it.
+    pub(super) async fn asked(&self) -> String {
+        let token = self.token().await;
+        for peer in [&self.world.a, &self.world.b, &self.world.b] {
+            assert!(peer.is_active(&token).await);
+        }
+        token
+    }
+
     /// A token that both replicas have cached.
     pub(super) async fn cached(&self) -> String {
         let token = self.token().await;

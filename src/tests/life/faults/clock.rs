@@ -129,7 +129,7 @@ async fn cached(seconds: i64) {
     let (behind, ahead) = if seconds > 0 { (&pair.world.a, &pair.world.b) } else { (&pair.world.b, &pair.world.a) };
     pair.until_used(ahead).await;
     for _ in 0..3 {
-        let (ends, lives) = (pair.cached().await, pair.cached().await);
+        let (ends, lives) = (pair.asked().await, pair.asked().await);
         judge(&pair, &format!("{seconds} seconds off"), &ends, &lives).await;
     }
     assert_eq!(hits(behind).await, 0, "{seconds}: who is behind tells what others keep");
