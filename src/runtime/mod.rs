@@ -48,7 +48,7 @@ pub enum Which {
 impl Which {
     const fn listeners(self) -> &'static [labels::Listener] {
         match self {
-            Self::All => labels::Listener::ALL,
+            Self::All => &[labels::Listener::Public, labels::Listener::Admin, labels::Listener::Gateway],
             Self::Public => &[labels::Listener::Public],
             Self::Admin => &[labels::Listener::Admin],
             Self::Gateway => &[labels::Listener::Gateway],
