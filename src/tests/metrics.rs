@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Database, Peer, Server, Web, World, decide, free_port, grant_device, refuse_device, request, run,
+    Browser, Database, Peer, Redis, Server, Web, World, decide, free_port, grant_device, refuse_device, run,
 };
 use crate::telemetry::Scrape;
 
@@ -46,8 +46,7 @@ async fn load(world: &World) {
 }
 
 async fn rejected(world: &World, web: &Web) {
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(request(web, &[])).finish();
-    let page = world.a.get(&format!("/oauth2/auth?{query}")).await.location();
+    let page = Browser::default().ask(&world.a, web, &[]).await.location();
     assert_eq!(decide(&world.a, "login", &page, Value::Null).await.status, 200);
     assert_eq!(decide(&world.a, "login/reject", &page, json!({"error": "access_denied"})).await.status, 200);
 }
@@ -56,8 +55,10 @@ async fn devices(world: &World) {
     let tv = world.web_with(json!({"grant_types": [DEVICE, "refresh_token"], "redirect_uris": null})).await;
     let scope = [("scope", "openid offline")];
     let (granted, refused) = (world.a.device(&tv, &scope).await, world.a.device(&tv, &scope).await);
-    world.a.poll(&tv, &granted.get("device_code")).await;
+    let waiting = world.a.device(&tv, &scope).await;
+    assert_eq!(world.a.poll(&tv, &waiting.get("device_code")).await.error(), "authorization_pending");
     grant_device(&world.a, &granted.get("user_code"), &["openid"]).await;
+    assert_eq!(world.a.poll(&tv, &granted.get("device_code")).await.status, 200);
     refuse_device(&world.a, &refused.get("user_code")).await;
     assert_eq!(world.a.poll(&tv, &refused.get("device_code")).await.status, 403);
 }
@@ -111,7 +112,8 @@ async fn a_loaded_scrape_is_small_and_listed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_database_and_redis_add_is_listed_too() {
-    let Some(world) = World::postgres(&[]).await else { return };
+    let Some(redis) = Redis::start() else { return };
+    let Some(world) = World::postgres(&[("REDIS_URL", &redis.url())]).await else { return };
     load(&world).await;
     all_listed(&Scrape::of(&world.a).await, &listed());
 }

@@ -261,7 +261,9 @@ impl Counter {
             assert_eq!(peer.refresh(web, &got.get("refresh_token"), &[]).await.status, 400, "used");
             assert_eq!(peer.revoke(&again.get("refresh_token"), &web.id, &web.secret).await.status, 200);
         }
-        for row in self.client.query(PAGES, &[]).await.unwrap() {
+        let rows = self.client.query(PAGES, &[]).await.unwrap();
+        assert_eq!(rows.len(), 5, "they were not counted");
+        for row in rows {
             let (pages, text): (i64, String) = (row.get(0), row.get(1));
             assert!(pages < 150, "{pages} pages for one statement:\n{text}");
         }

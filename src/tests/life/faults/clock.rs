@@ -36,13 +36,14 @@ async fn apart(seconds: i64, env: &[(&str, &str)], own: &[(&str, &str)]) -> Opti
 
 /// When both replicas have said that it is over, which they may not do before its life is.
 async fn over_in_time(what: &str, began: Instant, world: &World, token: &str) {
-    for peer in [&world.b, &world.a] {
+    let ends = async |peer: &Peer| {
         while peer.is_active(token).await {
             assert!(began.elapsed() < LIFE + SLACK, "{what}: it lives after {:?}", began.elapsed());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert!(began.elapsed() > LIFE - Duration::from_secs(1), "{what}: over after {:?}", began.elapsed());
-    }
+    };
+    tokio::join!(ends(&world.b), ends(&world.a));
 }
 
 async fn tokens_end(world: &World, seconds: i64) {
@@ -70,10 +71,10 @@ async fn tokens_end(world: &World, seconds: i64) {
 
 async fn codes_and_refresh_tokens_are_used_once(world: &World) {
     let web = world.web().await;
-    let began = Instant::now();
-    let (good, late) = (world.code(&web).await, world.code(&web).await);
+    let good = world.code(&web).await;
     let first = world.b.exchange(&web, &good, &[]).await;
     assert_eq!(first.status, 200, "{}", first.brief());
+    let (late, began) = (world.code(&web).await, Instant::now());
     tokio::time::sleep((LIFE + Duration::from_millis(500)).saturating_sub(began.elapsed())).await;
     let refused = world.b.exchange(&web, &late, &[]).await;
     assert_eq!((refused.status, refused.error().as_str()), (400, "invalid_grant"), "a code that is over");
