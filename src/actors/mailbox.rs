@@ -62,7 +62,6 @@ impl Drop for Ticket {
 pub struct Admitted<M> {
     msg: M,
     ticket: Ticket,
-    since: Instant,
     /// The caller's wait, under which the work belongs: an actor's thread knows nothing of it. None outside of a
     /// traced request.
     span: Span,
@@ -73,7 +72,7 @@ impl<M> Admitted<M> {
     /// how much of it was spent in the mailbox.
     pub fn open(self) -> (M, Ticket, Span) {
         if !self.span.is_disabled() {
-            self.span.set_attribute("signet.mailbox.wait", self.since.elapsed().as_secs_f64());
+            self.span.set_attribute("signet.mailbox.wait", self.ticket.taken.elapsed().as_secs_f64());
         }
         (self.msg, self.ticket, self.span)
     }
@@ -133,7 +132,7 @@ impl<A: Actor> Mailbox<A> {
         let (since, metrics) = (Instant::now(), Arc::clone(&self.metrics));
         let ticket = Ticket { _permit: permit, actor: self.actor, metrics, taken: since, begun: None };
         let span = ask_span(self.actor);
-        let message = Admitted { msg, ticket, since, span: span.clone() };
+        let message = Admitted { msg, ticket, span: span.clone() };
         let answer = self.addr.send(message).timeout(deadline::left(self.patience)).instrument(span.clone()).await;
         self.metrics.actor_wait(self.actor, since.elapsed().as_secs_f64());
         answer.map_err(|e| {

@@ -13,6 +13,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::output::text;
+use crate::runtime::probe::root_cause;
 
 /// How to reach the server; shared by every command that talks to one.
 #[derive(Debug, Clone, clap::Args)]
@@ -263,14 +264,6 @@ async fn read(response: reqwest::Response) -> anyhow::Result<Answer> {
         serde_json::from_slice(&bytes).context("the server's answer is not JSON; is the endpoint right?")?
     };
     Ok(Answer { value, next_page })
-}
-
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 fn pretty(value: &Value) -> String {

@@ -1,6 +1,5 @@
 //! Collects values from defaults, OpenTelemetry's variables, files, environment and flags, in that order; a later one
-//! wins. Every value that is
-//! kept has been checked; every one that is not has left a fault.
+//! wins. Every value that is kept has been checked; every one that is not has left a fault.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

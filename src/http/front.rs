@@ -350,7 +350,7 @@ impl Seen {
         // Called inside of the request's span.
         let span = tracing::Span::current();
         finish_span(&span, &self.span_facts(route, status));
-        if front.listener == Listener::Admin && !self.is_health() && route != INTROSPECT {
+        if front.listener == Listener::Admin && !self.is_health() && !route.starts_with(INTROSPECT) {
             audit::tell(AuditEvent::AdminApiCall, || self.call_facts(route, status));
         }
         if (self.is_health() && !front.log_health) || !RequestLine::is_wanted() {

@@ -1,9 +1,9 @@
 //! The listeners: TCP, TLS or a unix socket.
 
 use super::certificate::Certificate;
-use super::{reach, rules, socket_file};
+use super::{probe, reach, rules, socket_file};
 use crate::actors::client_registry::Clients;
-use crate::config::settings::Listener;
+use crate::config::settings::{Listener, Serve};
 use crate::http::demo::{self, Demo};
 use crate::http::front::{self, Front};
 use crate::http::{App as Shared, admin, gateway, metrics, public};
@@ -31,6 +31,16 @@ enum Socket {
     Unix(UnixListener),
 }
 
+/// The settings of a listener; `None` for one that is not served.
+pub fn settings_of(serve: &Serve, which: labels::Listener) -> Option<&Listener> {
+    match which {
+        labels::Listener::Public => Some(&serve.public),
+        labels::Listener::Admin => Some(&serve.admin),
+        labels::Listener::Gateway => serve.gateway.as_ref(),
+        labels::Listener::Metrics => serve.metrics.as_ref(),
+    }
+}
+
 impl Bound {
     /// Binds.
     ///
@@ -46,16 +56,11 @@ impl Bound {
 
     /// Where a local client reaches it.
     pub fn url(&self) -> String {
-        let scheme = if self.ends_tls() { "https" } else { "http" };
         match &self.socket {
             Socket::Unix(_) => self.settings.host.clone(),
             Socket::Tcp(listener) => {
                 let port = listener.local_addr().map_or(self.settings.port, |a| a.port());
-                let host = match self.settings.host.as_str() {
-                    "" | "0.0.0.0" | "::" => "127.0.0.1",
-                    host => host,
-                };
-                format!("{scheme}://{host}:{port}")
+                probe::address(&Listener { port, ..self.settings.clone() }).unwrap_or_default()
             }
         }
     }

@@ -183,15 +183,7 @@ async fn live(
 }
 
 fn bind(settings: &Settings, which: Which) -> anyhow::Result<Vec<Bound>> {
-    let of = |l: &labels::Listener| {
-        let listener = match l {
-            labels::Listener::Public => &settings.serve.public,
-            labels::Listener::Admin => &settings.serve.admin,
-            labels::Listener::Gateway => settings.serve.gateway.as_ref()?,
-            labels::Listener::Metrics => settings.serve.metrics.as_ref()?,
-        };
-        Some(Bound::bind(*l, listener))
-    };
+    let of = |l: &labels::Listener| Some(Bound::bind(*l, listen::settings_of(&settings.serve, *l)?));
     which.listeners().iter().chain([&labels::Listener::Metrics]).filter_map(of).collect()
 }
 

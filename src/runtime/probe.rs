@@ -154,11 +154,16 @@ fn unheard(error: &reqwest::Error) -> Unheard {
     if error.is_timeout() {
         return Unheard { why: "no answer in time".to_owned(), bad_certificate: false };
     }
+    let why = root_cause(error);
+    let bad_certificate = why.contains("certificate") || why.contains("UnknownIssuer");
+    Unheard { why, bad_certificate }
+}
+
+/// What lies at the bottom of an error of the client, in its words.
+pub fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {
         cause = next;
     }
-    let why = cause.to_string();
-    let bad_certificate = why.contains("certificate") || why.contains("UnknownIssuer");
-    Unheard { why, bad_certificate }
+    cause.to_string()
 }

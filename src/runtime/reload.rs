@@ -5,9 +5,10 @@
 //! Invariant: a list is taken over as a whole or not at all, and one that would end what is in use is refused.
 
 use super::certificate::Certificate;
+use super::listen::settings_of;
 use crate::actors::key_manager::{KeyError, KeyVault, Reseal};
 use crate::config::Settings;
-use crate::config::settings::{Pem, SecretLists, Tls};
+use crate::config::settings::{Pem, SecretLists};
 use crate::crypto::seal::{Sealer, Secrets, SecretsError};
 use crate::http::App;
 use crate::store::{KeyRow, StoreError};
@@ -111,18 +112,13 @@ pub async fn watch(mut live: Live, reload: Reload) {
 
 /// The files of certificates and their keys.
 fn pem_files(settings: &Settings) -> Vec<PathBuf> {
-    let of = |tls: &Tls| {
-        [&tls.cert, &tls.key]
-            .into_iter()
-            .flatten()
-            .filter_map(|pem| match pem {
-                Pem::Path(path) => Some(PathBuf::from(path)),
-                Pem::Base64(_) => None,
-            })
-            .collect::<Vec<_>>()
-    };
-    let gateway = settings.serve.gateway.as_ref().map(|gateway| of(&gateway.tls)).unwrap_or_default();
-    [of(&settings.serve.public.tls), of(&settings.serve.admin.tls), gateway].concat()
+    let all = labels::Listener::ALL.iter().filter_map(|which| settings_of(&settings.serve, *which));
+    let pems = all.flat_map(|listener| [&listener.tls.cert, &listener.tls.key]).flatten();
+    pems.filter_map(|pem| match pem {
+        Pem::Path(path) => Some(PathBuf::from(path)),
+        Pem::Base64(_) => None,
+    })
+    .collect()
 }
 
 fn fingerprint(files: &[PathBuf]) -> [u8; 32] {
@@ -167,16 +163,8 @@ impl Live {
 
     fn certificates(&self, new: &Settings) {
         for (listener, certificate) in &self.certificates {
-            let tls = match listener {
-                labels::Listener::Public => &new.serve.public.tls,
-                labels::Listener::Admin => &new.serve.admin.tls,
-                labels::Listener::Gateway => match &new.serve.gateway {
-                    Some(gateway) => &gateway.tls,
-                    None => continue,
-                },
-                labels::Listener::Metrics => continue, // it speaks plain HTTP
-            };
-            match certificate.renew(tls) {
+            let Some(found) = settings_of(&new.serve, *listener) else { continue };
+            match certificate.renew(&found.tls) {
                 Ok(true) => {
                     tracing::info!("took over a new certificate ({})", listener.as_str());
                     if let Some(ends) = certificate.ends() {

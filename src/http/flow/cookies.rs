@@ -70,7 +70,7 @@ impl Step {
 }
 
 /// Every value that the browser sent under a name: another site of the same domain may have set one too.
-fn values<'a>(request: &'a HttpRequest, name: &'a str) -> impl Iterator<Item = &'a str> {
+pub fn values<'a>(request: &'a HttpRequest, name: &'a str) -> impl Iterator<Item = &'a str> {
     let headers = request.headers().get_all(COOKIE).filter_map(|h| h.to_str().ok());
     headers.flat_map(|h| h.split(';')).filter_map(move |pair| {
         let (n, value) = pair.trim().split_once('=')?;

@@ -6,13 +6,12 @@
 
 use super::{INVALID_TOKEN, NO_TOKEN};
 use crate::domain::gateway::{Policy, Verdict};
+use crate::http::flow::cookies;
 use crate::http::introspection::{lookup, phantom};
 use crate::http::{ApiError, App, admission, presented, reply};
 use crate::telemetry::audit;
 use crate::telemetry::labels::{Introspected, Source};
-use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use std::time::Instant;
@@ -58,18 +57,13 @@ pub async fn authz(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
         return answer(StatusCode::OK, None);
     }
     let began = Instant::now();
-    let (result, source, answer) = match judge(&app, policy, &request).await {
-        (source, Ok(response)) => (Introspected::Active, source, response),
-        (source, Err(refused)) => (counted(&refused), source, refusal(policy, &refused)),
+    let mut source = Source::None;
+    let (result, answer) = match pass(&app, policy, &request, &mut source).await {
+        Ok(response) => (Introspected::Active, response),
+        Err(refused) => (counted(&refused), refusal(policy, &refused)),
     };
     app.metrics.introspection(result, source, began.elapsed().as_secs_f64());
     answer
-}
-
-async fn judge(app: &App, policy: &Policy, request: &HttpRequest) -> (Source, Result<HttpResponse, Refused>) {
-    let mut source = Source::None;
-    let answer = pass(app, policy, request, &mut source).await;
-    (source, answer)
 }
 
 async fn pass(app: &App, policy: &Policy, request: &HttpRequest, source: &mut Source) -> Result<HttpResponse, Refused> {
@@ -106,7 +100,7 @@ async fn pass(app: &App, policy: &Policy, request: &HttpRequest, source: &mut So
 }
 
 /// The one token of a request: of the header, or, without any, of the policy's cookie.
-fn token<'a>(policy: &Policy, request: &'a HttpRequest) -> Result<Option<&'a str>, Malformed> {
+fn token<'a>(policy: &'a Policy, request: &'a HttpRequest) -> Result<Option<&'a str>, Malformed> {
     match &policy.cookie {
         Some(name) if !request.headers().contains_key(AUTHORIZATION) => cookie(request, name),
         _ => bearer(request),
@@ -131,10 +125,8 @@ pub fn bearer(request: &HttpRequest) -> Result<Option<&str>, Malformed> {
     Some(token.trim_matches(' ')).filter(|token| is_b64token(token)).map(Some).ok_or(Malformed)
 }
 
-fn cookie<'a>(request: &'a HttpRequest, name: &str) -> Result<Option<&'a str>, Malformed> {
-    let lines = request.headers().get_all(COOKIE).filter_map(|v| v.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut found = pairs.filter(|(n, _)| *n == name).map(|(_, value)| value);
+fn cookie<'a>(request: &'a HttpRequest, name: &'a str) -> Result<Option<&'a str>, Malformed> {
+    let mut found = cookies::values(request, name);
     match (found.next(), found.next()) {
         (None, _) => Ok(None),
         (Some(token), None) if is_b64token(token) => Ok(Some(token)),

@@ -6,7 +6,7 @@ use crate::http::presented::{self, Row};
 use crate::http::{ApiError, App, reply};
 use crate::store::AccessKey;
 use crate::telemetry::audit;
-use crate::telemetry::labels::Source;
+use crate::telemetry::labels::{Introspected, Source};
 use actix_web::HttpResponse;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -37,7 +37,10 @@ pub async fn respond(app: &App, body: &[u8]) -> Result<HttpResponse, ApiError> {
         return Err(ApiError::BadRequest(format!("'tokens' has more than {MOST} members; send several requests")));
     }
     let rows = asked.tokens.iter().map(|token| presented::any(app, token)).collect::<Result<Vec<_>, _>>()?;
-    let found = all(app, &rows).await?;
+    let failed = |_: &ApiError| {
+        app.metrics.introspection(Introspected::Error, Source::Db, began.elapsed().as_secs_f64());
+    };
+    let found = all(app, &rows).await.inspect_err(failed)?;
     let mut bodies = Vec::with_capacity(found.len());
     for (row, (source, found)) in rows.iter().zip(found) {
         let (result, said) = judged(app, found, &asked.scope);

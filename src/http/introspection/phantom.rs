@@ -1,6 +1,7 @@
 //! Phantom tokens: an opaque access token said once more as a JWT (RFC 9068), for upstreams that verify by our keys.
 
 use crate::actors::key_manager::ACCESS_TOKEN_SET;
+use crate::domain::scope::parse_scope;
 use crate::domain::token::introspection::Told;
 use crate::domain::token::jwt::{self, AccessClaims};
 use crate::domain::world::Timestamp;
@@ -21,13 +22,12 @@ pub async fn phantom(app: &App, token: &str, key: &AccessKey, told: &Told) -> Re
     if is_jwt(token) {
         return Ok(token.to_owned());
     }
-    let texts = |text: &str| text.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     let claims = AccessClaims {
         issuer: &app.rules.issuer,
         subject: &told.sub,
         client_id: &told.client_id,
         jti: &jwt::phantom_jti(key).to_string(),
-        scope: &texts(&told.scope),
+        scope: &parse_scope(&told.scope),
         audience: &told.aud,
         issued_at: Timestamp::from_secs(told.iat),
         expires_at: Timestamp::from_secs(told.exp.unwrap_or(told.iat)),

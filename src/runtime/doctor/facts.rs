@@ -33,7 +33,7 @@ pub struct Facts {
     /// Redis; `None` without one.
     pub redis: Option<Result<RedisSurvey, String>>,
     /// Certificates of listeners, each by its setting.
-    pub certificates: Vec<(&'static str, Result<Certificate, String>)>,
+    pub certificates: Vec<(String, Result<Certificate, String>)>,
     /// The server; `None` when nothing was asked of it.
     pub server: Server,
 }

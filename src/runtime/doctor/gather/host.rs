@@ -4,6 +4,8 @@ use crate::config::key::{self, env_name};
 use crate::config::settings::Pem;
 use crate::config::{Settings, Sources, StatusRow};
 use crate::runtime::doctor::facts::Host;
+use crate::runtime::listen::settings_of;
+use crate::telemetry::labels;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -29,14 +31,10 @@ fn secret_files(sources: &Sources, settings: &Settings, rows: &[StatusRow]) -> V
             all.push((key.name.to_owned(), path.to_owned()));
         }
     }
-    let gateway = settings.serve.gateway.as_ref().map(|gateway| ("serve.gateway.tls.key", &gateway.tls));
-    for (name, tls) in
-        [("serve.public.tls.key", &settings.serve.public.tls), ("serve.admin.tls.key", &settings.serve.admin.tls)]
-            .into_iter()
-            .chain(gateway)
-    {
-        if let Some(Pem::Path(path)) = tls.key.as_ref().filter(|_| tls.enabled) {
-            all.push((name.to_owned(), path.clone()));
+    for which in labels::Listener::ALL {
+        let tls = settings_of(&settings.serve, *which).map(|listener| &listener.tls).filter(|tls| tls.enabled);
+        if let Some(Pem::Path(path)) = tls.and_then(|tls| tls.key.as_ref()) {
+            all.push((format!("serve.{}.tls.key", which.as_str()), path.clone()));
         }
     }
     if let Some(("sqlite" | "sqlite3", rest)) = settings.dsn.split_once("://") {

@@ -5,16 +5,18 @@ mod server;
 
 use super::Asked;
 use super::facts::{Certificate, Facts, Key};
-use crate::actors::key_manager::{ACCESS_TOKEN_SET, ID_TOKEN_SET, KeyVault};
+use crate::actors::key_manager::{ACCESS_TOKEN_SET, ID_TOKEN_SET, KeyRing, KeyVault};
+use crate::actors::key_ring;
 use crate::config::settings::Tls;
 use crate::config::{self, Settings};
 use crate::crypto::seal::Secrets;
-use crate::domain::key_ring::{KeyMeta, signer};
 use crate::domain::world::{Clock, Timestamp};
+use crate::runtime::listen::settings_of;
 use crate::runtime::system::SystemClock;
 use crate::runtime::{certificate, reach};
 use crate::store::introspection_cache as cache;
 use crate::store::{KeyRow, Survey, survey};
+use crate::telemetry::labels::Listener;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::time::Duration;
 use url::Url;
@@ -71,46 +73,36 @@ fn session_marks(settings: &Settings) -> Vec<Vec<u8>> {
 
 /// The stored keys, opened by whichever secret does.
 fn keys(survey: &Survey, settings: &Settings, now: Timestamp) -> Vec<Key> {
-    let meta = |row: &KeyRow| KeyMeta {
-        kid: row.kid.clone(),
-        created_at: row.created_at,
-        activates_at: row.activates_at,
-        retires_at: row.retires_at,
-    };
-    let signs = |row: &KeyRow| {
-        let of_set: Vec<KeyMeta> = survey.keys.iter().filter(|other| other.set == row.set).map(meta).collect();
-        [ID_TOKEN_SET, ACCESS_TOKEN_SET].contains(&row.set.as_str())
-            && signer(&of_set, now).is_some_and(|found| found.kid == row.kid)
-    };
     let sealer = Secrets::new(&settings.secrets.system).map(|secrets| secrets.sealer("jwk"));
-    let shown = |set: &String| {
-        [ID_TOKEN_SET, ACCESS_TOKEN_SET].contains(&set.as_str()) || settings.webfinger.broadcast_keys.contains(set)
-    };
+    let open = |row: &KeyRow| sealer.as_ref().ok().and_then(|sealer| KeyVault::opened(sealer, row));
+    let readable: Vec<_> = survey.keys.iter().filter_map(|row| Some((row.clone(), open(row)?.0))).collect();
+    // What servers sign with: by the database's clock, and of the keys that open and can sign alone.
+    let ring = KeyRing::of(&readable, now, -survey.ahead);
+    let own = |set: &str| [ID_TOKEN_SET, ACCESS_TOKEN_SET].contains(&set);
+    let shown = |set: &String| own(set) || settings.webfinger.broadcast_keys.contains(set);
     let of = |row: &KeyRow| {
-        let opened = sealer.as_ref().ok().and_then(|sealer| KeyVault::opened(sealer, row));
+        let opened = open(row);
         Key {
             set: row.set.clone(),
             kid: row.kid.clone(),
             alg: row.alg.clone(),
             generation: opened.as_ref().map(|(_, generation)| *generation),
             published: shown(&row.set)
-                && meta(row).is_published(now)
+                && key_ring::meta(row).is_published(now)
                 && opened.is_some_and(|(key, _)| !key.is_symmetric()),
-            signs: signs(row),
+            signs: own(&row.set) && ring.signer(&row.set, now).is_some_and(|key| key.kid() == row.kid),
             since: row.activates_at,
         }
     };
     survey.keys.iter().map(of).collect()
 }
 
-fn certificates(settings: &Settings) -> Vec<(&'static str, Result<Certificate, String>)> {
+fn certificates(settings: &Settings) -> Vec<(String, Result<Certificate, String>)> {
     let host = Url::parse(&settings.urls.issuer).ok().and_then(|url| url.host_str().map(str::to_owned));
-    [("serve.public.tls", &settings.serve.public), ("serve.admin.tls", &settings.serve.admin)]
-        .into_iter()
-        .chain(settings.serve.gateway.as_ref().map(|gateway| ("serve.gateway.tls", gateway)))
-        .filter(|(_, listener)| listener.tls.enabled && listener.tls.cert.is_some())
+    let all = Listener::ALL.iter().filter_map(|which| Some((*which, settings_of(&settings.serve, *which)?)));
+    all.filter(|(_, listener)| listener.tls.enabled && listener.tls.cert.is_some())
         .filter(|(_, listener)| reach::of(listener) != reach::Reach::Socket)
-        .map(|(name, listener)| (name, certificate(&listener.tls, host.as_deref())))
+        .map(|(which, listener)| (format!("serve.{}.tls", which.as_str()), certificate(&listener.tls, host.as_deref())))
         .collect()
 }
 

@@ -176,7 +176,7 @@ pub fn certificates(facts: &Facts, out: &mut Vec<Finding>) {
             Err(why) => {
                 out.push(Finding::of(
                     Check::TlsUnreadable,
-                    *place,
+                    place,
                     why.clone(),
                     "give a PEM chain and the key that belongs to it",
                 ));
@@ -186,17 +186,17 @@ pub fn certificates(facts: &Facts, out: &mut Vec<Finding>) {
         let (now, renew) = (facts.now, "renew it; a running server takes the new files over by itself");
         if certificate.ends <= now {
             let what = format!("over since {}", certificate.ends.rfc3339());
-            out.push(Finding::of(Check::TlsExpiry, *place, what, renew));
+            out.push(Finding::of(Check::TlsExpiry, place, what, renew));
         } else if certificate.begins > now {
             let what = format!("begins {}", certificate.begins.rfc3339());
-            out.push(Finding::of(Check::TlsExpiry, *place, what, "look at this machine's clock"));
+            out.push(Finding::of(Check::TlsExpiry, place, what, "look at this machine's clock"));
         } else if certificate.ends < now.plus(SOON) {
             let what = format!("over in {}", words(certificate.ends.since(now)));
-            out.push(Finding::of(Check::TlsExpiry, *place, what, renew).only(Severity::Warning));
+            out.push(Finding::of(Check::TlsExpiry, place, what, renew).only(Severity::Warning));
         }
         if !certificate.fits_issuer && *place == "serve.public.tls" {
             let what = format!("it is not for the host of {}", facts.settings.urls.issuer);
-            out.push(Finding::of(Check::TlsName, *place, what, "issue one with that host as a subjectAltName"));
+            out.push(Finding::of(Check::TlsName, place, what, "issue one with that host as a subjectAltName"));
         }
     }
 }

@@ -101,7 +101,7 @@ fn facts(env: &[(&str, &str)]) -> Facts {
             ..RedisSurvey::default()
         })),
         certificates: vec![(
-            "serve.public.tls",
+            "serve.public.tls".to_owned(),
             Ok(Certificate { begins: now().minus(DAY), ends: now().plus(DAY * 60), fits_issuer: true }),
         )],
         server: Server {
@@ -233,7 +233,7 @@ fn what_is_seen_is_named() {
         ("jwks.unknown-key", |f| {
             f.server.jwks = Some(("u".to_owned(), heard(200, &json!({"keys": [{"kid": "a"}, {"kid": "z"}]}))));
         }),
-        ("tls.unreadable", |f| f.certificates = vec![("serve.admin.tls", Err("no PEM".to_owned()))]),
+        ("tls.unreadable", |f| f.certificates = vec![("serve.admin.tls".to_owned(), Err("no PEM".to_owned()))]),
         ("files.permissions", |f| f.host.secret_files = vec![("DSN_FILE".to_owned(), "/s".to_owned(), 0o100_644)]),
         ("host.files", |f| f.host.files = Some(1024)),
         ("pages.unreachable", |f| {
@@ -310,7 +310,7 @@ fn an_issuer_that_is_another_is_told_by_how_it_differs() {
 fn certificates_are_judged_by_their_time_and_name() {
     let with = |begins: Timestamp, ends: Timestamp, fits_issuer| {
         let mut facts = facts(&[]);
-        facts.certificates = vec![("serve.public.tls", Ok(Certificate { begins, ends, fits_issuer }))];
+        facts.certificates = vec![("serve.public.tls".to_owned(), Ok(Certificate { begins, ends, fits_issuer }))];
         judge(&facts).iter().map(|f| (f.check.id(), f.severity.as_str())).collect::<Vec<_>>()
     };
     assert_eq!(with(now().minus(DAY), now(), true), [("tls.expiry", "error")]);
