@@ -51,13 +51,8 @@ once kubeconform $KUBECONFORM go_install "github.com/yannh/kubeconform/cmd/kubec
 once helm $HELM go_install "helm.sh/helm/v4/cmd/helm@$HELM"
 
 if [[ -z ${SIGNET_BIN:-} ]]; then
-  for profile in debug release; do
-    [[ ! -x $target/$profile/signet ]] || SIGNET_BIN=$target/$profile/signet
-  done
-  if [[ -z ${SIGNET_BIN:-} ]]; then
-    cargo build --locked --bin signet
-    SIGNET_BIN=$target/debug/signet
-  fi
+  cargo build --locked --bin signet
+  SIGNET_BIN=$target/debug/signet
 fi
 export SIGNET_BIN SIGNET_TOOLS=$tools
 exec bash $scripts/services.sh "$tools/helm-venv/bin/pytest" -p no:cacheprovider -rf --tb=short -v helm/tests "$@"

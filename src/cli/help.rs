@@ -14,7 +14,7 @@ New here? This starts a server on your machine, shows a token issued, checked an
 
 Server
   quickstart   a server for development: the main steps shown, and a demo to sign in to
-  serve        start the server: all, public or admin
+  serve        start the server: all, public, admin or gateway
   migrate      bring a database to this release's schema
   janitor      delete what has expired from a database
   config       show or check the configuration
