@@ -6,6 +6,7 @@
 mod clients;
 pub mod deadline;
 mod flows;
+mod hydra;
 pub mod introspection_cache;
 mod io;
 mod keys;
@@ -25,6 +26,7 @@ pub use flows::{
     FlowStore, FlowVerdict, FlowWrite, ForcedSubject, FoundCode, Grant, Login, LoginSession, Logout, LogoutDelivery,
     OutboxDepth, UserCodeGuess,
 };
+pub use hydra::{HydraRow, HydraTable, read_hydra};
 pub use keys::{KeyChange, KeyDecision, KeyRow, KeyStore};
 pub use migrate::Ask;
 pub use open::{OpenError, OpenOptions, migrate, migration_status, open};

@@ -43,6 +43,14 @@ impl OpenError {
     pub(super) fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { what: what.into(), fix: fix.into() }
     }
+
+    /// The answer to whoever would migrate Hydra's own database.
+    pub(super) fn of_hydra() -> Self {
+        Self::new(
+            "this is a database of Hydra's",
+            "make another one for this server; `import hydra` moves what is in it",
+        )
+    }
 }
 
 /// The databases there are.

@@ -20,6 +20,7 @@ mod faults;
 mod feed;
 mod flows;
 mod grants;
+mod hydra;
 mod issue;
 mod keys;
 mod migrate;
@@ -38,6 +39,7 @@ mod tries;
 mod upkeep;
 mod usable;
 
+pub(super) use hydra::read_hydra;
 pub(super) use migrate::{migrate, migration_status};
 pub(super) use survey::survey;
 

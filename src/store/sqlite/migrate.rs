@@ -13,6 +13,10 @@ const TABLE: &str = "
         applied_at INTEGER NOT NULL
     ) STRICT";
 const HAS_TABLE: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migration'";
+/// Hydra's tables have names in common with ours.
+const IS_HYDRAS: &str = "
+    SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'hydra_client')
+       AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'json_web_key')";
 const APPLIED: &str = "SELECT version, checksum FROM schema_migration ORDER BY version";
 const REMEMBER: &str = "
     INSERT INTO schema_migration (version, name, checksum, applied_at)
@@ -76,6 +80,9 @@ pub(in crate::store) fn migration_status(place: &Place) -> Result<Vec<Migration>
         Place::File(path) if !path.exists() => Ok(status(&[])),
         Place::File(_) => {
             let db = place.connect_read_only()?;
+            if db.query_row(IS_HYDRAS, [], |row| row.get(0)).map_err(failed)? {
+                return Err(OpenError::of_hydra());
+            }
             pending(&applied(&db).map_err(failed)?, text)?;
             known(&db).map_err(failed)
         }
