@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use signet::config::{Effect, key};
+
 use crate::harness::{Database, SECRET, Server, postgres};
 
 fn root() -> &'static Path {
@@ -117,4 +119,52 @@ async fn marked_commands_work_as_written() {
         ran += blocks.len();
     }
     assert!(ran >= 3, "{ran} blocks ran");
+}
+
+/// What the page about moving calls the parts of the wire, by the names that recorded exchanges begin with.
+fn part_of_the_wire(exchange: &str) -> &'static str {
+    match exchange.split(['/', ' ']).next().unwrap() {
+        "*" => "everywhere",
+        "meta" => "discovery, keys and pages",
+        "auth" => "`/oauth2/auth`",
+        "code" | "reject-consent" | "other-browser2" => "login and consent",
+        "form-post" => "`form_post`",
+        "token" => "`/oauth2/token`",
+        "revoke" => "`/oauth2/revoke`",
+        "introspect" => "`/admin/oauth2/introspect`",
+        "userinfo" => "`/userinfo`",
+        "device" => "devices",
+        "logout" => "logout",
+        "clients" => "`/admin/clients`",
+        other => panic!("{other}: how does deploy/docs/from-hydra.md call that?"),
+    }
+}
+
+#[test]
+fn what_differs_from_hydra_is_told_as_it_is_allowed() {
+    let allowed = read(&root().join("src/tests/compat/allowed.json"));
+    let allowed: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&allowed).unwrap();
+    let row = |(exchange, why): (&String, &serde_json::Value)| {
+        format!("| {} | {} |", part_of_the_wire(exchange), why.as_str().unwrap())
+    };
+    let expected: BTreeSet<String> = allowed.iter().map(row).collect();
+    let page = read(&root().join("deploy/docs/from-hydra.md"));
+    let table =
+        page.split("| where | what differs, and why |\n|---|---|\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let told: BTreeSet<String> = table.lines().map(str::to_owned).collect();
+    let (missing, over): (Vec<_>, Vec<_>) =
+        (expected.difference(&told).collect(), told.difference(&expected).collect());
+    assert!(missing.is_empty() && over.is_empty(), "not told: {missing:#?}\nnot so: {over:#?}");
+    assert_eq!(table.lines().count(), told.len(), "a row stands there twice");
+}
+
+#[test]
+fn the_settings_of_hydra_that_do_not_act_are_named() {
+    let page = read(&root().join("deploy/docs/from-hydra.md"));
+    for (mark, effect) in [("- **Not yet:** ", Effect::NotYet), ("- **No effect here:** ", Effect::NoEffect)] {
+        let listed = page.split(mark).nth(1).unwrap().split(".\n").next().unwrap();
+        let told: BTreeSet<&str> = listed.split(',').map(|name| name.trim().trim_matches('`')).collect();
+        let expected: BTreeSet<&str> = key::all().filter(|key| key.effect == effect).map(|key| key.name).collect();
+        assert_eq!(told, expected, "{mark}");
+    }
 }
