@@ -410,6 +410,8 @@ async fn hydras_own_database_is_not_migrated() {
         let wrote = text(&done.stderr);
         assert_eq!(done.status.code(), Some(1));
         assert!(wrote.contains("this is a database of Hydra's: make another one"), "{wrote}");
+        let examined = run(&["doctor", "--dev"], &[("DSN", &worlds.hydra.dsn()), ("SECRETS_SYSTEM", SECRET)]);
+        assert!(text(&examined.stdout).contains("this is a database of Hydra's"), "{}", text(&examined.stdout));
         assert!(!worlds.report(&["--dry-run"])["parts"].is_null(), "it is as it was");
     }
 }

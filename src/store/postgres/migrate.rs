@@ -135,10 +135,15 @@ fn failed(stop: Stop) -> OpenError {
 /// Hydra's tables have names in common with ours.
 const IS_HYDRAS: &str = "SELECT to_regclass('hydra_client') IS NOT NULL AND to_regclass('json_web_key') IS NULL";
 
+/// Refuses a database of Hydra's.
+pub(super) async fn refuse_hydras(client: &Client) -> Result<(), OpenError> {
+    let is_hydras =
+        client.query_one(IS_HYDRAS, &[]).await.and_then(|row| row.try_get(0)).map_err(|e| open_error(&e))?;
+    if is_hydras { Err(OpenError::of_hydra()) } else { Ok(()) }
+}
+
 async fn plan(client: &Client) -> Result<Vec<Migration>, OpenError> {
-    if client.query_one(IS_HYDRAS, &[]).await.and_then(|row| row.try_get(0)).map_err(|e| open_error(&e))? {
-        return Err(OpenError::of_hydra());
-    }
+    refuse_hydras(client).await?;
     let found = applied(client).await.map_err(|e| open_error(&e))?;
     pending(&found, text)?;
     Ok(status(&found))

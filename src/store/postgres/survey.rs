@@ -2,7 +2,7 @@
 
 use super::dsn::Dsn;
 use super::faults::{self, Fault};
-use super::migrate::{applied, connected, text};
+use super::migrate::{applied, connected, refuse_hydras, text};
 use super::partitions;
 use super::rows::{self, Moment};
 use crate::crypto::seal::MARK;
@@ -122,6 +122,7 @@ pub(in crate::store) async fn survey(
 ) -> Result<Survey, OpenError> {
     Dsn::parse(dsn)?;
     connected(dsn, async |client| {
+        refuse_hydras(client).await?;
         look(client, clock, before, count_seals).await.map_err(|fault| match fault {
             Fault::Driver(error) => faults::open_error(&error),
             other => {

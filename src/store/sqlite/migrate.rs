@@ -39,6 +39,12 @@ pub(super) fn known(db: &Connection) -> rusqlite::Result<Vec<Migration>> {
     Ok(status(&applied(db)?))
 }
 
+/// Refuses a database of Hydra's.
+pub(super) fn refuse_hydras(db: &Connection) -> Result<(), OpenError> {
+    let is_hydras = db.query_row(IS_HYDRAS, [], |row| row.get(0)).map_err(failed)?;
+    if is_hydras { Err(OpenError::of_hydra()) } else { Ok(()) }
+}
+
 /// Applies what is pending, as a whole or not at all.
 pub(super) fn apply(db: &mut Connection) -> Result<Vec<Migration>, OpenError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
@@ -80,9 +86,7 @@ pub(in crate::store) fn migration_status(place: &Place) -> Result<Vec<Migration>
         Place::File(path) if !path.exists() => Ok(status(&[])),
         Place::File(_) => {
             let db = place.connect_read_only()?;
-            if db.query_row(IS_HYDRAS, [], |row| row.get(0)).map_err(failed)? {
-                return Err(OpenError::of_hydra());
-            }
+            refuse_hydras(&db)?;
             pending(&applied(&db).map_err(failed)?, text)?;
             known(&db).map_err(failed)
         }

@@ -1,6 +1,6 @@
 //! What lies in an SQLite file.
 
-use super::migrate::{applied, text};
+use super::migrate::{applied, refuse_hydras, text};
 use super::{Place, rows};
 use crate::crypto::seal::MARK;
 use crate::domain::world::Timestamp;
@@ -76,7 +76,9 @@ pub(in crate::store) fn survey(place: &Place, before: Timestamp, count_seals: bo
         Place::File(_) => {
             let unreadable =
                 |e| OpenError::new(format!("the SQLite file cannot be read ({e})"), "is it a database of Signet's?");
-            look(&place.connect_read_only()?, before, count_seals).map_err(unreadable)
+            let db = place.connect_read_only()?;
+            refuse_hydras(&db)?;
+            look(&db, before, count_seals).map_err(unreadable)
         }
     }
 }
