@@ -133,7 +133,7 @@ fn sweep(dsn: &str, pace: &Pace) -> anyhow::Result<()> {
     if dsn.trim() == "memory" {
         bail!("DSN=memory lives inside its server, which sweeps it; there is nothing to reach from here");
     }
-    let pending = runtime::migration_status(dsn)?.iter().filter(|step| !step.applied).count();
+    let pending = runtime::MigrationPlan::pending(&runtime::migration_status(dsn)?);
     if pending > 0 {
         bail!("{pending} migrations are pending; run `migrate sql` first");
     }

@@ -7,9 +7,9 @@ use super::partitions;
 use super::rows::{self, Moment};
 use crate::crypto::seal::MARK;
 use crate::domain::world::{Clock, Timestamp};
-use crate::store::migrate::{SCRIPTS, pending, status};
+use crate::store::migrate::{pending, status};
 use crate::store::survey::{COUNTING, ENDING, Sealed, ServerSays, Survey};
-use crate::store::{OpenError, StoreError};
+use crate::store::{Migration, OpenError, StoreError};
 use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 
@@ -100,10 +100,9 @@ async fn look(client: &Client, clock: &dyn Clock, before: Timestamp, count_seals
     says(client, &mut found).await?;
     let has = applied(client).await?;
     found.migrations = status(&has);
-    found.newer = has.iter().map(|a| a.version).filter(|v| SCRIPTS.iter().all(|s| s.version != *v)).collect();
     found.altered = pending(&has, text).err().map(|e| e.to_string());
     // What lies in it is told by the schema that this binary knows.
-    if found.migrations.iter().all(|m| m.applied) {
+    if Migration::pending(&found.migrations) == 0 {
         found.keys = client.query(KEYS, &[]).await?.iter().map(rows::key).collect::<Result<_, _>>()?;
         overdue(client, before, &mut found).await?;
         if count_seals {

@@ -4,9 +4,9 @@ use super::migrate::{applied, refuse_hydras, text};
 use super::{Place, rows};
 use crate::crypto::seal::MARK;
 use crate::domain::world::Timestamp;
-use crate::store::OpenError;
-use crate::store::migrate::{SCRIPTS, pending, status};
+use crate::store::migrate::{pending, status};
 use crate::store::survey::{ENDING, Sealed, Survey};
+use crate::store::{Migration, OpenError};
 use rusqlite::Connection;
 use std::time::Instant;
 
@@ -51,12 +51,11 @@ fn look(db: &Connection, before: Timestamp, count_seals: bool) -> rusqlite::Resu
         version: format!("SQLite {version}"),
         round_trip: began.elapsed(),
         migrations: status(&has),
-        newer: has.iter().map(|a| a.version).filter(|v| SCRIPTS.iter().all(|s| s.version != *v)).collect(),
         altered: pending(&has, text).err().map(|e| e.to_string()),
         seals: Some(Vec::new()),
         ..Survey::default()
     };
-    if found.migrations.iter().all(|m| m.applied) {
+    if Migration::pending(&found.migrations) == 0 {
         found.keys = db.prepare(KEYS)?.query_map([], rows::key)?.collect::<rusqlite::Result<_>>()?;
         found.overdue = overdue(db, before)?;
         if count_seals {
