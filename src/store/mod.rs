@@ -29,7 +29,7 @@ pub use flows::{
 pub use hydra::{HydraRow, HydraTable, read_hydra};
 pub use keys::{KeyChange, KeyDecision, KeyRow, KeyStore};
 pub use migrate::Ask;
-pub use open::{OpenError, OpenOptions, migrate, migration_status, open};
+pub use open::{OpenError, OpenOptions, migrate, migration_status, open, sqlite_file};
 pub use survey::{Sealed, ServerSays, Survey, survey};
 pub use tokens::{
     AccessToken, FoundRefresh, Issue, JtiUse, Redeem, RefreshToken, Replay, Revoke, Revoked, Rotate, SignatureHash,

@@ -9,6 +9,7 @@ use super::migrate::Ask;
 use super::{Migration, Store, postgres, sqlite};
 use crate::domain::world::Clock;
 use crate::telemetry::metrics::Metrics;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +72,14 @@ pub(super) fn kind(dsn: &str) -> Result<Kind, OpenError> {
             "the DSN names no known database",
             "use postgres://user:password@host:5432/database, sqlite:///path/to/file or memory",
         )),
+    }
+}
+
+/// The file of an SQLite database; `None` for a DSN that names none.
+pub fn sqlite_file(dsn: &str) -> Option<PathBuf> {
+    match kind(dsn) {
+        Ok(Kind::Sqlite(sqlite::Place::File(path))) => Some(path),
+        _ => None,
     }
 }
 
