@@ -5,7 +5,7 @@ use super::faults::{self, Fault};
 use super::migrate::{applied, connected, refuse_hydras, text};
 use super::partitions;
 use super::rows::{self, Moment};
-use crate::crypto::seal::MARK;
+use crate::crypto::seal::{HEAD, MARK};
 use crate::domain::world::{Clock, Timestamp};
 use crate::store::migrate::{pending, status};
 use crate::store::survey::{COUNTING, ENDING, Sealed, ServerSays, Survey};
@@ -83,7 +83,7 @@ async fn seals(client: &Client) -> Result<Vec<Sealed>, Fault> {
     for table in ["access_token", "refresh_token", "authorization_code", "device"] {
         let sql = format!(
             "SELECT substr(session, {from}, {length}), count(*), CASE WHEN count(expires_at) = count(*) THEN max(expires_at) END
-             FROM {table} WHERE octet_length(session) > 37 AND get_byte(session, 0) = 1
+             FROM {table} WHERE octet_length(session) > {HEAD} AND get_byte(session, 0) = 1
                  AND (expires_at IS NULL OR expires_at > clock_timestamp()) GROUP BY 1"
         );
         for row in client.query(&sql, &[]).await? {

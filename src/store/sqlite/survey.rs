@@ -2,7 +2,7 @@
 
 use super::migrate::{applied, refuse_hydras, text};
 use super::{Place, rows};
-use crate::crypto::seal::MARK;
+use crate::crypto::seal::{HEAD, MARK};
 use crate::domain::world::Timestamp;
 use crate::store::migrate::{pending, status};
 use crate::store::survey::{ENDING, Sealed, Survey};
@@ -28,7 +28,7 @@ fn seals(db: &Connection) -> rusqlite::Result<Vec<Sealed>> {
     for table in ["access_token", "refresh_token", "authorization_code", "device"] {
         let sql = format!(
             "SELECT substr(session, {from}, {length}), count(*), CASE WHEN count(expires_at) = count(*) THEN max(expires_at) END
-             FROM {table} WHERE length(session) > 37 AND substr(session, 1, 1) = x'01'
+             FROM {table} WHERE length(session) > {HEAD} AND substr(session, 1, 1) = x'01'
                  AND (expires_at IS NULL OR expires_at > CAST(unixepoch('subsec') * 1000000 AS INTEGER)) GROUP BY 1"
         );
         let mut statement = db.prepare(&sql)?;
