@@ -10,6 +10,7 @@ mod database;
 #[path = "../../../loadtest/src/fault_proxy/mod.rs"]
 mod fault_proxy;
 mod flow;
+mod inbound;
 mod redis;
 mod server;
 mod spoiler;
