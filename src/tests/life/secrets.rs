@@ -9,10 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{
-    Browser, CALLBACK, Database, Peer, Server, Web, accept, consented, fresh, machine, param, postgres, run, sign_in,
-    signal,
-};
+use crate::harness::{Browser, Database, Peer, Server, accept, consented, param, postgres, run, sign_in, signal};
 
 const OLD: &str = "Zk3vQ8xT1mW6bR9yL2pD5sH7jN4cF0aE";
 const NEW: &str = "u8Bv2kQ0xWm5Zr7Tn4Ld9Hc3Pj6Ys1Ga";
@@ -65,25 +62,10 @@ impl Replica {
         Self { server, mount }
     }
 
-    /// Waits until the log says it once more.
-    async fn says(&self, text: &str, change: impl FnOnce()) {
-        let times = |said: String| said.matches(text).count();
-        let (before, began) = (times(self.server.said()), Instant::now());
-        change();
-        while times(self.server.said()) == before {
-            assert!(began.elapsed() < WITHIN, "it does not say {text:?}:\n{}", self.server.said());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     async fn takes(&mut self, list: &[&str]) {
-        let text = "took over a new list of secrets.system";
-        let (said, began) = (self.server.said().matches(text).count(), Instant::now());
-        self.mount.swap(&[("system", &(list.join("\n") + "\n"))]);
-        while self.server.said().matches(text).count() == said {
-            assert!(began.elapsed() < WITHIN, "not taken over:\n{}", self.server.said());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let list = list.join("\n") + "\n";
+        let change = || self.mount.swap(&[("system", &list)]);
+        self.server.says("took over a new list of secrets.system", change).await;
     }
 }
 
@@ -96,8 +78,7 @@ struct Traffic {
 
 impl Traffic {
     async fn start(a: &Peer, b: &Peer) -> Self {
-        let (id, secret) = (fresh("traffic"), fresh("secret"));
-        a.create(machine(&id, &secret)).await;
+        let (id, secret) = a.machine().await;
         let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let one = |here: Peer, there: Peer| {
             let (stop, done, id, secret) = (Arc::clone(&stop), Arc::clone(&done), id.clone(), secret.clone());
@@ -152,12 +133,7 @@ async fn a_secret_is_rotated_under_traffic_replica_by_replica() {
     let traffic = Traffic::start(&one, &other).await;
 
     // What is under way while the secrets change: a token, a login, a set of keys of the operator's own.
-    let web = Web { id: fresh("web"), secret: fresh("secret-of") };
-    one.create(json!({
-        "client_id": web.id, "client_secret": web.secret, "redirect_uris": [CALLBACK], "response_types": ["code"],
-        "grant_types": ["authorization_code", "refresh_token"], "scope": "openid offline",
-    }))
-    .await;
+    let web = one.web_with(json!({})).await;
     let code = param(&sign_in(&one, &web, &[], json!({})).await, "code");
     let tokens = other.exchange(&web, &code, &[]).await;
     assert_eq!(tokens.status, 200, "{}", tokens.brief());
@@ -211,21 +187,14 @@ async fn a_bad_list_is_refused_and_the_old_one_stays() {
     Server::migrate(&database.dsn());
     let mut a = Replica::start(&database.dsn(), None, &format!("{OLD}\n")).await;
     let peer = a.server.peer.clone();
-    let (id, secret) = (fresh("machine"), fresh("secret"));
-    peer.create(machine(&id, &secret)).await;
+    let (id, secret) = peer.machine().await;
     let token = peer.token(&id, &secret).await;
     for (list, why) in [
         (&["short"][..], "shorter than 16 characters"),
         (&[][..], "is empty"),
         (&[NEW][..], "lacks the secret that signs now"),
     ] {
-        let before = a.server.said().len();
-        a.mount.swap(&[("system", &list.join("\n"))]);
-        let began = Instant::now();
-        while !a.server.said()[before..].contains(why) {
-            assert!(began.elapsed() < WITHIN, "{list:?}:\n{}", &a.server.said()[before..]);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        a.server.says(why, || a.mount.swap(&[("system", &list.join("\n"))])).await;
         assert!(peer.is_active(&token).await && peer.is_active(&peer.token(&id, &secret).await).await, "{list:?}");
     }
     // The new one first at once is taken, for a server that is alone; and said to be unwise.
@@ -234,7 +203,7 @@ async fn a_bad_list_is_refused_and_the_old_one_stays() {
     for secret in [OLD, NEW] {
         assert!(!a.server.said().contains(secret), "a secret is in the log");
     }
-    a.says("SIGHUP: reading", || signal(a.server.pid(), "HUP")).await;
+    a.server.says("SIGHUP: reading", || signal(a.server.pid(), "HUP")).await;
     assert!(peer.is_active(&token).await);
 }
 
@@ -270,12 +239,8 @@ async fn a_renewed_certificate_is_shown_and_a_broken_one_is_not() {
         }
     };
     until(&old).await;
-    mount.swap(&[("tls.crt", &new), ("tls.key", &old_key)]);
-    let began = Instant::now();
-    while !server.said().contains("the new certificate is refused") {
-        assert!(began.elapsed() < WITHIN, "{}", server.said());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let change = || mount.swap(&[("tls.crt", &new), ("tls.key", &old_key)]);
+    server.says("the new certificate is refused", change).await;
     assert!(shows(&server, &old).await, "of two that do not belong together neither is shown");
     mount.swap(&[("tls.crt", &new), ("tls.key", &new_key)]);
     until(&new).await;
