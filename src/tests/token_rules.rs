@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Callee, Peer, Server, claims};
+use crate::harness::{Answer, Callee, Peer, Scrape, Server, claims};
 use crate::jose::{Assertion, Key};
 
 async fn ask(peer: &Peer, (id, secret): &(String, String), more: &[(&str, &str)]) -> Answer {
@@ -127,6 +127,9 @@ async fn d11_keys_elsewhere_are_fetched_once_and_not_for_every_odd_kid() {
     }
     assert_eq!(callee.questions().len(), 1, "a set that was read a moment ago is not asked for again");
     assert!(callee.questions()[0].head.starts_with("get /keys"));
+    let counted = Scrape::of(&server.peer).await;
+    let counted = counted.sum("signet_webhook_duration_seconds_count", &["hook=\"jwks_uri\"", "outcome=\"ok\""]);
+    assert_eq!(counted as u64, 1, "the fetch is counted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Browser, Database, Peer, Server, accept, consented, param, postgres, run, sign_in, signal};
+use crate::harness::{
+    Browser, Database, Peer, Scrape, Server, accept, consented, param, postgres, run, sign_in, signal,
+};
 
 const OLD: &str = "Zk3vQ8xT1mW6bR9yL2pD5sH7jN4cF0aE";
 const NEW: &str = "u8Bv2kQ0xWm5Zr7Tn4Ld9Hc3Pj6Ys1Ga";
@@ -139,9 +142,8 @@ async fn a_secret_is_rotated_under_traffic_replica_by_replica() {
     assert_eq!(tokens.status, 200, "{}", tokens.brief());
     let mut browser = Browser::default();
     let login = browser.ask(&one, &web, &[]).await.location();
-    let set = one
-        .admin(reqwest::Method::POST, "/admin/keys/mine", Some(json!({"alg": "ES256", "kid": "k", "use": "sig"})))
-        .await;
+    let set =
+        one.admin(Method::POST, "/admin/keys/mine", Some(json!({"alg": "ES256", "kid": "k", "use": "sig"}))).await;
     assert_eq!(set.status, 201, "{}", set.brief());
 
     a.takes(&[OLD, NEW]).await;
@@ -177,7 +179,7 @@ async fn a_secret_is_rotated_under_traffic_replica_by_replica() {
     assert!(page.contains("consent_challenge"), "what the new secret sealed goes on: {page}");
     assert!(one.is_active(&refreshed.get("access_token")).await);
     assert!(!one.is_active(&tokens.get("access_token")).await, "what the old one signed is over");
-    assert_eq!(one.admin(reqwest::Method::GET, "/admin/keys/mine", None).await.json()["keys"][0]["kid"], "k");
+    assert_eq!(one.admin(Method::GET, "/admin/keys/mine", None).await.json()["keys"][0]["kid"], "k");
     assert_eq!(found(&dsn, &[NEW]), Vec::<String>::new());
 }
 
@@ -205,6 +207,46 @@ async fn a_bad_list_is_refused_and_the_old_one_stays() {
     }
     a.server.says("SIGHUP: reading", || signal(a.server.pid(), "HUP")).await;
     assert!(peer.is_active(&token).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_older_secret_opens_is_counted_by_its_kind() {
+    let database = Database::sqlite();
+    Server::migrate(&database.dsn());
+    let mut mount = Mount::with(&[("cookie", OLD), ("pagination", OLD)]);
+    let [cookie, pagination] = ["cookie", "pagination"].map(|name| mount.file(name).display().to_string());
+    let env = [("SECRETS_COOKIE_FILE", cookie.as_str()), ("SECRETS_PAGINATION_FILE", pagination.as_str())];
+    let server = Server::start(&database.dsn(), None, &env).await;
+    let peer = &server.peer;
+    let counted = async |kind: &str| {
+        let series = format!("signet_secret_generation_total{{kind=\"{kind}\"}}");
+        Scrape::of(peer).await.series(&series) as u64
+    };
+    // A step of a flow, a remembered login and a page token, all of the old secrets.
+    let web = peer.web_with(json!({})).await;
+    let mut browser = Browser::default();
+    let page = browser.ask(peer, &web, &[]).await.location();
+    let login = json!({"subject": "a-user", "remember": true});
+    let consent = browser.go(peer, &accept(peer, "login", &page, login).await).await.location();
+    peer.web_with(json!({})).await;
+    let first = peer.admin(Method::GET, "/admin/clients?page_size=1", None).await;
+    let next = first.header("link").split(',').find(|link| link.contains("rel=\"next\"")).map(str::to_owned);
+    let next = next.unwrap().split(['<', '>']).nth(1).unwrap().to_owned();
+    assert_eq!(peer.admin(Method::GET, &next, None).await.status, 200);
+    assert_eq!((counted("cookies").await, counted("pagination").await), (0, 0), "the newest is not counted");
+
+    let both = format!("{NEW}\n{OLD}\n");
+    let change = || mount.swap(&[("cookie", &both), ("pagination", &both)]);
+    server.says("took over a new list of secrets.pagination", change).await;
+    assert_eq!(peer.admin(Method::GET, &next, None).await.status, 200);
+    assert_eq!((counted("cookies").await, counted("pagination").await), (0, 1));
+    let code = param(&consented(peer, &mut browser, &consent).await.location(), "code");
+    assert!(!code.is_empty(), "the browser is known by a cookie of the old secret");
+    let steps = counted("cookies").await;
+    assert!(steps > 0);
+    browser.ask(peer, &web, &[]).await;
+    assert!(counted("cookies").await > steps, "the login is remembered by a cookie of the old secret");
+    assert_eq!(counted("pagination").await, 1);
 }
 
 fn certificate() -> (String, String) {
