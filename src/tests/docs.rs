@@ -1,13 +1,12 @@
-//! What the pages for operators say is true: their links lead somewhere, and each block that is marked `sh test` runs as
-//! written, in the order of its page, beside a server on PostgreSQL that the page finds by the variables it names.
+//! What the pages for operators say is true: their links lead somewhere, and what they tell to type works.
+
+mod blocks;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use signet::config::{Effect, key};
-
-use crate::harness::{Database, SECRET, Server, postgres};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -43,11 +42,6 @@ fn read(page: &Path) -> String {
     std::fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()))
 }
 
-/// The blocks to run, in order.
-fn marked(text: &str) -> Vec<&str> {
-    text.split("\n```sh test\n").skip(1).map(|block| block.split("\n```").next().unwrap_or_default()).collect()
-}
-
 /// The anchors that a page's headings have.
 fn anchors(text: &str) -> BTreeSet<String> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
@@ -80,45 +74,6 @@ fn links_lead_somewhere() {
     }
     assert!(dead.is_empty(), "links that lead nowhere:\n{}", dead.join("\n"));
     assert!(seen > 20, "{seen} links");
-}
-
-#[actix_web::test]
-async fn marked_commands_work_as_written() {
-    let Some(admin) = postgres() else { return };
-    let mut ran = 0;
-    for page in pages() {
-        let text = read(&page);
-        let blocks = marked(&text);
-        if blocks.is_empty() {
-            continue;
-        }
-        let (database, empty) = (Database::postgres(&admin).await, Database::postgres(&admin).await);
-        Server::migrate(&database.dsn());
-        let server = Server::start(&database.dsn(), None, &[]).await;
-        let dir = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_signet"), dir.path().join("signet")).unwrap();
-        let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap_or_default());
-        let done = Command::new("bash")
-            .args(["-c", &format!("set -euo pipefail\n{}\n", blocks.join("\n"))])
-            .env_clear()
-            .envs([("PATH", path.as_str()), ("SECRETS_SYSTEM", SECRET), ("PUBLIC", &server.peer.public)])
-            .envs([("DSN", database.dsn()), ("EMPTY_DSN", empty.dsn())])
-            .envs([("HOME", dir.path().display().to_string()), ("ADMIN", server.peer.admin.clone())])
-            .envs([("HYDRA_ADMIN_URL", server.peer.admin.clone()), ("HYDRA_URL", server.peer.public.clone())])
-            .current_dir(dir.path())
-            .output()
-            .unwrap();
-        assert!(
-            done.status.success(),
-            "{}: {}\n{}\n{}",
-            page.display(),
-            done.status,
-            String::from_utf8_lossy(&done.stdout),
-            String::from_utf8_lossy(&done.stderr)
-        );
-        ran += blocks.len();
-    }
-    assert!(ran >= 3, "{ran} blocks ran");
 }
 
 /// What the page about moving calls the parts of the wire, by the names that recorded exchanges begin with.
