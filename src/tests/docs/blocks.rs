@@ -49,6 +49,18 @@ until signet healthcheck >/dev/null 2>&1; do kill -0 $!; sleep 0.05; done
 signet create oauth2-client --id \"$CLIENT_ID\" --grant-type client_credentials -q >/dev/null
 ";
 
+/// One that is moved away from.
+const HYDRA_SERVES: &str = "
+(
+  export DSN=\"sqlite://$PWD/hydra.sqlite\" SERVE_PUBLIC_PORT=\"${HYDRA_PUBLIC##*:}\" SERVE_ADMIN_PORT=\"${HYDRA##*:}\"
+  export SERVE_GATEWAY_ENABLED=false URLS_SELF_ISSUER=\"$HYDRA_PUBLIC/\"
+  signet migrate sql -e --yes >/dev/null
+  exec signet serve all >>serve.log 2>&1
+) &
+until signet healthcheck --url \"$HYDRA\" >/dev/null 2>&1; do kill -0 $!; sleep 0.05; done
+signet create oauth2-client -e \"$HYDRA\" --id \"$CLIENT_ID\" --grant-type client_credentials -q >/dev/null
+";
+
 /// The blocks of one page that share a server, and all that they find on the machine.
 struct Run {
     page: PathBuf,
@@ -67,6 +79,7 @@ impl Run {
         std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
         std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
         std::fs::write(at.join("signet.yaml"), gateway_settings()).unwrap();
+        std::fs::copy(root().join("deploy/compose/hydra.yml"), at.join("hydra.yml")).unwrap();
         if let Some(admin) = admin {
             databases.extend([Database::postgres(admin).await, Database::postgres(admin).await]);
         }
@@ -74,7 +87,7 @@ impl Run {
         let dsn = |n: usize| databases.get(n).map_or(sqlite.clone(), Database::dsn);
         let url = || format!("http://127.0.0.1:{}", free_port());
         let port = |url: &str| url.rsplit(':').next().unwrap().to_owned();
-        let (public, admin, gateway) = (url(), url(), url());
+        let (public, admin, gateway, hydra, hydra_public) = (url(), url(), url(), url(), url());
         let path = format!("{}:{}", at.display(), std::env::var("PATH").unwrap_or_default());
         let env = vec![
             ("PATH", path),
@@ -96,13 +109,17 @@ impl Run {
             ("HYDRA_URL", public.clone()),
             ("HYDRA_ADMIN_URL", admin.clone()),
             ("PUBLIC", public),
+            ("SIGNET", admin.clone()),
             ("ADMIN", admin),
             ("GATEWAY", gateway),
+            ("HYDRA", hydra),
+            ("HYDRA_PUBLIC", hydra_public),
         ];
         let own: String = blocks.iter().map(|block| block.text.as_str()).collect();
+        let hydra = if own.contains("\"$HYDRA\"") { HYDRA_SERVES } else { "" };
         let serves = if own.contains("signet serve") { "" } else { SERVES };
         let ends = "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT";
-        let script = format!("set -euo pipefail\n{ends}\n{serves}\n{own}");
+        let script = format!("set -euo pipefail\n{ends}\n{hydra}{serves}\n{own}");
         Self { page: page.to_owned(), script, env, dir, _databases: databases }
     }
 
