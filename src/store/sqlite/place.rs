@@ -3,6 +3,8 @@
 use crate::store::OpenError;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -76,15 +78,19 @@ impl Place {
         ))
     }
 
-    /// A connection that may write; makes the file if there is none.
+    /// A connection that may write; makes the file if there is none, for its owner alone. SQLite gives the files beside it
+    /// the same mode.
     pub(super) fn connect(&self) -> Result<Connection, OpenError> {
         match self {
             Self::Memory => Connection::open_in_memory().and_then(|db| ready(db, true)),
-            Self::File(path) => Connection::open_with_flags(
-                path,
-                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-            )
-            .and_then(|db| ready(db, true)),
+            Self::File(path) => {
+                let made = File::options().create_new(true).write(true).mode(0o600).open(path);
+                made.map(drop).or_else(|e| if e.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(e) })
+                    .map_err(|e| unusable(path, &e.to_string()))?;
+                let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+                let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                Connection::open_with_flags(path, flags).and_then(|db| ready(db, true))
+            }
         }
         .map_err(|e| self.cannot(&e))
     }

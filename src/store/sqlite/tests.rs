@@ -87,3 +87,17 @@ fn a_dsn_names_its_place() {
     }
     assert!(Place::parse("").is_err() && Place::parse("?_fk=true").is_err());
 }
+
+#[test]
+fn a_new_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::File(dir.path().join("signet.sqlite"));
+    let db = place.connect().unwrap();
+    db.execute_batch("CREATE TABLE t (x)").unwrap();
+    let (file, wal) = place.files().unwrap();
+    for path in [file, wal] {
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
+    }
+    place.connect().unwrap();
+}
