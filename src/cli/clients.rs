@@ -14,7 +14,8 @@ use super::output::{Row, Show, say, text};
 
 const HEADERS: [&str; 7] =
     ["CLIENT ID", "CLIENT SECRET", "GRANT TYPES", "RESPONSE TYPES", "SCOPE", "AUDIENCE", "REDIRECT URIS"];
-const CLIENTS: [&str; 2] = ["admin", "clients"];
+/// The path of all clients.
+pub const CLIENTS: [&str; 2] = ["admin", "clients"];
 
 /// `create oauth2-client`.
 #[derive(Debug, clap::Args)]
@@ -168,7 +169,11 @@ pub async fn list_v1(args: ListV1) -> anyhow::Result<()> {
     show_page(&args.show, &[], None)
 }
 
-async fn page(api: &Api, size: u32, token: &str) -> anyhow::Result<(Vec<Value>, Option<String>)> {
+/// One page of clients, and where the next one begins.
+///
+/// # Errors
+/// The server's refusal.
+pub async fn page(api: &Api, size: u32, token: &str) -> anyhow::Result<(Vec<Value>, Option<String>)> {
     let size = size.to_string();
     let mut query = vec![("page_size", size.as_str())];
     if !token.is_empty() {
