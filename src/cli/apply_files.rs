@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 use yaml_rust2::{Yaml, YamlLoader};
 
 use super::apply_plan::{MARK, takes_secret};
-use super::clients::bytes_of;
+use super::clients::{bytes_of, list_in};
 use crate::domain::client::Client;
 use crate::domain::client_metadata::{MetadataRules, check_secret, normalize};
 
@@ -81,12 +81,6 @@ fn all_of(file: &Path) -> anyhow::Result<Vec<(String, Value)>> {
     }
     ensure!(!empty, "{name} holds no client; an empty list, [], says that there is to be none");
     Ok(found)
-}
-
-/// A page as `list oauth2-clients --format json` prints it stands for the list in it.
-fn list_in(mut document: Value) -> Value {
-    let page = document.get_mut("items").filter(|items| items.is_array()).map(Value::take);
-    page.unwrap_or(document)
 }
 
 /// JSON is read as such, one value after the other: YAML contains it, but for tabs and half of its escapes.
