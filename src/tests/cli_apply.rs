@@ -1,7 +1,6 @@
 //! `apply oauth2-clients` against real servers: what is written, what is not, and what is said.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use reqwest::Method;
@@ -283,7 +282,7 @@ async fn maester(world: &World) {
 
 /// The binary with something on standard input.
 fn fed(args: &[&str], input: &str) -> Output {
-    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_signet")));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_signet"));
     command.args(args).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
