@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Case, Database, Server, World, cases, fresh, machine, play, run};
+use crate::harness::{Case, Database, Server, World, cases, fresh, machine, play, postgres, run};
 
 const TABLE: [Case; 8] = cases! {
     "A01" "a second apply writes nothing" => twice,
@@ -291,7 +291,8 @@ fn fed(args: &[&str], input: &str) -> Output {
 
 #[actix_web::test]
 async fn it_waits_for_a_server_that_is_not_ready() {
-    let database = Database::sqlite();
+    let Some(admin) = postgres() else { return };
+    let database = Database::postgres(&admin).await;
     let mut server = Server::launch(&database.dsn(), None, &[]);
     let (admin, id) = (server.peer.admin.clone(), fresh("early"));
     let args = ["apply", "clients", "-", "-e", &admin];
