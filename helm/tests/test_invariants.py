@@ -276,7 +276,7 @@ def clients_of(docs):
 
 
 def test_clients_arrive_as_they_stand():
-    """To the letter, numbers and braces included; a secret is a file beside the others."""
+    """To the letter, numbers included; a secret is a file beside the others."""
     _, sources, file = clients_of(objects("everything"))
     given = yaml.safe_load(values("everything").read_text())["clients"]
     refs = {f"secrets/{index}": client.pop("secretRef") for index, client in enumerate(given) if "secretRef" in client}
@@ -285,6 +285,12 @@ def test_clients_arrive_as_they_stand():
     mounted = {source["secret"]["items"][0]["path"]: {"name": source["secret"]["name"], "key": source["secret"]["items"][0]["key"]}
                for source in sources[1:]}
     assert mounted == refs
+
+
+def test_a_client_is_no_template():
+    braces = {"free": "{{ .Release.Name }}"}
+    said = template("-f", values("argo"), "--set-json", f"clients[0].metadata={json.dumps(braces)}")
+    assert clients_of([doc for doc in yaml.safe_load_all(said) if doc])[2][0]["metadata"] == braces
 
 
 @pytest.mark.parametrize("case", ["everything", "argo"])

@@ -52,13 +52,14 @@ def test_clients(tmp_path):
     """The Job of clients: it makes them, leaves them alone, changes a secret, and deletes what the values name no more."""
     api = {"client_id": "orders/api", "grant_types": ["client_credentials"], "scope": "orders.read", "metadata": {"tier": 1000000},
            "secretRef": {"name": "orders", "key": "client.secret"}}
-    app = {"client_id": "app", "redirect_uris": ["https://app.example/cb?a=1&b=<2>"], "token_endpoint_auth_method": "none"}
+    app = {"client_id": "app", "redirect_uris": ["https://app.example/cb?a=1&b=%3C2%3E"], "token_endpoint_auth_method": "none"}
 
     def run(name, clients, secret):
         more = write(tmp_path / f"{name}.yaml", {"clients": clients, "clientsJob": {"prune": True}})
         docs = rendered("-f", values("sqlite"), "-f", more)
-        data = {"client.secret": base64.b64encode(secret.encode()).decode()}
-        docs.append({"kind": "Secret", "metadata": {"name": "orders"}, "data": data})
+        for ref in filter(None, (client.get("secretRef") for client in clients)):
+            data = {ref["key"]: base64.b64encode(secret.encode()).decode()}
+            docs.append({"kind": "Secret", "metadata": {"name": ref["name"]}, "data": data})
         job = next(doc for doc in of_kind(docs, "Job") if "-clients-" in doc["metadata"]["name"])
         code, caller = led(job["spec"]["template"]["spec"], pod, docs, tmp_path / name)
         assert code == 0 and secret not in caller.log(), caller.log()
@@ -75,7 +76,9 @@ def test_clients(tmp_path):
     pod = Pod(server(docs)[1], docs, tmp_path / "pod", tmp_path / "data")
     try:
         pod.serve()  # The Job waits until it is ready.
-        assert run("first", [api, app], "the-first-secret") == "2 created"
+        copied = yaml.safe_load(values("everything").read_text())["clients"]
+        assert run("copied", copied, "a-secret-of-many") == f"{len(copied)} created"
+        assert run("first", [api, app], "the-first-secret") == f"2 created, {len(copied)} deleted"
         assert token("the-first-secret") == "orders.read"
         assert run("again", [api, app], "the-first-secret") == "2 unchanged"
         assert run("other", [api], "the-other-secret") == "1 updated, 1 deleted"
