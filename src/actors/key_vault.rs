@@ -67,9 +67,7 @@ impl KeyVault {
                 return None;
             }
         };
-        if opened.generation > 0 {
-            self.metrics.old_secret_used(SecretKind::System);
-        }
+        self.metrics.opened_with(SecretKind::System, opened.generation);
         serde_json::from_slice(&opened.plain).ok()
     }
 

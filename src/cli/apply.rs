@@ -186,7 +186,8 @@ fn report(args: &Apply, outcomes: &[Outcome]) -> anyhow::Result<()> {
         |action: &Action| outcomes.iter().filter(|one| one.fault.is_none() && one.step.action == *action).count();
     let counts = ACTIONS.iter().map(|action| (count(action), word(*action, args.dry_run)));
     let counts: Vec<String> = counts.filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
-    let more = if counts.is_empty() { String::new() } else { format!("\n\n{}", counts.join(", ")) };
+    let mood = if args.dry_run { "to do, nothing done: " } else { "" };
+    let more = if counts.is_empty() { String::new() } else { format!("\n\n{mood}{}", counts.join(", ")) };
     args.show.list(&HEADERS, &rows, &json!({"items": items, "dry_run": args.dry_run}), &more)
 }
 

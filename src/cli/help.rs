@@ -31,7 +31,7 @@ Clients, keys and tokens over the API of a running server
   list         list clients
   update       change a client
   delete       delete clients, keys or access tokens
-  import       read clients or keys from files
+  import       clients or keys from files; `import hydra`: all from Hydra's database
   apply        make clients be as files declare them
   perform      get a token (client-credentials, authorization-code, device-code)
   introspect   ask whether a token is active
@@ -108,6 +108,9 @@ examples! {
         "signet apply oauth2-clients clients.yaml -e http://127.0.0.1:4445 \\",
         "    --public http://127.0.0.1:4444";
     IMPORT_JWK: "signet import jwk my-set key.json -e http://127.0.0.1:4445";
+    IMPORT_HYDRA: "export HYDRA_SECRETS_SYSTEM=...  # Hydra's, all of the list",
+        "signet import hydra --from postgres://reader:password@localhost/hydra \\",
+        "    -c config.yaml --dry-run";
     PERFORM: "signet perform client-credentials --client-id my-client \\",
         "    --client-secret my-secret -e http://127.0.0.1:4444";
     PERFORM_CODE: "signet create oauth2-client --id my-app --secret my-secret \\",

@@ -3,15 +3,13 @@
 //! A running server does the same by itself; this is for a database whose servers are down, and for the scripts that
 //! called it. Invariant: only rows go whose own time is over.
 
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
 use super::migrate::Database;
-use super::output::{Row, Show, say};
-use crate::runtime::{self, Swept};
+use super::output::{Progress, Row, Show, say};
+use crate::runtime;
 
 /// `janitor`.
 #[derive(Debug, clap::Args)]
@@ -135,12 +133,14 @@ fn sweep(dsn: &str, pace: &Pace) -> anyhow::Result<()> {
     if dsn.trim() == "memory" {
         bail!("DSN=memory lives inside its server, which sweeps it; there is nothing to reach from here");
     }
-    let pending = runtime::migration_status(dsn)?.iter().filter(|step| !step.applied).count();
+    let pending = runtime::MigrationPlan::pending(&runtime::migration_status(dsn)?);
     if pending > 0 {
         bail!("{pending} migrations are pending; run `migrate sql` first");
     }
-    let mut line = Progress::new();
-    let swept = runtime::sweep(dsn, pace.batch_size, pace.limit, |so_far| line.tell(so_far));
+    let mut line = Progress::begin();
+    let swept = runtime::sweep(dsn, pace.batch_size, pace.limit, |so_far| {
+        line.tell(|| format!("{} rows deleted", so_far.total()))
+    });
     line.end();
     let swept = swept?;
     let row =
@@ -150,31 +150,4 @@ fn sweep(dsn: &str, pace: &Pace) -> anyhow::Result<()> {
         eprintln!("The limit was reached; there may be more.");
     }
     Ok(())
-}
-
-/// A line that is written over, on a terminal, once the work has taken a while.
-struct Progress {
-    begun: Instant,
-    terminal: bool,
-    written: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { begun: Instant::now(), terminal: std::io::stderr().is_terminal(), written: false }
-    }
-
-    fn tell(&mut self, so_far: &Swept) {
-        if self.terminal && self.begun.elapsed() > Duration::from_secs(1) {
-            eprint!("\r{} rows deleted", so_far.total());
-            let _ = std::io::stderr().flush();
-            self.written = true;
-        }
-    }
-
-    fn end(&self) {
-        if self.written {
-            eprint!("\r\x1b[K");
-        }
-    }
 }

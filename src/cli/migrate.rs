@@ -167,7 +167,7 @@ impl Database {
 
 fn upward(up: &Up) -> anyhow::Result<()> {
     let dsn = up.database.dsn()?;
-    let pending = runtime::migration_status(&dsn)?.iter().filter(|step| !step.applied).count();
+    let pending = MigrationPlan::pending(&runtime::migration_status(&dsn)?);
     if pending > 0 && !up.yes && !std::io::stdin().is_terminal() {
         bail!("{pending} migrations are pending and nobody is here to ask; make a backup, then run this with --yes");
     }
@@ -196,7 +196,7 @@ fn status(args: &Status) -> anyhow::Result<()> {
     loop {
         match runtime::migration_status(&dsn) {
             Ok(plan) if !args.block || plan.iter().all(|step| step.applied) => return say(&table(&plan)),
-            Ok(plan) => eprintln!("{} migrations are pending.", plan.iter().filter(|step| !step.applied).count()),
+            Ok(plan) => eprintln!("{} migrations are pending.", MigrationPlan::pending(&plan)),
             Err(error) if args.block => eprintln!("{error:#}"),
             Err(error) => return Err(error).context("the database cannot be asked"),
         }

@@ -20,6 +20,7 @@ mod device_code;
 mod doctor;
 mod healthcheck;
 mod help;
+mod import_hydra;
 mod janitor;
 mod keys;
 mod metrics;
@@ -108,7 +109,7 @@ enum Command {
     /// Delete clients, keys or access tokens
     #[command(subcommand, after_help = help::DELETE)]
     Delete(Delete),
-    /// Read clients or keys from files
+    /// Read clients or keys from files, or all that moves from Hydra's database
     #[command(subcommand, after_help = help::IMPORT)]
     Import(Import),
     /// Make clients be as files declare them
@@ -201,6 +202,15 @@ enum Import {
     /// Put the keys of a file into a set
     #[command(visible_alias = "jwks", after_help = help::IMPORT_JWK)]
     Jwk(keys::Import),
+    /// Move clients, keys and consents from a database of Hydra's
+    ///
+    /// Reads Hydra 2's database, changes nothing there, and writes into the database of these settings, beside running
+    /// servers: clients with the hashes of their secrets, so that no client has to change; signing keys, of which Hydra's
+    /// newest goes on signing; subjects' forced names; remembered consents. Run it as often as you like before the switch:
+    /// each run brings what Hydra changed since. After the switch leave consents out (--only clients,keys): one that was
+    /// revoked here would come back. Tokens, codes and logins do not move.
+    #[command(after_help = help::IMPORT_HYDRA)]
+    Hydra(Box<import_hydra::ImportHydra>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -363,6 +373,7 @@ fn with_files(mut command: Command, files: Vec<PathBuf>) -> Command {
         Command::Doctor(command) => &mut command.files.config,
         Command::Healthcheck(command) => &mut command.files.config,
         Command::Smoke(command) => &mut command.files.config,
+        Command::Import(Import::Hydra(command)) => &mut command.config,
         _ => return command,
     };
     own.splice(0..0, files);
@@ -380,6 +391,7 @@ fn execute(command: Command, name: &'static str) -> anyhow::Result<()> {
         Command::Config(command) => config::run(command),
         Command::Metrics(command) => metrics::run(&command),
         Command::Version => version::print(),
+        Command::Import(Import::Hydra(args)) => import_hydra::run(&args),
         remote => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(call(remote))
@@ -433,6 +445,7 @@ async fn call(command: Command) -> anyhow::Result<()> {
         | Command::Config(_)
         | Command::Completion(_)
         | Command::Metrics(_)
+        | Command::Import(Import::Hydra(_))
         | Command::Version => Ok(()),
     }
 }

@@ -3,7 +3,8 @@
 //! Every command that prints a result goes through [`Show`]. Invariant: standard output carries results only;
 //! scripts read it.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -120,6 +121,36 @@ pub fn say(text: &str) -> anyhow::Result<()> {
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
         _ => Ok(()),
+    }
+}
+
+/// A line on standard error that is written over, on a terminal, once the work has taken a while.
+pub struct Progress {
+    begun: Instant,
+    terminal: bool,
+    written: bool,
+}
+
+impl Progress {
+    /// The work begins.
+    pub fn begin() -> Self {
+        Self { begun: Instant::now(), terminal: std::io::stderr().is_terminal(), written: false }
+    }
+
+    /// How far it is.
+    pub fn tell(&mut self, line: impl FnOnce() -> String) {
+        if self.terminal && self.begun.elapsed() > Duration::from_secs(1) {
+            eprint!("\r{}", line());
+            let _ = std::io::stderr().flush();
+            self.written = true;
+        }
+    }
+
+    /// It is over: the line goes.
+    pub fn end(&self) {
+        if self.written {
+            eprint!("\r\x1b[K");
+        }
     }
 }
 

@@ -85,14 +85,14 @@ fn redis(from: &mut Gathered) -> Redis {
 }
 
 fn serve(from: &mut Gathered, mode: Mode) -> Serve {
-    let mut public = listener(from, "serve.public");
+    let mut public = Listener { cors: cors(from, "serve.public.cors"), ..listener(from, "serve.public") };
     if mode == Mode::Quickstart && !from.is_set("serve.public.host") {
         public.host = "127.0.0.1".to_owned();
     }
     Serve {
         public,
         // Whoever reaches the admin listener rules the server, so the world reaches it only when told to.
-        admin: listener(from, "serve.admin"),
+        admin: Listener { cors: cors(from, "serve.admin.cors"), ..listener(from, "serve.admin") },
         gateway: from.bool("serve.gateway.enabled").then(|| listener(from, "serve.gateway")),
         metrics: from.bool("serve.metrics.enabled").then(|| metrics_listener(from)),
         drain_delay: from.duration("serve.shutdown.drain_delay"),
@@ -100,6 +100,7 @@ fn serve(from: &mut Gathered, mode: Mode) -> Serve {
     }
 }
 
+/// Without CORS: only browsers ask for it, and none calls the gateway listener.
 fn listener(from: &mut Gathered, at: &str) -> Listener {
     Listener {
         host: from.text_of(&format!("{at}.host")),
@@ -110,7 +111,7 @@ fn listener(from: &mut Gathered, at: &str) -> Listener {
             mode: from.int(&format!("{at}.socket.mode")),
         },
         tls: tls(from, at),
-        cors: cors(from, &format!("{at}.cors")),
+        cors: Cors::default(),
         log_health: !from.bool(&format!("{at}.request_log.disable_for_health")),
     }
 }
@@ -155,11 +156,7 @@ fn pem(from: &Gathered, at: &str, part: &str) -> Option<Pem> {
     })
 }
 
-/// Only browsers ask for it, and none calls the gateway listener.
 fn cors(from: &Gathered, at: &str) -> Cors {
-    if at == "serve.gateway.cors" {
-        return Cors::default();
-    }
     let list = |leaf: &str| from.list(&format!("{at}.{leaf}"));
     Cors {
         enabled: from.bool(&format!("{at}.enabled")),

@@ -2,7 +2,7 @@
 //! name is never taken for a dot. An empty variable counts as not set.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::Value as Json;
 
@@ -62,15 +62,16 @@ pub(super) fn read(into: &mut Gathered, env: &Env) {
     }
 }
 
-/// Every file that a `<NAME>_FILE` takes a value from.
-pub(super) fn files(env: &Env) -> Vec<PathBuf> {
+/// Every variable `<NAME>_FILE` that a value is taken from, with its file.
+pub(super) fn files(env: &Env) -> Vec<(&str, &Path)> {
     let names: BTreeSet<String> = key::all().filter(|key| key.kind.may_hold_secret()).map(Key::env).collect();
     let of_item = |stem: &str| match stem.rsplit_once('_') {
         Some((list, index)) => names.contains(list) && index.parse::<usize>().is_ok(),
         None => false,
     };
     let is_known = |name: &str| name.strip_suffix("_FILE").is_some_and(|stem| names.contains(stem) || of_item(stem));
-    env.iter().filter(|(name, path)| is_known(name) && !path.is_empty()).map(|(_, path)| PathBuf::from(path)).collect()
+    let given = env.iter().filter(|(name, path)| is_known(name) && !path.is_empty());
+    given.map(|(name, path)| (name.as_str(), Path::new(path))).collect()
 }
 
 fn set<'a>(env: &'a Env, name: &str) -> Option<&'a str> {

@@ -40,7 +40,13 @@ impl Sources {
     /// Every file that a setting is read from: configuration files, and those of `<NAME>_FILE`.
     #[must_use]
     pub fn all_files(&self) -> Vec<PathBuf> {
-        self.files.iter().cloned().chain(environment::files(&self.env)).collect()
+        self.files.iter().cloned().chain(self.value_files().into_iter().map(|(_, path)| path.to_owned())).collect()
+    }
+
+    /// Every variable `<NAME>_FILE` that a value is taken from, with its file.
+    #[must_use]
+    pub fn value_files(&self) -> Vec<(&str, &Path)> {
+        environment::files(&self.env)
     }
 }
 

@@ -23,7 +23,8 @@ const VERSION: u8 = 1;
 const KID: usize = 4;
 const SALT: usize = 32;
 const TAG: usize = 16;
-const HEAD: usize = 1 + KID + SALT;
+/// Bytes of an envelope before the sealed ones.
+pub const HEAD: usize = 1 + KID + SALT;
 /// Where the secret's mark stands in an envelope, counted from 1 as SQL does, and its length.
 pub const MARK: (usize, usize) = (2, KID);
 /// Fixed, because the key itself is fresh for every record (see [`Sealer::seal`]).

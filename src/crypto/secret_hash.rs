@@ -75,56 +75,81 @@ impl Hasher {
 /// A stored text of any other form, or one that asks for unreasonable work, is never a match.
 #[must_use]
 pub fn verify(secret: &str, stored: &str) -> bool {
-    if stored.len() > MAX_STORED || !stored.is_ascii() {
-        return false;
+    match Stored::read(stored) {
+        Some(Stored::Pbkdf2 { algorithm, rounds, salt, key }) => {
+            pbkdf2::verify(algorithm, rounds, &salt, secret.as_bytes(), &key).is_ok()
+        }
+        // Hydra compares with Go's bcrypt, which cuts a long secret here although it refuses one when hashing.
+        Some(Stored::Bcrypt) => bcrypt::verify(secret, stored).unwrap_or(false),
+        Some(Stored::Argon2) => argon2::Argon2::default().verify_password(secret.as_bytes(), stored).is_ok(),
+        None => false,
     }
-    match stored.strip_prefix('$').and_then(|rest| rest.split_once('$')) {
-        Some((name, rest)) if name.starts_with("pbkdf2-") => verify_pbkdf2(secret, name, rest).unwrap_or(false),
-        Some(("2a" | "2b" | "2y", rest)) => verify_bcrypt(secret, stored, rest),
-        Some(("argon2i" | "argon2id", _)) => verify_argon2(secret, stored).unwrap_or(false),
-        _ => false,
+}
+
+/// Whether [`verify`] can ever say yes to this stored text.
+#[must_use]
+pub fn is_verifiable(stored: &str) -> bool {
+    Stored::read(stored).is_some()
+}
+
+/// A stored hash that can be verified with reasonable work.
+enum Stored {
+    Pbkdf2 { algorithm: pbkdf2::Algorithm, rounds: NonZeroU32, salt: Vec<u8>, key: Vec<u8> },
+    Bcrypt,
+    Argon2,
+}
+
+impl Stored {
+    fn read(stored: &str) -> Option<Self> {
+        if stored.len() > MAX_STORED || !stored.is_ascii() {
+            return None;
+        }
+        match stored.strip_prefix('$')?.split_once('$')? {
+            (name, rest) if name.starts_with("pbkdf2-") => Self::pbkdf2(name, rest),
+            ("2a" | "2b" | "2y", rest) => Self::bcrypt(stored, rest),
+            ("argon2i" | "argon2id", _) => Self::argon2(stored),
+            _ => None,
+        }
+    }
+
+    /// `rest` is `i=25000,l=32$<salt>$<key>`.
+    fn pbkdf2(name: &str, rest: &str) -> Option<Self> {
+        let algorithm = match name {
+            "pbkdf2-sha1" => pbkdf2::PBKDF2_HMAC_SHA1,
+            "pbkdf2-sha256" => pbkdf2::PBKDF2_HMAC_SHA256,
+            "pbkdf2-sha384" => pbkdf2::PBKDF2_HMAC_SHA384,
+            "pbkdf2-sha512" => pbkdf2::PBKDF2_HMAC_SHA512,
+            _ => return None,
+        };
+        let mut parts = rest.split('$');
+        let (parameters, salt, key) = (parts.next()?, parts.next()?, parts.next()?);
+        let (iterations, length) = parameters.strip_prefix("i=")?.split_once(",l=")?;
+        let salt = STANDARD_NO_PAD.decode(salt).ok()?;
+        let key = STANDARD_NO_PAD.decode(key).ok()?;
+        // A shorter key than 16 bytes would be a weak comparison; a zero-length one would match everything.
+        if parts.next().is_some() || length.parse() != Ok(key.len()) || !(16..=128).contains(&key.len()) {
+            return None;
+        }
+        Some(Self::Pbkdf2 { algorithm, rounds: rounds(iterations.parse().ok()?)?, salt, key })
+    }
+
+    fn bcrypt(stored: &str, rest: &str) -> Option<Self> {
+        let cost = rest.get(..2)?.parse::<u32>().ok()?;
+        (cost <= MAX_BCRYPT_COST && stored.parse::<bcrypt::HashParts>().is_ok()).then_some(Self::Bcrypt)
+    }
+
+    fn argon2(stored: &str) -> Option<Self> {
+        let parsed = argon2::PasswordHash::new(stored).ok().filter(|parsed| parsed.hash.is_some())?;
+        let params = argon2::Params::try_from(&parsed).ok()?;
+        let bounded = params.m_cost() <= MAX_ARGON2_MEMORY
+            && params.t_cost() <= MAX_ARGON2_PASSES
+            && params.p_cost() <= MAX_ARGON2_LANES;
+        bounded.then_some(Self::Argon2)
     }
 }
 
 fn rounds(iterations: u32) -> Option<NonZeroU32> {
     NonZeroU32::new(iterations).filter(|n| n.get() <= MAX_ITERATIONS)
-}
-
-/// `rest` is `i=25000,l=32$<salt>$<key>`.
-fn verify_pbkdf2(secret: &str, name: &str, rest: &str) -> Option<bool> {
-    let algorithm = match name {
-        "pbkdf2-sha1" => pbkdf2::PBKDF2_HMAC_SHA1,
-        "pbkdf2-sha256" => pbkdf2::PBKDF2_HMAC_SHA256,
-        "pbkdf2-sha384" => pbkdf2::PBKDF2_HMAC_SHA384,
-        "pbkdf2-sha512" => pbkdf2::PBKDF2_HMAC_SHA512,
-        _ => return None,
-    };
-    let mut parts = rest.split('$');
-    let (parameters, salt, key) = (parts.next()?, parts.next()?, parts.next()?);
-    let (iterations, length) = parameters.strip_prefix("i=")?.split_once(",l=")?;
-    let salt = STANDARD_NO_PAD.decode(salt).ok()?;
-    let key = STANDARD_NO_PAD.decode(key).ok()?;
-    // A shorter key than 16 bytes would be a weak comparison; a zero-length one would match everything.
-    if parts.next().is_some() || length.parse() != Ok(key.len()) || !(16..=128).contains(&key.len()) {
-        return None;
-    }
-    let rounds = rounds(iterations.parse().ok()?)?;
-    Some(pbkdf2::verify(algorithm, rounds, &salt, secret.as_bytes(), &key).is_ok())
-}
-
-/// Hydra compares with Go's bcrypt, which cuts a long secret here although it refuses one when hashing.
-fn verify_bcrypt(secret: &str, stored: &str, rest: &str) -> bool {
-    let cost = rest.get(..2).and_then(|cost| cost.parse::<u32>().ok());
-    cost.is_some_and(|cost| cost <= MAX_BCRYPT_COST) && bcrypt::verify(secret, stored).unwrap_or(false)
-}
-
-fn verify_argon2(secret: &str, stored: &str) -> Option<bool> {
-    let parsed = argon2::PasswordHash::new(stored).ok()?;
-    let params = argon2::Params::try_from(&parsed).ok()?;
-    let bounded = params.m_cost() <= MAX_ARGON2_MEMORY
-        && params.t_cost() <= MAX_ARGON2_PASSES
-        && params.p_cost() <= MAX_ARGON2_LANES;
-    bounded.then(|| argon2::Argon2::default().verify_password(secret.as_bytes(), &parsed).is_ok())
 }
 
 #[cfg(test)]

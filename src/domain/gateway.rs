@@ -8,7 +8,6 @@ use super::token::introspection::Told;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Bytes of all header values together: many a gateway reads 4 KB of headers and no more.
@@ -17,9 +16,17 @@ const ROOM: usize = 3400;
 const MOST_HEADERS: usize = 16;
 /// Every header of ours begins so: one rule of a gateway strips what callers send.
 const PREFIX: &str = "X-Auth-";
-/// The headers of every answer, the first ones first when room gets scarce.
-const OWN: [&str; 6] =
-    ["X-Auth-Subject", "X-Auth-Client-Id", "X-Auth-Expires", "X-Auth-Token", "X-Auth-Scope", "X-Auth-Audience"];
+/// Tells the phantom token.
+const TOKEN: &str = "X-Auth-Token";
+/// The headers of every answer, each with its claim, the first ones first when room gets scarce.
+const OWN: [(&str, &str); 6] = [
+    ("X-Auth-Subject", "sub"),
+    ("X-Auth-Client-Id", "client_id"),
+    ("X-Auth-Expires", "exp"),
+    (TOKEN, ""),
+    ("X-Auth-Scope", "scope"),
+    ("X-Auth-Audience", "aud"),
+];
 /// What would not stand for itself in a header; the percent sign, so that no two texts become one.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
@@ -128,32 +135,24 @@ impl Policy {
 
     /// The headers for the upstream, each value visible ASCII. One that finds no room is empty; `None` when that is who
     /// calls.
-    pub fn told<'a>(&'a self, told: &Told, phantom: Option<&str>) -> Option<Vec<(Cow<'a, str>, String)>> {
+    pub fn told(&self, told: &Told, phantom: Option<&str>) -> Option<Vec<(&str, String)>> {
         let mut room = ROOM;
         let mut fit = |value: String| {
             let left = room.checked_sub(value.len());
             room = left.unwrap_or(room);
             left.map(|_| value)
         };
-        let scopes = told.scope.split(' ').filter(|s| !s.is_empty());
-        let values = [
-            escaped(&told.sub),
-            escaped(&told.client_id),
-            told.exp.map(|exp| exp.to_string()).unwrap_or_default(),
-            phantom.unwrap_or_default().to_owned(),
-            list(scopes),
-            list(told.aud.iter().map(String::as_str)),
-        ];
         let mut headers = Vec::with_capacity(OWN.len() + self.headers.len());
-        for (name, value) in OWN.into_iter().zip(values) {
+        for (name, claim) in OWN {
+            let value = if name == TOKEN { phantom.unwrap_or_default().to_owned() } else { value_of(told, claim) };
             let fitted = fit(value);
-            if fitted.is_none() && matches!(name, "X-Auth-Subject" | "X-Auth-Client-Id") {
+            if fitted.is_none() && matches!(claim, "sub" | "client_id") {
                 return None;
             }
-            headers.push((Cow::Borrowed(name), fitted.unwrap_or_default()));
+            headers.push((name, fitted.unwrap_or_default()));
         }
         for (name, claim) in &self.headers {
-            headers.push((Cow::Borrowed(name.as_str()), fit(value_of(told, claim)).unwrap_or_default()));
+            headers.push((name.as_str(), fit(value_of(told, claim)).unwrap_or_default()));
         }
         Some(headers)
     }
@@ -161,7 +160,10 @@ impl Policy {
 
 fn is_header_of_ours(name: &str) -> bool {
     let prefixed = name.get(..PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(PREFIX));
-    prefixed && name.len() > PREFIX.len() && is_token(name) && !OWN.iter().any(|own| own.eq_ignore_ascii_case(name))
+    prefixed
+        && name.len() > PREFIX.len()
+        && is_token(name)
+        && !OWN.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
 }
 
 /// RFC 9110 §5.6.2.
@@ -228,8 +230,8 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    fn header(of: &[(Cow<'_, str>, String)], name: &str) -> String {
-        of.iter().find(|(n, _)| n == name).unwrap().1.clone()
+    fn header(of: &[(&str, String)], name: &str) -> String {
+        of.iter().find(|(n, _)| *n == name).unwrap().1.clone()
     }
 
     #[test]

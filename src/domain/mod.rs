@@ -10,6 +10,7 @@ pub mod error;
 pub mod flow;
 pub mod gateway;
 pub mod grant;
+pub mod hydra;
 pub mod key_ring;
 pub mod page_token;
 pub mod pkce;

@@ -59,11 +59,16 @@ impl List {
         Ok(URL_SAFE_NO_PAD.encode(sealed))
     }
 
-    /// What the page comes after; `None` for the first page.
+    /// What the page comes after, `None` for the first page; and which secret sealed the token, 0 the newest.
     ///
     /// # Errors
     /// See [`PageTokenError`].
-    pub fn after(&self, sealer: &Sealer, token: &str, now: Timestamp) -> Result<Option<String>, PageTokenError> {
+    pub fn after(
+        &self,
+        sealer: &Sealer,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<(Option<String>, usize), PageTokenError> {
         let sealed = URL_SAFE_NO_PAD.decode(token).map_err(|_| PageTokenError::Invalid)?;
         let opened = sealer.open(&self.0, &sealed).map_err(|_| PageTokenError::Invalid)?;
         let (expiry, after) = opened.plain.split_first_chunk::<EXPIRY>().ok_or(PageTokenError::Invalid)?;
@@ -71,7 +76,7 @@ impl List {
             return Err(PageTokenError::Expired);
         }
         let after = std::str::from_utf8(after).map_err(|_| PageTokenError::Invalid)?;
-        Ok(Some(after.to_owned()).filter(|text| !text.is_empty()))
+        Ok((Some(after.to_owned()).filter(|text| !text.is_empty()), opened.generation))
     }
 }
 
@@ -90,10 +95,10 @@ mod tests {
         let (list, now) = (List::new("clients", &[Some("a"), None]), Timestamp::from_secs(1_000_000));
         let token = list.token(&sealer(), &[1; 32], "id", now).unwrap();
         assert!(token.len() >= 60);
-        assert_eq!(list.after(&sealer(), &token, now.plus(LIFE)), Ok(Some("id".to_owned())));
+        assert_eq!(list.after(&sealer(), &token, now.plus(LIFE)), Ok((Some("id".to_owned()), 0)));
         assert_eq!(list.after(&sealer(), &token, now.plus(LIFE + LIFE)), Err(PageTokenError::Expired));
         let first = list.token(&sealer(), &[2; 32], "", now).unwrap();
-        assert_eq!(list.after(&sealer(), &first, now), Ok(None));
+        assert_eq!(list.after(&sealer(), &first, now), Ok((None, 0)));
         for other in [
             List::new("keys", &[Some("a"), None]),
             List::new("clients", &[None, Some("a")]),

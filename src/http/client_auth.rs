@@ -9,7 +9,8 @@ use crate::crypto::jwk::Alg;
 use crate::domain::client::RegisteredClient;
 use crate::domain::client_auth::{Credential, check_assertion, check_method};
 use crate::domain::error::{ErrorCode, OAuthError};
-use crate::store::{AccessKey, JtiUse, Revoke, Revoked, Verdict, Write};
+use crate::domain::token::expiry_hour::ExpiryHour;
+use crate::store::{JtiUse, Revoke, Revoked, Verdict, Write};
 use crate::telemetry::labels::{AuthFailure, AuthMethod};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpMessage, HttpRequest};
@@ -82,14 +83,15 @@ pub async fn authenticate(
 }
 
 /// A client assertion serves once, also where nothing is issued. The port uses one up together with the end of a token;
-/// there is none of that key, so nothing else is written.
+/// there is none of a random key, so nothing else is written.
 ///
 /// # Errors
 /// `jti_known`; 503 when nobody can say.
-pub async fn use_up(app: &App, who: &Authenticated, no_token: AccessKey) -> Result<(), ApiError> {
+pub async fn use_up(app: &App, who: &Authenticated) -> Result<(), ApiError> {
     if who.jti.is_none() {
         return Ok(());
     }
+    let no_token = ExpiryHour::NONE.before(&app.entropy.bytes()?);
     let client_id = who.client.client.client_id.clone();
     let order = Revoke { token: Revoked::Access(no_token), client_id, jti: who.jti.clone() };
     if app.issuer.ask(Commit(Write::Revoke(order))).await?? == Verdict::JtiKnown {

@@ -73,7 +73,7 @@ async fn schema(app: &App) -> Result<(), String> {
     let newest =
         |is: fn(&Migration) -> bool| known.iter().filter(|m| is(m)).map(|m| m.version).max().unwrap_or_default();
     app.metrics.schema(newest(|m| m.applied), newest(|m| m.known));
-    match known.iter().filter(|m| !m.applied).count() {
+    match Migration::pending(&known) {
         0 => Ok(()),
         n => Err(format!("{n} migrations are pending; run `signet migrate sql -e`")),
     }

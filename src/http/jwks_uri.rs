@@ -7,6 +7,8 @@ use crate::crypto::jose::{Claims, JoseError, Unverified};
 use crate::crypto::jwk::{Alg, Jwk, parse_set};
 use crate::domain::client::Client;
 use crate::domain::error::{ErrorCode, OAuthError};
+use crate::telemetry::labels::{Hook, HookOutcome};
+use crate::telemetry::metrics::Metrics;
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,13 +39,14 @@ struct Entry {
 /// The cache.
 pub struct JwksCache {
     outbound: Arc<Outbound>,
+    metrics: Arc<Metrics>,
     sets: Mutex<LruCache<String, Arc<tokio::sync::Mutex<Entry>>>>,
 }
 
 impl JwksCache {
-    /// An empty cache.
-    pub fn new(outbound: Arc<Outbound>) -> Self {
-        Self { outbound, sets: Mutex::new(LruCache::new(SETS)) }
+    /// An empty cache. Every fetch is counted.
+    pub fn new(outbound: Arc<Outbound>, metrics: Arc<Metrics>) -> Self {
+        Self { outbound, metrics, sets: Mutex::new(LruCache::new(SETS)) }
     }
 
     /// Checks a token's signature with a client's keys: its own set, or the one at its `jwks_uri`, which is read again
@@ -81,13 +84,13 @@ impl JwksCache {
         let age = entry.tried.map(|t| t.elapsed());
         let stale = age.is_none_or(|a| a > if missed || !entry.good { AGAIN } else { KEPT });
         if stale {
-            entry.tried = Some(Instant::now());
-            match self
-                .outbound
-                .fetch(uri, LIMIT)
-                .await
-                .and_then(|b| serde_json::from_slice(&b).map_err(|e| e.to_string()))
-            {
+            let began = Instant::now();
+            entry.tried = Some(began);
+            let fetched = self.outbound.fetch(uri, LIMIT).await;
+            let fetched = fetched.and_then(|b| serde_json::from_slice(&b).map_err(|e| e.to_string()));
+            let outcome = if fetched.is_ok() { HookOutcome::Ok } else { HookOutcome::Error };
+            self.metrics.webhook(Hook::JwksUri, outcome, began.elapsed().as_secs_f64());
+            match fetched {
                 Ok(set) => (entry.keys, entry.good, entry.read) = (parse_set(&set).into(), true, entry.tried),
                 Err(error) => {
                     tracing::warn!(%error, "a client's jwks_uri could not be read");

@@ -24,14 +24,8 @@ pub enum Row {
 /// An opaque token of that kind that we made.
 pub fn opaque(app: &App, kind: TokenKind, token: &str) -> Option<Presented> {
     let found = app.opaque.present(kind, token)?;
-    note(app, found.generation);
+    app.metrics.opened_with(SecretKind::System, found.generation);
     Some(found)
-}
-
-fn note(app: &App, generation: usize) {
-    if generation > 0 {
-        app.metrics.old_secret_used(SecretKind::System);
-    }
 }
 
 /// The row of an access token that we made, opaque or signed.
@@ -40,7 +34,7 @@ fn note(app: &App, generation: usize) {
 /// 503 for a signed token while this process has not read any key, or not for some time: it may be ours.
 pub fn access(app: &App, token: &str) -> Result<Option<AccessKey>, ApiError> {
     if let Some(found) = app.opaque.present_access(token) {
-        note(app, found.generation);
+        app.metrics.opened_with(SecretKind::System, found.generation);
         return Ok(Some(found.key));
     }
     let Ok(unverified) = Unverified::parse(token) else { return Ok(None) };

@@ -87,9 +87,7 @@ fn open<T: DeserializeOwned>(app: &App, table: Table, row: &[u8], sealed: &[u8])
         Some((&CLEAR, plain)) if !app.rules.encrypt_sessions => read(plain).map(Some),
         _ => match app.sessions.open(&aad(table.name(), "session", row), sealed) {
             Ok(opened) => {
-                if opened.generation > 0 {
-                    app.metrics.old_secret_used(SecretKind::System);
-                }
+                app.metrics.opened_with(SecretKind::System, opened.generation);
                 read(&opened.plain).map(Some)
             }
             Err(SealError::UnknownKey) => Ok(None),

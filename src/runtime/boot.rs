@@ -159,7 +159,7 @@ pub async fn up(settings: &Settings, metrics: Arc<Metrics>) -> anyhow::Result<Up
         sign_permits: Arc::new(Semaphore::new(half)),
         secrets: secret_check,
         hook_permits: Semaphore::new(crate::http::hook::AT_ONCE),
-        jwks: JwksCache::new(Arc::clone(&outbound)),
+        jwks: JwksCache::new(Arc::clone(&outbound), Arc::clone(&metrics)),
         outbound,
         rules: rules::rules(settings),
         rotation,

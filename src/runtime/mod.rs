@@ -3,6 +3,7 @@
 mod boot;
 mod certificate;
 mod doctor;
+mod hydra;
 mod listen;
 mod notify;
 pub mod probe;
@@ -27,8 +28,9 @@ use std::thread::JoinHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-pub use crate::store::Migration as MigrationPlan;
+pub use crate::store::{HydraTable as HydraPart, Migration as MigrationPlan};
 pub use doctor::{Asked, CHECKS, Check, Finding, Report, Severity, examine};
+pub use hydra::{HydraMove, HydraReport, Remark, Tally};
 pub use reload::Reload;
 pub use sweep::Swept;
 
@@ -252,6 +254,15 @@ pub fn migration_status(dsn: &str) -> anyhow::Result<Vec<MigrationPlan>> {
 pub fn sweep(dsn: &str, batch: u32, limit: u32, mut tell: impl FnMut(&Swept) + Send) -> anyhow::Result<Swept> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     short_lived()?.block_on(sweep::sweep(dsn, batch, limit, &mut tell))
+}
+
+/// Takes over what lies in a database of Hydra's; `tell` hears after every batch what became of all so far.
+///
+/// # Errors
+/// One line with the cause: a database of either side, a secret that is not that of our servers.
+pub fn move_from_hydra(asked: &HydraMove, mut tell: impl FnMut(&HydraReport)) -> anyhow::Result<HydraReport> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    short_lived()?.block_on(hydra::take_over(asked, &mut tell))
 }
 
 fn short_lived() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -6,6 +6,7 @@
 mod clients;
 pub mod deadline;
 mod flows;
+mod hydra;
 pub mod introspection_cache;
 mod io;
 mod keys;
@@ -25,9 +26,10 @@ pub use flows::{
     FlowStore, FlowVerdict, FlowWrite, ForcedSubject, FoundCode, Grant, Login, LoginSession, Logout, LogoutDelivery,
     OutboxDepth, UserCodeGuess,
 };
+pub use hydra::{HydraRow, HydraTable, read_hydra};
 pub use keys::{KeyChange, KeyDecision, KeyRow, KeyStore};
 pub use migrate::Ask;
-pub use open::{OpenError, OpenOptions, migrate, migration_status, open};
+pub use open::{OpenError, OpenOptions, migrate, migration_status, open, sqlite_file};
 pub use survey::{Sealed, ServerSays, Survey, survey};
 pub use tokens::{
     AccessToken, FoundRefresh, Issue, JtiUse, Redeem, RefreshToken, Replay, Revoke, Revoked, Rotate, SignatureHash,

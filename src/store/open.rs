@@ -9,6 +9,7 @@ use super::migrate::Ask;
 use super::{Migration, Store, postgres, sqlite};
 use crate::domain::world::Clock;
 use crate::telemetry::metrics::Metrics;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,14 @@ impl OpenError {
     pub(super) fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { what: what.into(), fix: fix.into() }
     }
+
+    /// The answer to whoever would migrate Hydra's own database.
+    pub(super) fn of_hydra() -> Self {
+        Self::new(
+            "this is a database of Hydra's",
+            "make another one for this server; `import hydra` moves what is in it",
+        )
+    }
 }
 
 /// The databases there are.
@@ -63,6 +72,14 @@ pub(super) fn kind(dsn: &str) -> Result<Kind, OpenError> {
             "the DSN names no known database",
             "use postgres://user:password@host:5432/database, sqlite:///path/to/file or memory",
         )),
+    }
+}
+
+/// The file of an SQLite database; `None` for a DSN that names none.
+pub fn sqlite_file(dsn: &str) -> Option<PathBuf> {
+    match kind(dsn) {
+        Ok(Kind::Sqlite(sqlite::Place::File(path))) => Some(path),
+        _ => None,
     }
 }
 

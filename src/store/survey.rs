@@ -23,10 +23,8 @@ pub struct Survey {
     pub ahead: i64,
     /// What only a server has to say.
     pub server: Option<ServerSays>,
-    /// Every migration this binary knows.
+    /// Every migration that this binary knows or the database has.
     pub migrations: Vec<Migration>,
-    /// The numbers of migrations that the database has and this binary does not know.
-    pub newer: Vec<i64>,
     /// An applied migration was made from another script than this binary's.
     pub altered: Option<String>,
     /// All keys of all sets.

@@ -40,6 +40,18 @@ pub struct Migration {
     pub known: bool,
 }
 
+impl Migration {
+    /// How many of these the database has yet to get.
+    pub fn pending(all: &[Self]) -> usize {
+        all.iter().filter(|one| !one.applied).count()
+    }
+
+    /// The number of the newest one that the database has and this binary does not know.
+    pub fn newer(all: &[Self]) -> Option<i64> {
+        all.iter().filter(|one| !one.known).map(|one| one.version).max()
+    }
+}
+
 /// How many rows a sweep deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepCounts {

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::json;
 use url::Url;
 
-use crate::harness::{Peer, World, free_port};
+use crate::harness::{Peer, Scrape, World, free_port};
 
 const START_WITHIN: Duration = Duration::from_secs(60);
 const PAGES: [&str; 9] = [
@@ -90,7 +90,7 @@ async fn no_other_server_has_the_demo() {
         assert_eq!(world.a.form(page, &[("a", "b")], None).await.status, 404, "{page}");
         assert_eq!(world.a.admin(Method::GET, page, None).await.status, 404, "{page} on the admin listener");
     }
-    let metrics = world.a.admin(Method::GET, "/metrics/prometheus", None).await.text;
+    let metrics = Scrape::of(&world.a).await.0;
     assert!(!metrics.contains("/demo"), "its routes are not even counted");
 }
 

@@ -6,9 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Browser, Database, Peer, Redis, Server, Web, World, decide, free_port, grant_device, refuse_device, run,
+    Browser, Database, Peer, Redis, Scrape, Server, Web, World, decide, free_port, grant_device, refuse_device, run,
 };
-use crate::telemetry::Scrape;
 
 const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 

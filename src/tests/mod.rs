@@ -28,6 +28,7 @@ mod doctor;
 mod drivers;
 mod gateways;
 mod harness;
+mod import_hydra;
 mod jose;
 mod life;
 mod listeners;

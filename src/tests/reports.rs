@@ -2,19 +2,10 @@
 //! the id of its case in `bugs/`.
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{Database, Peer, Server, World, basic, fresh, machine};
+use crate::harness::{Database, Peer, Server, World, basic, claims, fresh, jose_header, machine};
 use crate::jose::now;
-
-fn claims(jwt: &str) -> (Value, Value) {
-    use base64::Engine;
-    let part = |n: usize| {
-        let text = jwt.split('.').nth(n).unwrap_or_default();
-        serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
-    };
-    (part(0), part(1))
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b13_a_form_with_a_charset_is_a_form_too() {
@@ -94,7 +85,7 @@ async fn b59_b67_a_jwt_names_key_issuer_client_audience_and_scope() {
     let form = [("grant_type", "client_credentials"), ("scope", "read"), ("audience", "https://api.example.com")];
     let answer = world.a.form("/oauth2/token", &form, Some((&id, &secret))).await;
     assert_eq!(answer.status, 200, "{}", answer.brief());
-    let (header, claims) = claims(&answer.get("access_token"));
+    let (header, claims) = (jose_header(&answer.get("access_token")), claims(&answer.get("access_token")));
     let jwks = world.a.get("/.well-known/jwks.json").await.json();
     let known = jwks["keys"].as_array().unwrap();
     assert!(known.iter().any(|key| key["kid"] == header["kid"] && key["alg"] == header["alg"]), "{header} in {jwks}");

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::Value;
 use signet::http::{admin, public};
 
-use crate::harness::{Answer, Collector, Database, Peer, Server, Span, basic, fresh, machine, postgres};
+use crate::harness::{Answer, Collector, Database, Peer, Scrape, Server, Span, basic, postgres};
 
 /// What alerts ask for; the counterparts of Hydra's first. `metrics list` has all.
 const FROM_THE_START: &str = "
@@ -36,49 +36,11 @@ fn traceparent() -> String {
     format!("00-{TRACE}-b7ad6b7169203331-01")
 }
 
-/// One scrape.
-pub struct Scrape(pub String);
-
-impl Scrape {
-    pub async fn of(peer: &Peer) -> Self {
-        let answer = peer.admin(Method::GET, "/metrics/prometheus", None).await;
-        assert_eq!(answer.status, 200, "{}", answer.brief());
-        Self(answer.text)
-    }
-
-    /// The labels and values of one metric's samples.
-    pub fn samples<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
-        self.0.lines().filter(|line| !line.starts_with('#')).filter_map(move |line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let (found, labels) = series.split_once('{').unwrap_or((series, ""));
-            (found == name).then(|| (labels, value.parse().unwrap()))
-        })
-    }
-
-    /// The sum over every series with these labels, `a="b"` each; none is a failure.
-    fn sum(&self, name: &str, labels: &[&str]) -> f64 {
-        let mut found = self.samples(name).filter(|(of, _)| labels.iter().all(|l| of.contains(l))).peekable();
-        assert!(found.peek().is_some(), "no series {name} with {labels:?}");
-        found.map(|(_, value)| value).sum()
-    }
-
-    /// The same; a series that there is not has counted nothing.
-    fn count(&self, name: &str, labels: &[&str]) -> f64 {
-        self.samples(name).filter(|(of, _)| labels.iter().all(|l| of.contains(l))).map(|(_, value)| value).sum()
-    }
-}
-
 async fn sqlite(env: &[(&str, &str)]) -> (Database, Server) {
     let database = Database::sqlite();
     Server::migrate(&database.dsn());
     let server = Server::start(&database.dsn(), None, env).await;
     (database, server)
-}
-
-async fn client(peer: &Peer) -> (String, String) {
-    let (id, secret) = (fresh("telemetry"), fresh("secret"));
-    peer.create(machine(&id, &secret)).await;
-    (id, secret)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,7 +77,7 @@ async fn the_first_scrape_has_every_name() {
 async fn counters_move_with_the_requests() {
     let (_database, server) = sqlite(&[]).await;
     let peer = &server.peer;
-    let (id, secret) = client(peer).await;
+    let (id, secret) = peer.machine().await;
     let before = Scrape::of(peer).await;
     let token = peer.token(&id, &secret).await;
     assert!(peer.is_active(&token).await);
@@ -160,7 +122,7 @@ async fn the_pool_is_counted() {
     let database = Database::postgres(&admin).await;
     Server::migrate(&database.dsn());
     let server = Server::start(&database.dsn(), None, &[("DB_POOL_MAX_CONNS", "5")]).await;
-    let (id, secret) = client(&server.peer).await;
+    let (id, secret) = server.peer.machine().await;
     server.peer.token(&id, &secret).await;
     let scrape = Scrape::of(&server.peer).await;
     assert!((scrape.sum("db_client_connection_max", &[]) - 5.0).abs() < 0.5);
@@ -210,7 +172,7 @@ async fn a_token_request_is_one_trace() {
     let mut env = collector.env().to_vec();
     env.push(("LOG_FORMAT", "json"));
     let (_database, server) = sqlite(&env).await;
-    let (id, secret) = client(&server.peer).await;
+    let (id, secret) = server.peer.machine().await;
     assert_eq!(server.peer.get("/odd-path").await.status, 404);
     let token = traced_token(&server.peer, &id, &secret, "traced-1").await.get("access_token");
 
@@ -265,7 +227,7 @@ async fn a_request_is_one_line_without_secrets() {
     // Without a collector, and with all that the server has to say.
     let (_database, server) = sqlite(&[("LOG_FORMAT", "json"), ("LOG_LEVEL", "trace")]).await;
     let peer = &server.peer;
-    let (id, secret) = client(peer).await;
+    let (id, secret) = peer.machine().await;
     let answer = traced_token(peer, &id, &secret, "line-1").await;
     assert_eq!(answer.header("x-request-id"), "line-1");
     let token = answer.get("access_token");

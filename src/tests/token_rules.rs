@@ -3,24 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Callee, Peer, Server, fresh, machine};
+use crate::harness::{Answer, Callee, Peer, Scrape, Server, claims};
 use crate::jose::{Assertion, Key};
-
-fn claims(token: &str) -> Value {
-    use base64::Engine as _;
-    let part = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
-}
-
-async fn client(peer: &Peer, over: Value) -> (String, String) {
-    let (id, secret) = (fresh("rules"), fresh("secret"));
-    let mut client = machine(&id, &secret);
-    for (name, value) in over.as_object().unwrap() {
-        client[name] = value.clone();
-    }
-    peer.create(client).await;
-    (id, secret)
-}
 
 async fn ask(peer: &Peer, (id, secret): &(String, String), more: &[(&str, &str)]) -> Answer {
     let form: Vec<_> = [("grant_type", "client_credentials")].iter().chain(more).copied().collect();
@@ -43,7 +27,7 @@ async fn g07_c16_the_hook_adds_claims_and_can_replace_none() {
     ];
     let server = Server::start("memory", None, &env).await;
     for strategy in ["opaque", "jwt"] {
-        let who = client(&server.peer, json!({"access_token_strategy": strategy})).await;
+        let who = server.peer.machine_with(json!({"access_token_strategy": strategy})).await;
         let answer = ask(&server.peer, &who, &[("scope", "read")]).await;
         assert_eq!(answer.status, 200, "{}", answer.brief());
         let seen = server.peer.introspect(&answer.get("access_token")).await.json();
@@ -74,12 +58,12 @@ async fn g07_a_hook_can_deny_and_its_faults_are_ours() {
     ] {
         let hook = Callee::start(move |_| (status, body.to_owned()));
         let server = Server::start("memory", None, &[("OAUTH2_TOKEN_HOOK", hook.url.as_str())]).await;
-        let who = client(&server.peer, json!({})).await;
+        let who = server.peer.machine().await;
         let answer = ask(&server.peer, &who, &[]).await;
         assert_eq!((answer.status, answer.error().as_str()), (expected, error), "hook {status} {body}");
     }
     let server = Server::start("memory", None, &[("OAUTH2_TOKEN_HOOK", "http://127.0.0.1:9/")]).await;
-    let who = client(&server.peer, json!({})).await;
+    let who = server.peer.machine().await;
     assert_eq!(ask(&server.peer, &who, &[]).await.status, 500, "nobody listens");
 }
 
@@ -94,7 +78,7 @@ async fn lifespans_and_strategies_for_all_and_for_one() {
         ("OAUTH2_EXCLUDE_NOT_BEFORE_CLAIM", "true"),
     ];
     let server = Server::start("memory", None, &env).await;
-    let all = client(&server.peer, json!({"scope": "read photos.*"})).await;
+    let all = server.peer.machine_with(json!({"scope": "read photos.*"})).await;
     let answer = ask(&server.peer, &all, &[]).await;
     assert_eq!((answer.json()["expires_in"].clone(), answer.get("scope")), (json!(1020), "read photos.*".to_owned()));
     let made = claims(&answer.get("access_token"));
@@ -104,7 +88,7 @@ async fn lifespans_and_strategies_for_all_and_for_one() {
     assert_eq!(ask(&server.peer, &all, &[("scope", "photos.read")]).await.error(), "invalid_scope", "exact");
 
     let lifespan = json!({"client_credentials_grant_access_token_lifespan": "90s", "access_token_strategy": "opaque"});
-    let one = client(&server.peer, lifespan).await;
+    let one = server.peer.machine_with(lifespan).await;
     let answer = ask(&server.peer, &one, &[("scope", "read")]).await;
     assert_eq!(answer.json()["expires_in"], json!(90));
     assert!(answer.get("access_token").starts_with("ory_at_"));
@@ -112,7 +96,7 @@ async fn lifespans_and_strategies_for_all_and_for_one() {
     assert_eq!(seen["exp"].as_i64().unwrap() - seen["iat"].as_i64().unwrap(), 90);
 
     let wild = Server::start("memory", None, &[]).await;
-    let who = client(&wild.peer, json!({"scope": "photos.*"})).await;
+    let who = wild.peer.machine_with(json!({"scope": "photos.*"})).await;
     assert_eq!(ask(&wild.peer, &who, &[("scope", "photos.read")]).await.status, 200, "wildcard");
     assert_eq!(ask(&wild.peer, &who, &[]).await.get("scope"), "", "no default scope");
 }
@@ -127,7 +111,7 @@ async fn d11_keys_elsewhere_are_fetched_once_and_not_for_every_odd_kid() {
         "client_secret": null, "token_endpoint_auth_method": "private_key_jwt",
         "token_endpoint_auth_signing_alg": "ES256", "jwks_uri": format!("{}/keys", callee.url),
     });
-    let (id, _) = client(&server.peer, over).await;
+    let (id, _) = server.peer.machine_with(over).await;
     let meta = server.peer.get("/.well-known/openid-configuration").await;
     let present = async |key: &Key| {
         let assertion = Assertion::new(&id, &meta.get("token_endpoint")).sign(key);
@@ -143,6 +127,9 @@ async fn d11_keys_elsewhere_are_fetched_once_and_not_for_every_odd_kid() {
     }
     assert_eq!(callee.questions().len(), 1, "a set that was read a moment ago is not asked for again");
     assert!(callee.questions()[0].head.starts_with("get /keys"));
+    let counted = Scrape::of(&server.peer).await;
+    let counted = counted.sum("signet_webhook_duration_seconds_count", &["hook=\"jwks_uri\"", "outcome=\"ok\""]);
+    assert_eq!(counted as u64, 1, "the fetch is counted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use signet::crypto::jose::Unverified;
 use signet::crypto::jwk::{Alg, parse_set};
 
-use crate::harness::{Answer, Callee, Web, World};
+use crate::harness::{Answer, Callee, Scrape, Web, World};
 
 /// The claims of a JWT that our published keys have signed.
 async fn verified(world: &World, jwt: &str) -> Value {
@@ -224,7 +224,7 @@ async fn what_comes_again_is_counted() {
     for expected in [200, 200, 400] {
         assert_eq!(world.a.refresh(&web, &token, &[]).await.status, expected);
     }
-    let metrics = world.a.admin(reqwest::Method::GET, "/admin/metrics/prometheus", None).await.text;
+    let metrics = Scrape::of(&world.a).await.0;
     for what in ["authorization_code", "refresh_token", "refresh_token_in_grace"] {
         let line = format!("signet_token_reuse_total{{what=\"{what}\"}} 1");
         assert!(metrics.contains(&line), "no {line}");

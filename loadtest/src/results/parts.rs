@@ -128,11 +128,11 @@ fn growth(found: &Growth) -> String {
         );
     }
     let left = [OPAQUE, INTROSPECT, COLD, REFRESH];
-    let left = left.map(|name| format!("{name} {}", spread(found.left_of_bare(name), 2))).join(", ");
+    let left = left.map(|name| format!("{name} {}", spread(found.left(name), 2))).join(", ");
     let _ = writeln!(
         text,
-        "\nThe last size against the first, with every rate taken as a share of the bare handler's in its round, so without \
-         what the machine itself did in between: {left}."
+        "\nThe goals take every rate as a share of the bare handler's in its round, so without what the machine itself did \
+         between the sizes. The rates as they are, the last size against the first: {left}."
     );
     text.push_str(&janitor(found));
     text

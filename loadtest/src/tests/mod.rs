@@ -3,4 +3,5 @@
 
 mod fake;
 mod k6;
+mod readme;
 mod requests;

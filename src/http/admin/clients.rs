@@ -101,7 +101,10 @@ fn blank(app: &App, id: String) -> Result<ClientRecord, ApiError> {
 
 /// Versions begin at random: a client that is deleted and made again under its old id is never taken for the old one by
 /// a decision that still knows that one's version, neither to issue nor to replace.
-fn first_version(entropy: &dyn Entropy) -> Result<i64, NoEntropy> {
+///
+/// # Errors
+/// Without random bytes.
+pub fn first_version(entropy: &dyn Entropy) -> Result<i64, NoEntropy> {
     Ok(i64::from(u32::from_be_bytes(entropy.bytes()?)) << 16)
 }
 

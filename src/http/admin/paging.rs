@@ -3,6 +3,7 @@
 
 use crate::domain::page_token::List;
 use crate::http::{ApiError, App};
+use crate::telemetry::labels::SecretKind;
 use actix_web::http::header::HeaderValue;
 
 const PAGE: usize = 100;
@@ -61,7 +62,9 @@ impl Paging {
     /// 400 for a token of another list, or one that is too old.
     pub fn after(&self, app: &App) -> Result<Option<String>, ApiError> {
         let Some(token) = &self.token else { return Ok(None) };
-        self.list.after(&app.page_tokens, token, app.clock.now()).map_err(|e| bad(&e))
+        let (after, generation) = self.list.after(&app.page_tokens, token, app.clock.now()).map_err(|e| bad(&e))?;
+        app.metrics.opened_with(SecretKind::Pagination, generation);
+        Ok(after)
     }
 
     /// The `Link` header: to the first page, and to what comes after `next` if there is more.

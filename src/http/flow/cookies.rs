@@ -5,6 +5,7 @@
 
 use super::super::{ApiError, App};
 use crate::crypto::seal::aad;
+use crate::telemetry::labels::SecretKind;
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{COOKIE, HeaderValue, SET_COOKIE};
@@ -89,7 +90,8 @@ pub fn csrf_fault(app: &App, request: &HttpRequest, step: Step, flow: Uuid) -> O
     for value in values(request, &name).chain(values(request, &legacy)) {
         seen = true;
         let given = URL_SAFE_NO_PAD.decode(value).unwrap_or_default();
-        if app.csrf.verify(&[step.label().as_bytes(), flow.as_bytes()], &given).is_some() {
+        if let Some(generation) = app.csrf.verify(&[step.label().as_bytes(), flow.as_bytes()], &given) {
+            app.metrics.opened_with(SecretKind::Cookies, generation);
             return None;
         }
     }
@@ -120,6 +122,7 @@ pub fn session(app: &App, request: &HttpRequest) -> Option<Uuid> {
     shown.find_map(|value| {
         let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
         let opened = app.cookies.open(&aad("cookie", "session", app.rules.issuer.as_bytes()), &sealed).ok()?;
+        app.metrics.opened_with(SecretKind::Cookies, opened.generation);
         Uuid::from_slice(&opened.plain).ok()
     })
 }

@@ -10,7 +10,7 @@ use super::request::Asked;
 use super::{Stop, to_page, with_query};
 use crate::actors::client_registry::Clients;
 use crate::actors::flow_coordinator::Commit;
-use crate::crypto::seal::{SealError, aad};
+use crate::crypto::seal::{SealError, Sealer, aad};
 use crate::domain::authorize::answer::Answer;
 use crate::domain::client::RegisteredClient;
 use crate::domain::error::{ErrorCode, OAuthError};
@@ -20,6 +20,7 @@ use crate::domain::flow::login::LoginDecision;
 use crate::domain::subject::subject_for;
 use crate::domain::token::opaque::TokenKind;
 use crate::domain::token::session::TokenSession;
+use crate::domain::world::Entropy;
 use crate::store::{AuthorizationCode, Consent, FlowVerdict, FlowWrite, Grant};
 use crate::telemetry::labels::{self, DeviceOutcome, TokenType};
 use actix_web::HttpResponse;
@@ -201,8 +202,6 @@ fn consent_row(app: &App, asked: &Asked, of: Granting<'_>) -> Result<Consent, Ap
         login: login.clone(),
         granted: granted.clone(),
     };
-    let plain = serde_json::to_vec(&detail).map_err(|e| ApiError::Internal(e.to_string()))?;
-    let sealed = app.sessions.seal(&app.entropy.bytes()?, &aad("consent", "detail", id.as_bytes()), &plain);
     Ok(Consent {
         id,
         client_id: asked.request.client_id.clone(),
@@ -215,8 +214,23 @@ fn consent_row(app: &App, asked: &Asked, of: Granting<'_>) -> Result<Consent, Ap
         remember_until: consent::remembered_until(granted, now),
         requested_at: flow.began(),
         handled_at: now,
-        detail: sealed.map_err(|e| ApiError::Internal(e.to_string()))?,
+        detail: seal_detail(&app.sessions, &*app.entropy, id, &detail)?,
     })
+}
+
+/// Seals what lies behind the consent of that id.
+///
+/// # Errors
+/// 503 without random bytes.
+pub fn seal_detail(
+    sessions: &Sealer,
+    entropy: &dyn Entropy,
+    id: Uuid,
+    detail: &ConsentDetail,
+) -> Result<Vec<u8>, ApiError> {
+    let plain = serde_json::to_vec(detail).map_err(|e| ApiError::Internal(e.to_string()))?;
+    let sealed = sessions.seal(&entropy.bytes()?, &aad("consent", "detail", id.as_bytes()), &plain);
+    sealed.map_err(|e| ApiError::Internal(e.to_string()))
 }
 
 /// What lies behind a consent's row; `None` when the secret that sealed it was dropped.

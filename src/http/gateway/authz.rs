@@ -88,7 +88,7 @@ async fn pass(app: &App, policy: &Policy, request: &HttpRequest, source: &mut So
     };
     let mut response = answer(StatusCode::OK, None);
     for (name, value) in headers {
-        let pair = (HeaderName::try_from(&*name), HeaderValue::try_from(value));
+        let pair = (HeaderName::try_from(name), HeaderValue::try_from(value));
         let (Ok(name), Ok(value)) = pair else {
             return Err(ApiError::Internal(format!("{name} is no header")).into());
         };

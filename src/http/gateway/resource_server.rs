@@ -6,7 +6,6 @@ use crate::actors::client_registry::Clients;
 use crate::domain::client::RegisteredClient;
 use crate::domain::client_auth::Credential;
 use crate::domain::error::{ErrorCode, OAuthError};
-use crate::domain::token::expiry_hour::ExpiryHour;
 use crate::http::client_auth::{self, authenticate, authorization, use_up};
 use crate::http::form::Form;
 use crate::http::introspection::lookup;
@@ -61,9 +60,7 @@ async fn by_credential(
         return Err(OAuthError::plain(ErrorCode::InvalidClient).into());
     }
     let who = authenticate(app, clients, &credential, false).await?;
-    if who.jti.is_some() {
-        use_up(app, &who, ExpiryHour::NONE.before(&app.entropy.bytes()?)).await?;
-    }
+    use_up(app, &who).await?;
     Ok(who.client)
 }
 

@@ -5,7 +5,6 @@ use crate::actors::client_registry::Clients;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::grant::device_code::check_request;
 use crate::domain::scope::{parse_audience, parse_scope};
-use crate::domain::token::expiry_hour::ExpiryHour;
 use crate::domain::token::opaque::{Minted, TokenKind};
 use crate::http::client_auth::{Authenticated, authenticate, credential, tries_basic, use_up};
 use crate::http::form::Form;
@@ -63,7 +62,7 @@ async fn respond(
         who = authenticate(app, clients, &credential, true).await?;
     }
     let device = asked(app, &who, &form, &minted)?;
-    use_up(app, &who, ExpiryHour::NONE.before(&minted.signature)).await?;
+    use_up(app, &who).await?;
     let user_code = create(app, device, who.client.version).await?;
     let verification_uri = format!("{}/oauth2/device/verify", app.rules.public_url);
     let typed: String = url::form_urlencoded::byte_serialize(user_code.as_bytes()).collect();

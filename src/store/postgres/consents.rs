@@ -85,8 +85,10 @@ async fn chosen(db: &impl GenericClient, nid: Uuid, filter: &ConsentFilter) -> R
 }
 
 const DELETE: &str = "
-    WITH h AS MATERIALIZED (SELECT id FROM consent WHERE id = ANY($2) AND nid = $1 ORDER BY id FOR UPDATE)
-    DELETE FROM consent t USING h WHERE t.id = h.id";
+    WITH h AS MATERIALIZED (
+        SELECT k.id FROM (SELECT DISTINCT unnest($2::uuid[]) ORDER BY 1) AS u (id) CROSS JOIN LATERAL (
+            SELECT id FROM consent WHERE consent.id = u.id AND nid IS NOT DISTINCT FROM $1 OFFSET 0 FOR UPDATE) k)
+    DELETE FROM consent WHERE id = ANY(ARRAY(SELECT id FROM h))";
 
 /// Revokes the families first: from then on nothing more is issued on the consents. How many were deleted.
 pub(super) async fn revoke(conn: &mut Object, nid: Uuid, filter: &ConsentFilter) -> Result<u64, Fault> {
@@ -101,7 +103,7 @@ pub(super) async fn revoke(conn: &mut Object, nid: Uuid, filter: &ConsentFilter)
 
 const SUBJECT: &str = "
     SELECT c.subject FROM consent c
-    WHERE c.nid = $1 AND c.session_id = $2
+    WHERE c.session_id = $2 AND c.nid IS NOT DISTINCT FROM $1
       AND NOT EXISTS (SELECT FROM login_session s WHERE s.id = c.session_id AND s.ended_at IS NOT NULL)
     LIMIT 1";
 
@@ -112,7 +114,8 @@ pub(super) async fn subject(db: &impl GenericClient, nid: Uuid, session: Uuid) -
 }
 
 const CLIENTS: &str = "
-    SELECT DISTINCT client_id FROM consent WHERE nid = $1 AND session_id = $2 AND subject = $3 ORDER BY client_id";
+    SELECT DISTINCT client_id FROM consent
+    WHERE session_id = $2 AND nid IS NOT DISTINCT FROM $1 AND subject = $3 ORDER BY client_id";
 
 /// The clients that were granted something in a session.
 pub(super) async fn clients(

@@ -103,9 +103,9 @@ pub(super) async fn guess(conn: &mut Object, nid: Uuid, it: &Attempt) -> Result<
 const DENY: &str = "
     WITH h AS MATERIALIZED (
         SELECT signature FROM device
-        WHERE flow_id = ANY($2) AND nid = $1 AND state = 'pending' AND expires_at > clock_timestamp()
+        WHERE flow_id = ANY($2) AND nid IS NOT DISTINCT FROM $1 AND state = 'pending' AND expires_at > clock_timestamp()
         ORDER BY signature FOR UPDATE)
-    UPDATE device t SET state = 'denied' FROM h WHERE t.signature = h.signature RETURNING t.flow_id";
+    UPDATE device t SET state = 'denied' WHERE t.signature = ANY(ARRAY(SELECT signature FROM h)) RETURNING t.flow_id";
 
 /// Refuses pending devices, each once.
 pub(super) async fn deny_all(db: &impl GenericClient, nid: Uuid, flows: &[Uuid]) -> Result<Vec<FlowVerdict>, Fault> {
@@ -122,7 +122,7 @@ pub(super) async fn deny_all(db: &impl GenericClient, nid: Uuid, flows: &[Uuid])
 const POLL: &str = "
     WITH d AS MATERIALIZED (
         SELECT signature, client_id, state, family_id, session, poll_interval, last_polled_at, expires_at
-        FROM device WHERE signature = $1 AND nid = $2 FOR UPDATE),
+        FROM device WHERE signature = $1 AND nid IS NOT DISTINCT FROM $2 FOR UPDATE),
     p AS MATERIALIZED (
         SELECT d.*, d.client_id = $3 AND d.last_polled_at IS NOT NULL
                AND d.last_polled_at + d.poll_interval * interval '1 second' > clock_timestamp() AS too_fast

@@ -24,11 +24,13 @@ const REDEEM: &str = "
             signature, family_id, client_id, subject, scope, audience, requested_at, expires_at, session,
             r_signature, r_subject, r_scope, r_audience, r_requested_at, r_expires_at, r_access_token, r_session, n)),
     c AS MATERIALIZED (
-        SELECT id, version FROM client WHERE nid = $1 AND id = ANY($2) ORDER BY id FOR SHARE),
+        SELECT k.* FROM unnest($2::text[]) AS u (id) CROSS JOIN LATERAL (
+            SELECT id, version FROM client WHERE nid = $1 AND client.id = u.id OFFSET 0 FOR SHARE) k),
     f AS MATERIALIZED (
-        SELECT id FROM token_family
-        WHERE id = ANY($3) AND nid = $1 AND revoked_at IS NULL AND (SELECT count(*) FROM c) >= 0
-        ORDER BY id FOR UPDATE),
+        SELECT k.id FROM unnest($3::uuid[]) AS u (id) CROSS JOIN LATERAL (
+            SELECT id FROM token_family WHERE token_family.id = u.id AND nid IS NOT DISTINCT FROM $1 AND revoked_at IS NULL
+            OFFSET 0 FOR UPDATE) k
+        WHERE (SELECT count(*) FROM c) >= 0),
     o AS MATERIALIZED (
         SELECT DISTINCT ON (a.code, a.device, a.client_id, a.family_id) a.*
         FROM a JOIN c ON c.id = a.client_id AND c.version = a.version JOIN f ON f.id = a.family_id
@@ -93,11 +95,13 @@ const ROTATE: &str = "
             signature, family_id, client_id, subject, scope, audience, requested_at, expires_at, session,
             r_signature, r_subject, r_scope, r_audience, r_requested_at, r_expires_at, r_access_token, r_session, n)),
     c AS MATERIALIZED (
-        SELECT id, version FROM client WHERE nid = $1 AND id = ANY($2) ORDER BY id FOR SHARE),
+        SELECT k.* FROM unnest($2::text[]) AS u (id) CROSS JOIN LATERAL (
+            SELECT id, version FROM client WHERE nid = $1 AND client.id = u.id OFFSET 0 FOR SHARE) k),
     f AS MATERIALIZED (
-        SELECT id FROM token_family
-        WHERE id = ANY($3) AND nid = $1 AND revoked_at IS NULL AND (SELECT count(*) FROM c) >= 0
-        ORDER BY id FOR UPDATE),
+        SELECT k.id FROM unnest($3::uuid[]) AS u (id) CROSS JOIN LATERAL (
+            SELECT id FROM token_family WHERE token_family.id = u.id AND nid IS NOT DISTINCT FROM $1 AND revoked_at IS NULL
+            OFFSET 0 FOR UPDATE) k
+        WHERE (SELECT count(*) FROM c) >= 0),
     o AS MATERIALIZED (
         SELECT DISTINCT ON (a.presented, a.client_id, a.family_id) a.*
         FROM a JOIN c ON c.id = a.client_id AND c.version = a.version JOIN f ON f.id = a.family_id
@@ -113,11 +117,10 @@ const ROTATE: &str = "
         RETURNING o.n, t.access_token AS former),
     w AS MATERIALIZED (SELECT o.*, used.former FROM o JOIN used ON used.n = o.n),
     dropped AS (
-        DELETE FROM access_token t USING w
-        WHERE NOT w.strict AND t.signature = w.former AND t.nid IS NOT DISTINCT FROM $1 AND t.family_id = w.family_id),
-    all_dropped AS (
-        DELETE FROM access_token t WHERE t.signature = ANY(ARRAY(
-            SELECT k.signature FROM w CROSS JOIN LATERAL (
+        DELETE FROM access_token t
+        WHERE t.signature = ANY(ARRAY(
+            SELECT former FROM w WHERE NOT strict
+            UNION ALL SELECT k.signature FROM w CROSS JOIN LATERAL (
                 SELECT a.signature FROM access_token a
                 WHERE a.nid = $1 AND a.client_id = w.client_id AND a.family_id = w.family_id OFFSET 0) k
             WHERE w.strict))),
@@ -158,10 +161,11 @@ const REPLAY: &str = "
         SELECT signature, most, n, row_number() OVER (PARTITION BY signature ORDER BY n) AS turn
         FROM unnest($2::bytea[], $3::bigint[]) WITH ORDINALITY AS a (signature, most, n)),
     f AS MATERIALIZED (
-        SELECT id FROM token_family
-        WHERE id IN (SELECT t.family_id FROM refresh_token t WHERE t.signature = ANY($2)) AND nid = $1
-              AND revoked_at IS NULL
-        ORDER BY id FOR UPDATE),
+        SELECT k.id FROM unnest(ARRAY(
+            SELECT DISTINCT t.family_id FROM refresh_token t WHERE t.signature = ANY($2) ORDER BY 1)) AS u (id)
+        CROSS JOIN LATERAL (
+            SELECT id FROM token_family WHERE token_family.id = u.id AND nid IS NOT DISTINCT FROM $1 AND revoked_at IS NULL
+            OFFSET 0 FOR UPDATE) k),
     t AS MATERIALIZED (
         SELECT t.signature, t.replayed FROM refresh_token t
         WHERE t.signature = ANY($2) AND t.nid IS NOT DISTINCT FROM $1 AND t.used_at IS NOT NULL

@@ -103,7 +103,8 @@ async fn put_body(conn: &Object, nid: Uuid, handle: &[u8], sealed: &[u8], expire
     Ok(())
 }
 
-const BODY: &str = "SELECT sealed FROM flow_body WHERE handle = $1 AND nid = $2 AND expires_at > clock_timestamp()";
+const BODY: &str = "
+    SELECT sealed FROM flow_body WHERE handle = $1 AND nid IS NOT DISTINCT FROM $2 AND expires_at > clock_timestamp()";
 
 async fn body(conn: &Object, nid: Uuid, handle: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
     let statement = conn.prepare_cached(BODY).await?;

@@ -29,24 +29,35 @@ const GRANT: &str = "
             t_signature, t_family_id, t_client_id, t_subject, t_scope, t_audience, t_requested_at, t_expires_at,
             t_session, earlier, n)),
     c AS MATERIALIZED (
-        SELECT id, version FROM client WHERE nid = $1 AND id = ANY($2) ORDER BY id FOR SHARE),
+        SELECT k.* FROM unnest($2::text[]) AS u (id) CROSS JOIN LATERAL (
+            SELECT id, version FROM client WHERE nid = $1 AND client.id = u.id OFFSET 0 FOR SHARE) k),
     s AS MATERIALIZED (
-        SELECT id, ended_at FROM login_session
-        WHERE id = ANY($8) AND nid = $1 AND (SELECT count(*) FROM c) >= 0 ORDER BY id FOR KEY SHARE),
+        SELECT k.* FROM (SELECT DISTINCT session_id FROM a ORDER BY 1) AS u (id) CROSS JOIN LATERAL (
+            SELECT id, ended_at FROM login_session WHERE login_session.id = u.id AND nid IS NOT DISTINCT FROM $1
+            OFFSET 0 FOR KEY SHARE) k
+        WHERE (SELECT count(*) FROM c) >= 0),
     e AS MATERIALIZED (
-        SELECT id FROM consent
-        WHERE id = ANY($32) AND nid = $1 AND remember AND (SELECT count(*) FROM s) >= 0 ORDER BY id FOR KEY SHARE),
+        SELECT k.id FROM (SELECT DISTINCT earlier FROM a WHERE earlier IS NOT NULL ORDER BY 1) AS u (id) CROSS JOIN LATERAL (
+            SELECT id FROM consent WHERE consent.id = u.id AND nid IS NOT DISTINCT FROM $1 AND remember
+            OFFSET 0 FOR KEY SHARE) k
+        WHERE (SELECT count(*) FROM s) >= 0),
     d AS MATERIALIZED (
         SELECT flow_id FROM device
-        WHERE flow_id = ANY($21) AND nid = $1 AND state = 'pending' AND expires_at > clock_timestamp()
+        WHERE flow_id = ANY($21) AND nid IS NOT DISTINCT FROM $1 AND state = 'pending' AND expires_at > clock_timestamp()
               AND (SELECT count(*) FROM e) >= 0
         ORDER BY signature FOR UPDATE),
+    x AS MATERIALIZED (
+        SELECT a.id FROM a CROSS JOIN LATERAL (
+            SELECT FROM consent WHERE consent.id = a.id OFFSET 0) k
+        UNION
+        SELECT a.id FROM a CROSS JOIN LATERAL (
+            SELECT FROM token_family WHERE token_family.id = a.id OFFSET 0) t),
     o AS MATERIALIZED (
         SELECT DISTINCT ON (a.id) a.*
         FROM a JOIN c ON c.id = a.client_id AND c.version = a.version LEFT JOIN d ON d.flow_id = a.flow_id
         WHERE (a.flow_id IS NULL OR d.flow_id IS NOT NULL)
               AND NOT EXISTS (SELECT 1 FROM a b WHERE b.flow_id = a.flow_id AND b.n < a.n)
-              AND NOT EXISTS (SELECT 1 FROM consent k WHERE k.id = a.id)
+              AND a.id NOT IN (SELECT id FROM x)
               AND a.session_id NOT IN (SELECT id FROM s WHERE ended_at IS NOT NULL)
               AND (a.earlier IS NULL OR a.earlier IN (SELECT id FROM e))
         ORDER BY a.id, a.n),
@@ -76,10 +87,9 @@ const GRANT: &str = "
         FROM w WHERE t_signature IS NOT NULL),
     g AS (
         UPDATE device SET state = 'granted', family_id = w.id, session = w.device_session FROM w
-        WHERE device.flow_id = w.flow_id AND device.nid = $1)
+        WHERE device.flow_id = w.flow_id AND device.nid IS NOT DISTINCT FROM $1)
     SELECT c.id IS NOT NULL, w.n IS NOT NULL,
-           EXISTS (SELECT 1 FROM consent k WHERE k.id = a.id)
-               OR EXISTS (SELECT 1 FROM token_family x WHERE x.id = a.id),
+           a.id IN (SELECT id FROM x),
            a.session_id IN (SELECT id FROM s WHERE ended_at IS NOT NULL),
            a.earlier IS NOT NULL AND a.earlier NOT IN (SELECT id FROM e)
     FROM a LEFT JOIN c ON c.id = a.client_id AND c.version = a.version LEFT JOIN w ON w.n = a.n
@@ -165,7 +175,9 @@ impl<'a> CodeColumns<'a> {
     }
 }
 
-const CLIENTS: &str = "SELECT id FROM client WHERE nid = $1 AND id = ANY($2) ORDER BY id FOR SHARE";
+const CLIENTS: &str = "
+    SELECT k.id FROM unnest($2::text[]) AS u (id) CROSS JOIN LATERAL (
+        SELECT id FROM client WHERE nid = $1 AND client.id = u.id OFFSET 0 FOR SHARE) k";
 
 /// Shares the clients' rows until the transaction ends.
 pub(super) async fn hold_clients<'a>(

@@ -14,7 +14,8 @@ use uuid::Uuid;
 /// The rows are locked in the order of their ids, so that two batches never wait for each other.
 const ISSUE: &str = "
     WITH c AS MATERIALIZED (
-        SELECT id, version FROM client WHERE nid = $1 AND id = ANY($2) ORDER BY id FOR SHARE)
+        SELECT k.* FROM unnest($2::text[]) AS u (id) CROSS JOIN LATERAL (
+            SELECT id, version FROM client WHERE nid = $1 AND client.id = u.id OFFSET 0 FOR SHARE) k)
     INSERT INTO access_token (signature, nid, family_id, client_id, subject, scope, audience, requested_at, expires_at,
                               session)
     SELECT a.signature, $1, a.family_id, a.client_id, a.subject, a.scope, a.audience, a.requested_at, a.expires_at,

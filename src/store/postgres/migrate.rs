@@ -132,7 +132,18 @@ fn failed(stop: Stop) -> OpenError {
     }
 }
 
+/// Hydra's tables have names in common with ours.
+const IS_HYDRAS: &str = "SELECT to_regclass('hydra_client') IS NOT NULL AND to_regclass('json_web_key') IS NULL";
+
+/// Refuses a database of Hydra's.
+pub(super) async fn refuse_hydras(client: &Client) -> Result<(), OpenError> {
+    let is_hydras =
+        client.query_one(IS_HYDRAS, &[]).await.and_then(|row| row.try_get(0)).map_err(|e| open_error(&e))?;
+    if is_hydras { Err(OpenError::of_hydra()) } else { Ok(()) }
+}
+
 async fn plan(client: &Client) -> Result<Vec<Migration>, OpenError> {
+    refuse_hydras(client).await?;
     let found = applied(client).await.map_err(|e| open_error(&e))?;
     pending(&found, text)?;
     Ok(status(&found))
@@ -156,24 +167,26 @@ pub(in crate::store) async fn migration_status(dsn: &str) -> Result<Vec<Migratio
 }
 
 /// Runs the work on a connection of its own, driving both.
-pub(super) async fn connected<T>(
+pub(super) async fn connected<T, E: From<OpenError>>(
     dsn: &str,
-    work: impl AsyncFnOnce(&mut Client) -> Result<T, OpenError>,
-) -> Result<T, OpenError> {
+    work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
+) -> Result<T, E> {
     let dsn = Dsn::parse(dsn)?;
     let connecting = dsn.config.connect(tls::connector(&dsn.tls)?);
     let (mut client, connection) = match tokio::time::timeout(PATIENCE, connecting).await {
         Ok(outcome) => outcome.map_err(|e| open_error(&e))?,
         Err(_) => {
-            return Err(OpenError::new(
+            return Err(E::from(OpenError::new(
                 "PostgreSQL does not answer",
                 "check host and port in the DSN, and that no firewall is in between",
-            ));
+            )));
         }
     };
     tokio::select! {
         biased;
         outcome = work(&mut client) => outcome,
-        _ = connection => Err(OpenError::new("the connection to PostgreSQL broke", "what was applied stays so; run it again")),
+        _ = connection => {
+            Err(E::from(OpenError::new("the connection to PostgreSQL broke", "what was applied stays so; run it again")))
+        }
     }
 }

@@ -23,7 +23,9 @@ fn client(write: &Write) -> Option<(&str, i64)> {
     }
 }
 
-const CLIENTS: &str = "SELECT id, version FROM client WHERE nid = $1 AND id = ANY($2) ORDER BY id FOR SHARE";
+const CLIENTS: &str = "
+    SELECT k.* FROM unnest($2::text[]) AS u (id) CROSS JOIN LATERAL (
+        SELECT id, version FROM client WHERE nid = $1 AND client.id = u.id OFFSET 0 FOR SHARE) k";
 
 /// The versions of the clients, which stay so until the transaction ends.
 async fn clients(db: &impl GenericClient, nid: Uuid, writes: &[Write]) -> Result<HashMap<String, i64>, Fault> {
@@ -36,17 +38,17 @@ async fn clients(db: &impl GenericClient, nid: Uuid, writes: &[Write]) -> Result
     found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// The families that are named, and those of the tokens that are named: an array, or a planner that knows too little
-/// would look for the tokens of every family.
+/// The families that are named, and those of the tokens that are named.
 const FAMILIES: &str = "
-    SELECT id FROM token_family
-    WHERE id = ANY(ARRAY(
+    SELECT f.id FROM (
         SELECT unnest($2::uuid[])
-        UNION ALL SELECT t.family_id FROM unnest($3::bytea[]) AS k (signature) CROSS JOIN LATERAL (
+        UNION SELECT t.family_id FROM unnest($3::bytea[]) AS k (signature) CROSS JOIN LATERAL (
             SELECT family_id FROM access_token WHERE access_token.signature = k.signature OFFSET 0) t
-        UNION ALL SELECT family_id FROM refresh_token WHERE signature = ANY($4)))
-        AND nid IS NOT DISTINCT FROM $1 AND NOT shared
-    ORDER BY id FOR UPDATE";
+        UNION SELECT family_id FROM refresh_token WHERE signature = ANY($4)
+        ORDER BY 1) AS u (id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM token_family WHERE token_family.id = u.id AND nid IS NOT DISTINCT FROM $1 AND NOT shared
+        OFFSET 0 FOR UPDATE) f";
 
 /// Holds the families of all that is to be used or revoked until the transaction ends.
 async fn hold_families(db: &impl GenericClient, nid: Uuid, writes: &[Write]) -> Result<(), Fault> {

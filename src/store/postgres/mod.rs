@@ -1,8 +1,10 @@
 //! The store in PostgreSQL: a pool whose sockets live on a runtime of their own. Used only through the port.
 //!
 //! Invariant: a verb is one statement or one transaction with a deadline, and a connection that missed a deadline never
-//! returns to the pool. What has a key is found by its key alone: the network is then compared with `IS NOT DISTINCT FROM`,
-//! which no index knows, or else a planner that knows too little would rather read all rows of a client.
+//! returns to the pool. What has a key is found by its key alone, whatever the planner, which sees empty tables when it
+//! plans, believes: the network is then compared with `IS NOT DISTINCT FROM`, which no index knows; what is to be found or
+//! locked for several keys is so one by one, in a `LATERAL` with `OFFSET 0`, in the order of the keys; and what is to be
+//! changed has its key in an array. Or else it would rather read all rows of a client, or a whole index in its order.
 
 mod batch;
 mod clients;
@@ -18,6 +20,7 @@ mod faults;
 mod feed;
 mod flows;
 mod grants;
+mod hydra;
 mod issue;
 mod keys;
 mod migrate;
@@ -36,6 +39,7 @@ mod tries;
 mod upkeep;
 mod usable;
 
+pub(super) use hydra::read_hydra;
 pub(super) use migrate::{migrate, migration_status};
 pub(super) use survey::survey;
 

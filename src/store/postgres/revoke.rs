@@ -11,23 +11,25 @@ const REVOKE: &str = "
     WITH a AS MATERIALIZED (
         SELECT * FROM unnest($2::bytea[], $3::bytea[], $4::text[]) WITH ORDINALITY AS a (access, refresh, client_id, n)),
     found AS MATERIALIZED (
-        SELECT a.n, t.family_id, t.signature FROM a
-        JOIN access_token t ON t.signature = a.access AND t.client_id = a.client_id
-        WHERE t.nid IS NOT DISTINCT FROM $1
+        SELECT a.n, t.family_id, t.signature FROM a CROSS JOIN LATERAL (
+            SELECT signature, nid, client_id, family_id FROM access_token
+            WHERE access_token.signature = a.access OFFSET 0) t
+        WHERE t.nid = $1 AND t.client_id = a.client_id
         UNION ALL
-        SELECT a.n, t.family_id, NULL FROM a
-        JOIN refresh_token t ON t.signature = a.refresh AND t.client_id = a.client_id
-        WHERE t.nid IS NOT DISTINCT FROM $1),
+        SELECT a.n, t.family_id, NULL FROM a CROSS JOIN LATERAL (
+            SELECT nid, client_id, family_id FROM refresh_token WHERE refresh_token.signature = a.refresh OFFSET 0) t
+        WHERE t.nid = $1 AND t.client_id = a.client_id),
     f AS MATERIALIZED (
-        SELECT id FROM token_family WHERE id IN (SELECT family_id FROM found) AND NOT shared ORDER BY id FOR UPDATE),
+        SELECT k.id FROM (SELECT DISTINCT family_id FROM found ORDER BY 1) AS u (id) CROSS JOIN LATERAL (
+            SELECT id FROM token_family WHERE token_family.id = u.id AND NOT shared OFFSET 0 FOR UPDATE) k),
     ended AS (
         UPDATE token_family t SET revoked_at = coalesce(t.revoked_at, clock_timestamp()), version = t.version + 1
-        FROM f WHERE t.id = f.id RETURNING t.id),
+        WHERE t.id = ANY(ARRAY(SELECT id FROM f)) RETURNING t.id),
     held AS MATERIALIZED (
-        SELECT signature FROM access_token
-        WHERE signature IN (SELECT signature FROM found) AND (SELECT count(*) FROM ended) >= 0
-        ORDER BY signature FOR UPDATE),
-    gone AS (DELETE FROM access_token WHERE signature IN (SELECT signature FROM held))
+        SELECT k.signature FROM (SELECT DISTINCT signature FROM found ORDER BY 1) AS u (signature) CROSS JOIN LATERAL (
+            SELECT signature FROM access_token WHERE access_token.signature = u.signature OFFSET 0 FOR UPDATE) k
+        WHERE (SELECT count(*) FROM ended) >= 0),
+    gone AS (DELETE FROM access_token WHERE signature = ANY(ARRAY(SELECT signature FROM held)))
     SELECT f.id FROM a LEFT JOIN found ON found.n = a.n LEFT JOIN f ON f.id = found.family_id ORDER BY a.n";
 
 /// Deletes the access tokens, and revokes the families but for those a client has for itself: these.
@@ -51,9 +53,11 @@ pub(super) async fn revoke_all(
 
 const END: &str = "
     WITH f AS MATERIALIZED (
-        SELECT id FROM token_family WHERE id = ANY($2) AND nid = $1 AND NOT shared ORDER BY id FOR UPDATE)
+        SELECT k.id FROM (SELECT DISTINCT unnest($2::uuid[]) ORDER BY 1) AS u (id) CROSS JOIN LATERAL (
+            SELECT id FROM token_family WHERE token_family.id = u.id AND nid IS NOT DISTINCT FROM $1 AND NOT shared
+            OFFSET 0 FOR UPDATE) k)
     UPDATE token_family t SET revoked_at = coalesce(t.revoked_at, clock_timestamp()), version = t.version + 1
-    FROM f WHERE t.id = f.id";
+    WHERE t.id = ANY(ARRAY(SELECT id FROM f))";
 
 /// Revokes families but for those a client has for itself.
 pub(super) async fn end_all(db: &impl GenericClient, nid: Uuid, families: &[Uuid]) -> Result<(), Fault> {

@@ -18,9 +18,9 @@ const LOGIN: &str = "
         AS a (id, subject, authenticated_at, expires_at, identity_provider_session_id, extended, until, ended,
             f_client_id, f_subject, forced, n)),
     h AS MATERIALIZED (
-        SELECT id FROM login_session
-        WHERE id IN (SELECT extended FROM a UNION ALL SELECT ended FROM a) AND nid = $1 AND ended_at IS NULL
-        ORDER BY id FOR UPDATE),
+        SELECT k.id FROM (SELECT extended FROM a UNION SELECT ended FROM a ORDER BY 1) AS u (id) CROSS JOIN LATERAL (
+            SELECT id FROM login_session WHERE login_session.id = u.id AND nid IS NOT DISTINCT FROM $1 AND ended_at IS NULL
+            OFFSET 0 FOR UPDATE) k),
     o AS MATERIALIZED (
         SELECT DISTINCT ON (id) a.* FROM a WHERE id IS NOT NULL AND (SELECT count(*) FROM h) >= 0 ORDER BY id, n),
     s AS (
@@ -124,7 +124,10 @@ pub(super) fn done_or_used(done: bool) -> FlowVerdict {
     if done { FlowVerdict::Done } else { FlowVerdict::Used }
 }
 
-const HOLD: &str = "SELECT id FROM login_session WHERE id = ANY($2) AND nid = $1 ORDER BY id FOR UPDATE";
+const HOLD: &str = "
+    SELECT k.id FROM (SELECT DISTINCT unnest($2::uuid[]) ORDER BY 1) AS u (id) CROSS JOIN LATERAL (
+        SELECT id FROM login_session WHERE login_session.id = u.id AND nid IS NOT DISTINCT FROM $1
+        OFFSET 0 FOR UPDATE) k";
 
 /// Holds sessions until the transaction ends.
 pub(super) async fn hold(db: &impl GenericClient, nid: Uuid, ids: &[Uuid]) -> Result<(), Fault> {
@@ -145,7 +148,7 @@ const LOGOUT: &str = "
     late AS MATERIALIZED (
         SELECT DISTINCT a.n FROM a CROSS JOIN LATERAL (
             SELECT client_id FROM consent
-            WHERE consent.session_id = a.id AND consent.nid = $1 AND consent.subject = a.subject OFFSET 0) c
+            WHERE consent.session_id = a.id AND consent.nid IS NOT DISTINCT FROM $1 AND consent.subject = a.subject OFFSET 0) c
         WHERE NOT EXISTS (SELECT FROM k WHERE k.n = a.n AND k.client_id = c.client_id)),
     o AS MATERIALIZED (
         SELECT DISTINCT ON (id) a.* FROM a WHERE NOT EXISTS (SELECT FROM late WHERE late.n = a.n) ORDER BY id, n),
@@ -158,7 +161,7 @@ const LOGOUT: &str = "
         WHERE t.ended_at IS NULL RETURNING t.id)
     SELECT i.id IS NOT NULL, late.n IS NOT NULL
     FROM a LEFT JOIN o ON o.n = a.n LEFT JOIN i ON i.id = o.id LEFT JOIN late ON late.n = a.n ORDER BY a.n";
-const FAMILIES: &str = "SELECT id FROM consent WHERE session_id = ANY($2) AND nid = $1";
+const FAMILIES: &str = "SELECT id FROM consent WHERE session_id = ANY($2) AND nid IS NOT DISTINCT FROM $1";
 
 /// Ends sessions, each once, with what was granted in them; and what is to be told goes into the outbox.
 pub(super) async fn logout_all(
@@ -197,7 +200,7 @@ pub(super) async fn logout_all(
 
 const BY_ID: &str = "
     SELECT id, subject, authenticated_at, expires_at, identity_provider_session_id FROM login_session
-    WHERE id = $1 AND nid = $2 AND ended_at IS NULL AND expires_at > clock_timestamp()";
+    WHERE id = $1 AND nid IS NOT DISTINCT FROM $2 AND ended_at IS NULL AND expires_at > clock_timestamp()";
 
 /// The session of that id, unless it has ended.
 pub(super) async fn by_id(db: &impl GenericClient, nid: Uuid, id: Uuid) -> Result<Option<LoginSession>, Fault> {

@@ -2,14 +2,14 @@
 
 use super::dsn::Dsn;
 use super::faults::{self, Fault};
-use super::migrate::{applied, connected, text};
+use super::migrate::{applied, connected, refuse_hydras, text};
 use super::partitions;
 use super::rows::{self, Moment};
-use crate::crypto::seal::MARK;
+use crate::crypto::seal::{HEAD, MARK};
 use crate::domain::world::{Clock, Timestamp};
-use crate::store::migrate::{SCRIPTS, pending, status};
+use crate::store::migrate::{pending, status};
 use crate::store::survey::{COUNTING, ENDING, Sealed, ServerSays, Survey};
-use crate::store::{OpenError, StoreError};
+use crate::store::{Migration, OpenError, StoreError};
 use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 
@@ -83,7 +83,7 @@ async fn seals(client: &Client) -> Result<Vec<Sealed>, Fault> {
     for table in ["access_token", "refresh_token", "authorization_code", "device"] {
         let sql = format!(
             "SELECT substr(session, {from}, {length}), count(*), CASE WHEN count(expires_at) = count(*) THEN max(expires_at) END
-             FROM {table} WHERE octet_length(session) > 37 AND get_byte(session, 0) = 1
+             FROM {table} WHERE octet_length(session) > {HEAD} AND get_byte(session, 0) = 1
                  AND (expires_at IS NULL OR expires_at > clock_timestamp()) GROUP BY 1"
         );
         for row in client.query(&sql, &[]).await? {
@@ -100,10 +100,9 @@ async fn look(client: &Client, clock: &dyn Clock, before: Timestamp, count_seals
     says(client, &mut found).await?;
     let has = applied(client).await?;
     found.migrations = status(&has);
-    found.newer = has.iter().map(|a| a.version).filter(|v| SCRIPTS.iter().all(|s| s.version != *v)).collect();
     found.altered = pending(&has, text).err().map(|e| e.to_string());
     // What lies in it is told by the schema that this binary knows.
-    if found.migrations.iter().all(|m| m.applied) {
+    if Migration::pending(&found.migrations) == 0 {
         found.keys = client.query(KEYS, &[]).await?.iter().map(rows::key).collect::<Result<_, _>>()?;
         overdue(client, before, &mut found).await?;
         if count_seals {
@@ -122,6 +121,7 @@ pub(in crate::store) async fn survey(
 ) -> Result<Survey, OpenError> {
     Dsn::parse(dsn)?;
     connected(dsn, async |client| {
+        refuse_hydras(client).await?;
         look(client, clock, before, count_seals).await.map_err(|fault| match fault {
             Fault::Driver(error) => faults::open_error(&error),
             other => {

@@ -39,18 +39,21 @@ pub(super) fn key(write: &Write) -> Option<Key> {
 /// held, so it stays so.
 const USABLE: &str = "
     SELECT 0 AS kind, t.signature, t.client_id, t.family_id, 0 AS replayed
-    FROM authorization_code t JOIN token_family f ON f.id = t.family_id
+    FROM authorization_code t
+    CROSS JOIN LATERAL (SELECT revoked_at FROM token_family WHERE id = t.family_id OFFSET 0) f
     WHERE t.signature = ANY($2) AND t.nid IS NOT DISTINCT FROM $1
           AND t.spent_at IS NULL AND t.expires_at > clock_timestamp()
           AND f.revoked_at IS NULL
     UNION ALL
-    SELECT 1, t.signature, t.client_id, t.family_id, 0 FROM device t JOIN token_family f ON f.id = t.family_id
+    SELECT 1, t.signature, t.client_id, t.family_id, 0 FROM device t
+    CROSS JOIN LATERAL (SELECT revoked_at FROM token_family WHERE id = t.family_id OFFSET 0) f
     WHERE t.signature = ANY($2) AND t.nid IS NOT DISTINCT FROM $1
           AND t.state = 'granted' AND t.expires_at > clock_timestamp()
           AND f.revoked_at IS NULL
     UNION ALL
     SELECT CASE WHEN t.used_at IS NULL THEN 2 ELSE 3 END, t.signature, t.client_id, t.family_id, t.replayed
-    FROM refresh_token t JOIN token_family f ON f.id = t.family_id
+    FROM refresh_token t
+    CROSS JOIN LATERAL (SELECT revoked_at FROM token_family WHERE id = t.family_id OFFSET 0) f
     WHERE t.signature = ANY($2) AND t.nid IS NOT DISTINCT FROM $1
           AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
           AND f.revoked_at IS NULL";

@@ -13,6 +13,10 @@ const TABLE: &str = "
         applied_at INTEGER NOT NULL
     ) STRICT";
 const HAS_TABLE: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migration'";
+/// Hydra's tables have names in common with ours.
+const IS_HYDRAS: &str = "
+    SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'hydra_client')
+       AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'json_web_key')";
 const APPLIED: &str = "SELECT version, checksum FROM schema_migration ORDER BY version";
 const REMEMBER: &str = "
     INSERT INTO schema_migration (version, name, checksum, applied_at)
@@ -33,6 +37,12 @@ pub(super) fn applied(db: &Connection) -> rusqlite::Result<Vec<Applied>> {
 /// Every migration this binary knows, and whether the database has it.
 pub(super) fn known(db: &Connection) -> rusqlite::Result<Vec<Migration>> {
     Ok(status(&applied(db)?))
+}
+
+/// Refuses a database of Hydra's.
+pub(super) fn refuse_hydras(db: &Connection) -> Result<(), OpenError> {
+    let is_hydras = db.query_row(IS_HYDRAS, [], |row| row.get(0)).map_err(failed)?;
+    if is_hydras { Err(OpenError::of_hydra()) } else { Ok(()) }
 }
 
 /// Applies what is pending, as a whole or not at all.
@@ -76,6 +86,7 @@ pub(in crate::store) fn migration_status(place: &Place) -> Result<Vec<Migration>
         Place::File(path) if !path.exists() => Ok(status(&[])),
         Place::File(_) => {
             let db = place.connect_read_only()?;
+            refuse_hydras(&db)?;
             pending(&applied(&db).map_err(failed)?, text)?;
             known(&db).map_err(failed)
         }

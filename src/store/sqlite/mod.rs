@@ -10,6 +10,7 @@ mod ended;
 mod exchange;
 mod faults;
 mod flows;
+mod hydra;
 mod keys;
 mod migrate;
 mod outbox;
@@ -23,6 +24,7 @@ mod tokens;
 mod upkeep;
 mod writer;
 
+pub(super) use hydra::read_hydra;
 pub(super) use migrate::{migrate, migration_status};
 pub(super) use place::Place;
 pub(super) use survey::survey;

@@ -1,12 +1,12 @@
 //! What lies in an SQLite file.
 
-use super::migrate::{applied, text};
+use super::migrate::{applied, refuse_hydras, text};
 use super::{Place, rows};
-use crate::crypto::seal::MARK;
+use crate::crypto::seal::{HEAD, MARK};
 use crate::domain::world::Timestamp;
-use crate::store::OpenError;
-use crate::store::migrate::{SCRIPTS, pending, status};
+use crate::store::migrate::{pending, status};
 use crate::store::survey::{ENDING, Sealed, Survey};
+use crate::store::{Migration, OpenError};
 use rusqlite::Connection;
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ fn seals(db: &Connection) -> rusqlite::Result<Vec<Sealed>> {
     for table in ["access_token", "refresh_token", "authorization_code", "device"] {
         let sql = format!(
             "SELECT substr(session, {from}, {length}), count(*), CASE WHEN count(expires_at) = count(*) THEN max(expires_at) END
-             FROM {table} WHERE length(session) > 37 AND substr(session, 1, 1) = x'01'
+             FROM {table} WHERE length(session) > {HEAD} AND substr(session, 1, 1) = x'01'
                  AND (expires_at IS NULL OR expires_at > CAST(unixepoch('subsec') * 1000000 AS INTEGER)) GROUP BY 1"
         );
         let mut statement = db.prepare(&sql)?;
@@ -51,12 +51,11 @@ fn look(db: &Connection, before: Timestamp, count_seals: bool) -> rusqlite::Resu
         version: format!("SQLite {version}"),
         round_trip: began.elapsed(),
         migrations: status(&has),
-        newer: has.iter().map(|a| a.version).filter(|v| SCRIPTS.iter().all(|s| s.version != *v)).collect(),
         altered: pending(&has, text).err().map(|e| e.to_string()),
         seals: Some(Vec::new()),
         ..Survey::default()
     };
-    if found.migrations.iter().all(|m| m.applied) {
+    if Migration::pending(&found.migrations) == 0 {
         found.keys = db.prepare(KEYS)?.query_map([], rows::key)?.collect::<rusqlite::Result<_>>()?;
         found.overdue = overdue(db, before)?;
         if count_seals {
@@ -76,7 +75,9 @@ pub(in crate::store) fn survey(place: &Place, before: Timestamp, count_seals: bo
         Place::File(_) => {
             let unreadable =
                 |e| OpenError::new(format!("the SQLite file cannot be read ({e})"), "is it a database of Signet's?");
-            look(&place.connect_read_only()?, before, count_seals).map_err(unreadable)
+            let db = place.connect_read_only()?;
+            refuse_hydras(&db)?;
+            look(&db, before, count_seals).map_err(unreadable)
         }
     }
 }

@@ -165,9 +165,11 @@ impl Metrics {
         self.upkeep.keys.secrets.with([kind.place()], |s| s.set(i64::try_from(configured).unwrap_or(i64::MAX)));
     }
 
-    /// A value was opened with an older secret: that secret is still needed.
-    pub fn old_secret_used(&self, kind: SecretKind) {
-        self.upkeep.keys.old_secrets.with([kind.place()], |series| series.inc());
+    /// A value was opened with this secret of its list; 0 is the newest. An older one counts, for it is still needed.
+    pub fn opened_with(&self, kind: SecretKind, generation: usize) {
+        if generation > 0 {
+            self.upkeep.keys.old_secrets.with([kind.place()], |series| series.inc());
+        }
     }
 
     /// Creates the series of the swept tables at boot.

@@ -6,7 +6,7 @@ use signet::crypto::jose::Unverified;
 use signet::crypto::jwk::{Alg, parse_set};
 
 use super::{Gate, resource_server};
-use crate::harness::{Answer, CALLBACK, Peer, basic, fresh, raw};
+use crate::harness::{Answer, CALLBACK, Peer, Scrape, basic, fresh, raw};
 use crate::jose::{Assertion, Key, now};
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ async fn it_serves_its_own_routes_and_no_others() {
         let answer = Peer::send(gate.to(method.clone(), path)).await;
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.brief());
     }
-    let metrics = gate.world.a.admin(Method::GET, "/metrics/prometheus", None).await.text;
+    let metrics = Scrape::of(&gate.world.a).await.0;
     assert!(metrics.contains(r#"listener="gateway""#) && metrics.contains(r#"http_route="/authz/{policy}""#));
     assert!(!metrics.contains("nobody-wrote-it"), "no path of a caller becomes a label");
 }

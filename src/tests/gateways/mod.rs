@@ -8,7 +8,7 @@ mod real;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Peer, World, basic, free_port, fresh, machine};
+use crate::harness::{Answer, Peer, World, basic, free_port};
 
 /// The policies of every test here.
 const POLICIES: &str = r#"{
@@ -70,9 +70,7 @@ impl Gate {
 
 /// Registers a resource server: its id and secret.
 async fn resource_server(peer: &Peer) -> (String, String) {
-    let (id, secret) = (fresh("rs"), fresh("secret-of"));
-    peer.create(machine(&id, &secret)).await;
-    (id, secret)
+    peer.machine().await
 }
 
 /// An access token by client_credentials.

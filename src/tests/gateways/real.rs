@@ -13,7 +13,7 @@ use serde_json::json;
 use super::programs::{Places, Program};
 use super::{POLICIES, resource_server, token};
 use crate::drivers::installed;
-use crate::harness::{Callee, Database, Peer, SECRET, Server, World, free_port, postgres, raw};
+use crate::harness::{Callee, Database, Peer, SECRET, Scrape, Server, free_port, postgres, raw};
 
 /// For how long `Cache-Control` lets the gateways that obey it keep an answer.
 const MAX_AGE: Duration = Duration::from_secs(2);
@@ -108,7 +108,7 @@ impl Stage {
 
     /// A fresh client's id, secret and token.
     async fn client(&self, scope: &str, over: serde_json::Value) -> (String, String, String) {
-        let (id, secret) = World::machine_at(&self.peer, over).await;
+        let (id, secret) = self.peer.machine_with(over).await;
         let token = token(&self.peer, &id, &secret, scope).await;
         (id, secret, token)
     }
@@ -248,11 +248,8 @@ async fn real_gateways_let_in_who_may_and_nobody_else() {
     with_each(&stage, shuts_out).await;
 
     // Asked twice, answered once: the answer was kept, by the token and by nothing else.
-    let asked = async |stage: &Stage| {
-        let text = stage.peer.admin(Method::GET, "/metrics/prometheus", None).await.text;
-        let of = |line: &&str| line.starts_with("http_requests_total") && line.contains("/authz/{policy}");
-        text.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>()
-    };
+    let asked =
+        async |stage: &Stage| Scrape::of(&stage.peer).await.count("http_requests_total", &["/authz/{policy}"]) as u64;
     let (_, _, token) = stage.client("read", json!({})).await;
     let before = asked(&stage).await;
     for _ in 0..3 {

@@ -1,8 +1,10 @@
 //! A server that Signet calls: the token hook, a client's key set. It keeps what it was asked.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
+
+use super::inbound::read_request;
 
 /// One question: its head in lower case, and its body.
 #[derive(Debug, Clone)]
@@ -27,7 +29,9 @@ impl Callee {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (seen, answer) = (Arc::clone(&kept), Arc::clone(&answer));
                 std::thread::spawn(move || {
-                    let Some(question) = read(&stream) else { return };
+                    let Some((head, body)) = read_request(&stream) else { return };
+                    let (head, body) = (head.to_lowercase(), String::from_utf8_lossy(&body).into_owned());
+                    let question = Question { head, body };
                     seen.lock().unwrap().push(question.clone());
                     let (status, body) = answer(&question);
                     let head = format!(
@@ -45,19 +49,4 @@ impl Callee {
     pub fn questions(&self) -> Vec<Question> {
         self.seen.lock().unwrap().clone()
     }
-}
-
-fn read(stream: &TcpStream) -> Option<Question> {
-    let mut reader = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-    }
-    let head = head.to_lowercase();
-    let length = head.split("content-length: ").nth(1).map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some(Question { head, body: String::from_utf8_lossy(&body).into_owned() })
 }

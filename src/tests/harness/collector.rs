@@ -1,7 +1,7 @@
 //! A collector of traces: takes OTLP over HTTP as any other would, and keeps every span that it was sent.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use prost::Message;
+
+use super::inbound::read_request;
 
 /// Names and values, all as text.
 pub type Attributes = BTreeMap<String, String>;
@@ -66,15 +68,15 @@ impl Collector {
         let keep = Arc::clone(&kept);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let mut reader = BufReader::new(stream);
-                if let Some((head, body)) = read_post(&mut reader) {
+                let sent = read_request(&stream).map(|(head, body)| (head.to_lowercase(), body));
+                if let Some((head, body)) = sent.filter(|(head, _)| head.starts_with("post /v1/traces ")) {
                     let request = ExportTraceServiceRequest::decode(&*body).unwrap();
                     let mut kept = keep.lock().unwrap();
                     kept.heads += &head;
                     kept.raw += &format!("{request:?}");
                     kept.spans.extend(spans(request));
                 }
-                let _ = reader.get_mut().write_all(
+                let _ = (&stream).write_all(
                     b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
                 );
             }
@@ -126,21 +128,6 @@ impl Collector {
             assert!(found.is_none(), "{text} was exported: {found:?}");
         }
     }
-}
-
-/// Head and body of a `POST /v1/traces`.
-fn read_post(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-    }
-    let head = head.to_ascii_lowercase();
-    let length = head.split("content-length: ").nth(1)?.lines().next()?.parse().ok()?;
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    head.starts_with("post /v1/traces ").then_some((head, body))
 }
 
 fn spans(request: ExportTraceServiceRequest) -> Vec<Span> {

@@ -10,7 +10,9 @@ mod database;
 #[path = "../../../loadtest/src/fault_proxy/mod.rs"]
 mod fault_proxy;
 mod flow;
+mod inbound;
 mod redis;
+mod scrape;
 mod server;
 mod spoiler;
 mod table;
@@ -25,12 +27,13 @@ pub use database::{Database, postgres};
 pub use fault_proxy::{Fault, Proxy};
 pub use flow::{consented, decide, to_client, to_page};
 pub use redis::Redis;
+pub use scrape::Scrape;
 pub use server::{SECRET, Server, free_port, run, signal};
 pub use spoiler::{Spoiler, says, with_body};
 pub(crate) use table::cases;
 pub use table::{Case, World, play};
 pub use user::{Browser, CALLBACK, Web, accept, enter_user_code, grant_device, param, refuse_device, request, sign_in};
-pub use wire::{Answer, Peer, basic, raw};
+pub use wire::{Answer, Peer, basic, claims, jose_header, raw};
 
 /// What a client-credentials client of these tests looks like.
 pub fn machine(id: &str, secret: &str) -> serde_json::Value {

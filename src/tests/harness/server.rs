@@ -17,6 +17,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_signet");
 const DEAD_REDIS: &str = "redis://127.0.0.1:9/";
 const START_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(60);
+const SAYS_WITHIN: Duration = Duration::from_secs(20);
 
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 
@@ -117,6 +118,17 @@ impl Server {
     /// What it has written so far.
     pub fn said(&self) -> String {
         std::fs::read_to_string(self.log.path()).unwrap_or_default()
+    }
+
+    /// Waits until it has written this text once more than before `change`.
+    pub async fn says(&self, text: &str, change: impl FnOnce()) {
+        let times = || self.said().matches(text).count();
+        let (before, began) = (times(), Instant::now());
+        change();
+        while times() == before {
+            assert!(began.elapsed() < SAYS_WITHIN, "it does not say {text:?}:\n{}", self.said());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits for its end after a signal; the exit code, or none when a signal ended it.

@@ -1,10 +1,11 @@
 //! A proxy before a listener that spoils what passes it, as one that is set up wrongly does.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::inbound::read_request;
 use super::wire::raw;
 
 /// What a proxy makes of a request: the whole answer as it goes over the wire.
@@ -62,7 +63,10 @@ impl Spoiler {
             for stream in listener.incoming().map_while(Result::ok) {
                 let spoil = Arc::clone(&shared.lock().unwrap());
                 std::thread::spawn(move || {
-                    let Some(passing) = read(&stream) else { return };
+                    let Some((head, body)) = read_request(&stream) else { return };
+                    let line = head.lines().next().and_then(|line| line.rsplit_once(' ')).map_or("", |(line, _)| line);
+                    let body = String::from_utf8_lossy(&body).into_owned();
+                    let passing = Passing { line: line.to_owned(), head, body };
                     let _ = (&stream).write_all(spoil(&passing).as_bytes());
                 });
             }
@@ -74,20 +78,4 @@ impl Spoiler {
     pub fn set(&self, spoil: Spoil) {
         *self.spoil.lock().unwrap() = Arc::new(spoil);
     }
-}
-
-fn read(stream: &TcpStream) -> Option<Passing> {
-    let mut reader = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-    }
-    let lower = head.to_lowercase();
-    let length = lower.split("content-length: ").nth(1).map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let line = head.lines().next()?.rsplit_once(' ')?.0.to_owned();
-    Some(Passing { line, head, body: String::from_utf8_lossy(&body).into_owned() })
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use futures_util::FutureExt;
 
-use super::{Database, Peer, Server, fresh, machine, postgres};
+use super::{Database, Peer, Server, postgres};
 
 /// One row of a table: an id, what it is about, and the steps.
 pub struct Case {
@@ -55,24 +55,12 @@ impl World {
 
     /// A fresh client-credentials client: its id and secret.
     pub async fn machine(&self) -> (String, String) {
-        self.machine_with(serde_json::json!({})).await
+        self.a.machine().await
     }
 
     /// The same with some members replaced.
     pub async fn machine_with(&self, over: serde_json::Value) -> (String, String) {
-        Self::machine_at(&self.a, over).await
-    }
-
-    /// The same at any replica.
-    pub async fn machine_at(peer: &Peer, over: serde_json::Value) -> (String, String) {
-        let (id, secret) = (fresh("machine"), fresh("secret-of"));
-        let mut client = machine(&id, &secret);
-        for (key, value) in over.as_object().unwrap() {
-            client[key] = value.clone();
-        }
-        client.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-        let made = peer.create(client).await;
-        (made["client_id"].as_str().unwrap().to_owned(), secret)
+        self.a.machine_with(over).await
     }
 
     /// The issuer of both replicas.

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::wire::changed;
 use super::{Answer, Peer, World, fresh};
 
 /// Where every web client of these tests is answered.
@@ -99,16 +100,12 @@ impl Peer {
     /// A fresh web client with some members replaced.
     pub async fn web_with(&self, over: Value) -> Web {
         let web = Web { id: fresh("web"), secret: fresh("secret-of") };
-        let mut client = json!({
+        let client = json!({
             "client_id": web.id, "client_secret": web.secret, "redirect_uris": [CALLBACK],
             "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
             "scope": "openid offline read write",
         });
-        for (key, value) in over.as_object().unwrap() {
-            client[key] = value.clone();
-        }
-        client.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-        self.create(client).await;
+        self.create(changed(client, &over)).await;
         web
     }
 }

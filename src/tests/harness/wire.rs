@@ -5,8 +5,11 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use super::{fresh, machine};
 
 /// One answer, read to its end.
 #[derive(Debug, Clone)]
@@ -113,6 +116,18 @@ impl Peer {
         answer.json()
     }
 
+    /// A fresh client-credentials client: its id and secret.
+    pub async fn machine(&self) -> (String, String) {
+        self.machine_with(json!({})).await
+    }
+
+    /// The same with some members replaced.
+    pub async fn machine_with(&self, over: Value) -> (String, String) {
+        let (id, secret) = (fresh("machine"), fresh("secret-of"));
+        let made = self.create(changed(machine(&id, &secret), &over)).await;
+        (made["client_id"].as_str().unwrap().to_owned(), secret)
+    }
+
     /// `GET /admin/clients` with one query parameter.
     pub async fn list_clients(&self, key: &str, value: &str) -> Answer {
         let query = url::form_urlencoded::Serializer::new(String::new()).append_pair(key, value).finish();
@@ -158,6 +173,15 @@ impl Peer {
     }
 }
 
+/// The same object with some members replaced; null takes one away.
+pub(super) fn changed(mut object: Value, over: &Value) -> Value {
+    for (key, value) in over.as_object().unwrap() {
+        object[key] = value.clone();
+    }
+    object.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    object
+}
+
 fn broken(error: &reqwest::Error) -> Answer {
     let kind = if error.is_connect() { "refused" } else { "broken" };
     Answer { status: 0, headers: HeaderMap::new(), text: format!("{kind}: {error:?}") }
@@ -167,7 +191,22 @@ fn broken(error: &reqwest::Error) -> Answer {
 pub fn basic(id: &str, secret: &str) -> String {
     let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = format!("{}:{}", encode(id), encode(secret));
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
+/// The header of a JWT, as it is.
+pub fn jose_header(jwt: &str) -> Value {
+    part(jwt, 0)
+}
+
+/// The claims of a JWT, unverified.
+pub fn claims(jwt: &str) -> Value {
+    part(jwt, 1)
+}
+
+fn part(jwt: &str, n: usize) -> Value {
+    let text = jwt.split('.').nth(n).unwrap_or_else(|| panic!("no JWT: {jwt}"));
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
 }
 
 /// Writes these bytes to a listener and reads until it closes or says nothing for `patience`.

@@ -11,9 +11,7 @@ mod secrets;
 mod signals;
 mod statements;
 
-use reqwest::Method;
-
-use crate::harness::{Answer, Peer};
+use crate::harness::{Answer, Peer, Scrape};
 
 /// 503, and when to come again; not a word about what was asked.
 fn unavailable(what: &str, answer: &Answer) {
@@ -29,7 +27,5 @@ async fn series(peer: &Peer, name: &str) -> u64 {
 
 /// A series of a replica's metrics.
 async fn gauge(peer: &Peer, name: &str) -> f64 {
-    let text = peer.admin(Method::GET, "/metrics/prometheus", None).await.text;
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}"));
-    line.trim().parse().unwrap()
+    Scrape::of(peer).await.series(name)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
-use crate::harness::{Database, Fault, Proxy, Server, fresh, machine, postgres};
+use crate::harness::{Database, Fault, Proxy, Scrape, Server, fresh, machine, postgres};
 
 /// A hook that takes connections and never answers.
 fn silence() -> (TcpListener, String) {
@@ -70,7 +70,7 @@ async fn a_full_class_refuses_at_once_and_leaves_the_others_alone() {
         }
     }
     assert_eq!((shed, held), (28, 2));
-    let text = peer.admin(Method::GET, "/metrics/prometheus", None).await.text;
+    let text = Scrape::of(&peer).await.0;
     assert!(text.contains("signet_requests_shed_total{class=\"token\"} 29"), "counted");
     assert!(text.contains("signet_requests_in_work{class=\"token\"} 0"), "and all seats are free again");
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::{
-    Browser, CALLBACK, Database, Peer, Server, Web, accept, consented, fresh, machine, param, postgres, run, sign_in,
-    signal,
+    Browser, Database, Peer, Scrape, Server, accept, consented, param, postgres, run, sign_in, signal,
 };
 
 const OLD: &str = "Zk3vQ8xT1mW6bR9yL2pD5sH7jN4cF0aE";
@@ -65,25 +65,10 @@ impl Replica {
         Self { server, mount }
     }
 
-    /// Waits until the log says it once more.
-    async fn says(&self, text: &str, change: impl FnOnce()) {
-        let times = |said: String| said.matches(text).count();
-        let (before, began) = (times(self.server.said()), Instant::now());
-        change();
-        while times(self.server.said()) == before {
-            assert!(began.elapsed() < WITHIN, "it does not say {text:?}:\n{}", self.server.said());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     async fn takes(&mut self, list: &[&str]) {
-        let text = "took over a new list of secrets.system";
-        let (said, began) = (self.server.said().matches(text).count(), Instant::now());
-        self.mount.swap(&[("system", &(list.join("\n") + "\n"))]);
-        while self.server.said().matches(text).count() == said {
-            assert!(began.elapsed() < WITHIN, "not taken over:\n{}", self.server.said());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let list = list.join("\n") + "\n";
+        let change = || self.mount.swap(&[("system", &list)]);
+        self.server.says("took over a new list of secrets.system", change).await;
     }
 }
 
@@ -96,8 +81,7 @@ struct Traffic {
 
 impl Traffic {
     async fn start(a: &Peer, b: &Peer) -> Self {
-        let (id, secret) = (fresh("traffic"), fresh("secret"));
-        a.create(machine(&id, &secret)).await;
+        let (id, secret) = a.machine().await;
         let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let one = |here: Peer, there: Peer| {
             let (stop, done, id, secret) = (Arc::clone(&stop), Arc::clone(&done), id.clone(), secret.clone());
@@ -152,20 +136,14 @@ async fn a_secret_is_rotated_under_traffic_replica_by_replica() {
     let traffic = Traffic::start(&one, &other).await;
 
     // What is under way while the secrets change: a token, a login, a set of keys of the operator's own.
-    let web = Web { id: fresh("web"), secret: fresh("secret-of") };
-    one.create(json!({
-        "client_id": web.id, "client_secret": web.secret, "redirect_uris": [CALLBACK], "response_types": ["code"],
-        "grant_types": ["authorization_code", "refresh_token"], "scope": "openid offline",
-    }))
-    .await;
+    let web = one.web_with(json!({})).await;
     let code = param(&sign_in(&one, &web, &[], json!({})).await, "code");
     let tokens = other.exchange(&web, &code, &[]).await;
     assert_eq!(tokens.status, 200, "{}", tokens.brief());
     let mut browser = Browser::default();
     let login = browser.ask(&one, &web, &[]).await.location();
-    let set = one
-        .admin(reqwest::Method::POST, "/admin/keys/mine", Some(json!({"alg": "ES256", "kid": "k", "use": "sig"})))
-        .await;
+    let set =
+        one.admin(Method::POST, "/admin/keys/mine", Some(json!({"alg": "ES256", "kid": "k", "use": "sig"}))).await;
     assert_eq!(set.status, 201, "{}", set.brief());
 
     a.takes(&[OLD, NEW]).await;
@@ -201,7 +179,7 @@ async fn a_secret_is_rotated_under_traffic_replica_by_replica() {
     assert!(page.contains("consent_challenge"), "what the new secret sealed goes on: {page}");
     assert!(one.is_active(&refreshed.get("access_token")).await);
     assert!(!one.is_active(&tokens.get("access_token")).await, "what the old one signed is over");
-    assert_eq!(one.admin(reqwest::Method::GET, "/admin/keys/mine", None).await.json()["keys"][0]["kid"], "k");
+    assert_eq!(one.admin(Method::GET, "/admin/keys/mine", None).await.json()["keys"][0]["kid"], "k");
     assert_eq!(found(&dsn, &[NEW]), Vec::<String>::new());
 }
 
@@ -211,21 +189,14 @@ async fn a_bad_list_is_refused_and_the_old_one_stays() {
     Server::migrate(&database.dsn());
     let mut a = Replica::start(&database.dsn(), None, &format!("{OLD}\n")).await;
     let peer = a.server.peer.clone();
-    let (id, secret) = (fresh("machine"), fresh("secret"));
-    peer.create(machine(&id, &secret)).await;
+    let (id, secret) = peer.machine().await;
     let token = peer.token(&id, &secret).await;
     for (list, why) in [
         (&["short"][..], "shorter than 16 characters"),
         (&[][..], "is empty"),
         (&[NEW][..], "lacks the secret that signs now"),
     ] {
-        let before = a.server.said().len();
-        a.mount.swap(&[("system", &list.join("\n"))]);
-        let began = Instant::now();
-        while !a.server.said()[before..].contains(why) {
-            assert!(began.elapsed() < WITHIN, "{list:?}:\n{}", &a.server.said()[before..]);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        a.server.says(why, || a.mount.swap(&[("system", &list.join("\n"))])).await;
         assert!(peer.is_active(&token).await && peer.is_active(&peer.token(&id, &secret).await).await, "{list:?}");
     }
     // The new one first at once is taken, for a server that is alone; and said to be unwise.
@@ -234,8 +205,48 @@ async fn a_bad_list_is_refused_and_the_old_one_stays() {
     for secret in [OLD, NEW] {
         assert!(!a.server.said().contains(secret), "a secret is in the log");
     }
-    a.says("SIGHUP: reading", || signal(a.server.pid(), "HUP")).await;
+    a.server.says("SIGHUP: reading", || signal(a.server.pid(), "HUP")).await;
     assert!(peer.is_active(&token).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_older_secret_opens_is_counted_by_its_kind() {
+    let database = Database::sqlite();
+    Server::migrate(&database.dsn());
+    let mut mount = Mount::with(&[("cookie", OLD), ("pagination", OLD)]);
+    let [cookie, pagination] = ["cookie", "pagination"].map(|name| mount.file(name).display().to_string());
+    let env = [("SECRETS_COOKIE_FILE", cookie.as_str()), ("SECRETS_PAGINATION_FILE", pagination.as_str())];
+    let server = Server::start(&database.dsn(), None, &env).await;
+    let peer = &server.peer;
+    let counted = async |kind: &str| {
+        let series = format!("signet_secret_generation_total{{kind=\"{kind}\"}}");
+        Scrape::of(peer).await.series(&series) as u64
+    };
+    // A step of a flow, a remembered login and a page token, all of the old secrets.
+    let web = peer.web_with(json!({})).await;
+    let mut browser = Browser::default();
+    let page = browser.ask(peer, &web, &[]).await.location();
+    let login = json!({"subject": "a-user", "remember": true});
+    let consent = browser.go(peer, &accept(peer, "login", &page, login).await).await.location();
+    peer.web_with(json!({})).await;
+    let first = peer.admin(Method::GET, "/admin/clients?page_size=1", None).await;
+    let next = first.header("link").split(',').find(|link| link.contains("rel=\"next\"")).map(str::to_owned);
+    let next = next.unwrap().split(['<', '>']).nth(1).unwrap().to_owned();
+    assert_eq!(peer.admin(Method::GET, &next, None).await.status, 200);
+    assert_eq!((counted("cookies").await, counted("pagination").await), (0, 0), "the newest is not counted");
+
+    let both = format!("{NEW}\n{OLD}\n");
+    let change = || mount.swap(&[("cookie", &both), ("pagination", &both)]);
+    server.says("took over a new list of secrets.pagination", change).await;
+    assert_eq!(peer.admin(Method::GET, &next, None).await.status, 200);
+    assert_eq!((counted("cookies").await, counted("pagination").await), (0, 1));
+    let code = param(&consented(peer, &mut browser, &consent).await.location(), "code");
+    assert!(!code.is_empty(), "the browser is known by a cookie of the old secret");
+    let steps = counted("cookies").await;
+    assert!(steps > 0);
+    browser.ask(peer, &web, &[]).await;
+    assert!(counted("cookies").await > steps, "the login is remembered by a cookie of the old secret");
+    assert_eq!(counted("pagination").await, 1);
 }
 
 fn certificate() -> (String, String) {
@@ -270,12 +281,8 @@ async fn a_renewed_certificate_is_shown_and_a_broken_one_is_not() {
         }
     };
     until(&old).await;
-    mount.swap(&[("tls.crt", &new), ("tls.key", &old_key)]);
-    let began = Instant::now();
-    while !server.said().contains("the new certificate is refused") {
-        assert!(began.elapsed() < WITHIN, "{}", server.said());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let change = || mount.swap(&[("tls.crt", &new), ("tls.key", &old_key)]);
+    server.says("the new certificate is refused", change).await;
     assert!(shows(&server, &old).await, "of two that do not belong together neither is shown");
     mount.swap(&[("tls.crt", &new), ("tls.key", &new_key)]);
     until(&new).await;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{Answer, Callee, Database, Peer, Server, fresh, machine, param, postgres, sign_in, signal};
+use crate::harness::{
+    Answer, Callee, Database, Peer, Server, claims, fresh, machine, param, postgres, sign_in, signal,
+};
 
 const CALLERS: usize = 16;
 const UNDER_LOAD: Duration = Duration::from_secs(3);
@@ -116,8 +116,7 @@ async fn sigterm_waits_for_a_client_that_is_being_told_of_a_logout() {
     let web = server.peer.web_with(json!({"backchannel_logout_uri": slow.url})).await;
     let back = sign_in(&server.peer, &web, &[], json!({})).await;
     let tokens = server.peer.exchange(&web, &param(&back, "code"), &[]).await;
-    let claims = URL_SAFE_NO_PAD.decode(tokens.get("id_token").split('.').nth(1).unwrap()).unwrap();
-    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    let claims = claims(&tokens.get("id_token"));
     let path = format!("/admin/oauth2/auth/sessions/login?sid={}", claims["sid"].as_str().unwrap());
     assert_eq!(server.peer.admin(Method::DELETE, &path, None).await.status, 204);
     let began = Instant::now();

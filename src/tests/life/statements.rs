@@ -241,8 +241,26 @@ const ANALYSED: &str = "
 const PAGES: &str = "
     SELECT (shared_blks_hit + shared_blks_read) / calls, left(query, 300)
     FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
-    WHERE d.datname = current_database() AND query ~* '(access|refresh)_token' AND query !~* 'skip locked|generate_series|create |alter |drop table'
+    WHERE d.datname = current_database() AND query ~* '(access|refresh)_token|token_family|consent|login_session'
+          AND query !~* 'skip locked|handled_at >=|generate_series|create |alter |drop table'
     ORDER BY 1 DESC LIMIT 5";
+
+/// Grants of one client, and all that hangs on them, as after a busy hour.
+const GRANTS: &str = "
+    WITH one AS (SELECT * FROM consent WHERE client_id = $1 LIMIT 1),
+    f AS (
+        INSERT INTO token_family (id, nid, client_id, subject, shared, version)
+        SELECT gen_random_uuid(), nid, client_id, subject, false, 1 FROM one, generate_series(1, 20000)
+        RETURNING id, nid, client_id, subject),
+    r AS (
+        INSERT INTO refresh_token (signature, nid, family_id, client_id, subject, scope, audience, requested_at, replayed,
+                                   access_token, successor, session)
+        SELECT sha256(id::text::bytea), nid, id, client_id, subject, '[]', '[]', now(), 0, sha256(''), '', '' FROM f)
+    INSERT INTO consent (id, nid, client_id, subject, session_id, scope, audience, skipped, remember, requested_at, handled_at,
+                         detail)
+    SELECT f.id, f.nid, f.client_id, f.subject, gen_random_uuid(), '[]', '[]', false, true, now() - interval '1 hour',
+           now() - interval '1 hour', one.detail
+    FROM f, one";
 
 /// What was counted in this database begins anew.
 const RESET: &str = "SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = current_database()";
@@ -282,5 +300,16 @@ async fn a_client_with_many_tokens_is_served_by_key() {
     // One client alone, so that to the planner its condition excludes nothing.
     count.client.execute("DELETE FROM access_token WHERE client_id = $1", &[&machine.0]).await.unwrap();
     count.client.batch_execute(ANALYSED).await.unwrap();
+    count.finds_by_key(&world, &machine, &web).await;
+}
+
+/// Plans are made when the tables are empty and live on for a while after they are not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plans_of_empty_tables_find_by_key_in_full_ones() {
+    let Some(world) = World::postgres(&[]).await else { return };
+    let Some(count) = Counter::on(&world).await else { return };
+    let (machine, web) = (world.machine().await, world.web().await);
+    count.finds_by_key(&world, &machine, &web).await;
+    assert_eq!(count.client.execute(GRANTS, &[&web.id]).await.unwrap(), 20_000);
     count.finds_by_key(&world, &machine, &web).await;
 }

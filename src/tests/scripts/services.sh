@@ -26,6 +26,7 @@ missing=()
 tls=()
 [[ -n $(find_postgres) ]] || missing+=(postgresql)
 command -v psql >/dev/null || missing+=(postgresql-client)
+command -v sqlite3 >/dev/null || missing+=(sqlite3)
 command -v redis-server >/dev/null || command -v valkey-server >/dev/null || missing+=(redis-server)
 [[ -n $(find_faketime) ]] || ! command -v apt-get >/dev/null || missing+=(faketime)
 [[ ${#missing[@]} -eq 0 ]] || bash "$here/install.sh" "${missing[@]}"

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::browser_flow::is_signed_in;
 use crate::harness::{
-    Answer, Browser, Callee, Case, Peer, Web, World, accept, cases, consented, decide, param, to_client, to_page,
+    Answer, Browser, Callee, Case, Peer, Web, World, accept, cases, claims, consented, decide, param, to_client,
+    to_page,
 };
 use crate::jose::{Assertion, Key, b64};
 
@@ -209,8 +208,7 @@ async fn provider(world: impl AsyncFnOnce(&[(&str, &str)]) -> Option<World>) {
         let code = param(&consented(&world.a, &mut browser, &page).await.location(), "code");
         let hint = world.b.exchange(&web, &code, &[]).await.get("id_token");
         if by_operator {
-            let claims = URL_SAFE_NO_PAD.decode(hint.split('.').nth(1).unwrap()).unwrap();
-            sid = serde_json::from_slice::<Value>(&claims).unwrap()["sid"].as_str().unwrap().to_owned();
+            sid = claims(&hint)["sid"].as_str().unwrap().to_owned();
             let path = format!("/admin/oauth2/auth/sessions/login?sid={sid}");
             assert_eq!(world.b.admin(Method::DELETE, &path, None).await.status, 204);
         } else {

@@ -5,14 +5,14 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Case, Database, Peer, Proxy, Server, Web, World, cases, postgres, sign_in};
+use crate::harness::{Answer, Case, Database, Peer, Proxy, Server, Web, World, cases, claims, postgres, sign_in};
 
 const FAMILY: [Case; 8] = cases! {
     "C01" "a refresh token used twice ends its grant" => reuse,
     "C06" "another client, more scope, scope that the client lost" => refused_unspent,
     "C08" "revoke a refresh token: own, used, another client's" => revoke,
     "C11" "no kind of token passes for another" => kinds,
-    "C16" "the app's claims replace none of ours" => claims,
+    "C16" "the app's claims replace none of ours" => reserved_claims,
     "C19" "userinfo takes a token from the header or a form, never from the query" => userinfo_where,
     "C20" "userinfo needs openid" => userinfo_scope,
     "C22" "a pairwise client never sees the subject" => pairwise,
@@ -37,12 +37,6 @@ async fn ended(world: &World, answer: &Answer) {
     }
 }
 
-fn payload(jwt: &str) -> Value {
-    use base64::Engine as _;
-    let part = jwt.split('.').nth(1).unwrap_or_else(|| panic!("no JWT: {jwt}"));
-    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
-}
-
 async fn reuse(world: &World) {
     let web = world.web().await;
     let first = world.tokens(&web).await;
@@ -55,11 +49,11 @@ async fn reuse(world: &World) {
     ended(world, &third).await;
     refused(&world.a.refresh(&web, &third.get("refresh_token"), &[]).await, "invalid_grant", "the newest");
     let kept = |answer: &Answer| {
-        let claims = payload(&answer.get("id_token"));
+        let claims = claims(&answer.get("id_token"));
         ["sub", "sid", "nonce", "auth_time", "rat"].map(|name| claims[name].clone())
     };
     assert_eq!(kept(&first), kept(&third), "a refreshed ID token tells the same login");
-    assert_ne!(payload(&first.get("id_token"))["jti"], payload(&third.get("id_token"))["jti"]);
+    assert_ne!(claims(&first.get("id_token"))["jti"], claims(&third.get("id_token"))["jti"]);
 }
 
 async fn refused_unspent(world: &World) {
@@ -129,7 +123,7 @@ async fn kinds(world: &World) {
     refreshed(&world.b, &web, bare).await;
 }
 
-async fn claims(world: &World) {
+async fn reserved_claims(world: &World) {
     let evil: serde_json::Map<String, Value> = [
         "active",
         "exp",
@@ -166,12 +160,12 @@ async fn claims(world: &World) {
                 assert!(!seen.to_string().contains("evil"), "{seen}");
             }
             let ours = ["iss", "sub", "aud", "exp", "iat", "jti", "sid", "nonce", "auth_time", "at_hash", "rat"];
-            let said = payload(&tokens.get("id_token"));
+            let said = claims(&tokens.get("id_token"));
             assert!(ours.iter().all(|name| said[name] != "evil" && !said[name].is_null()), "{said}");
             let said = world.a.userinfo(&token).await.json();
             assert!(["iss", "sub", "aud", "iat", "auth_time", "rat"].iter().all(|name| said[name] != "evil"), "{said}");
             if strategy == "jwt" {
-                let mut said = payload(&token);
+                let mut said = claims(&token);
                 said.as_object_mut().unwrap().remove("ext");
                 assert!(!said.to_string().contains("evil"), "{said}");
             }
@@ -224,14 +218,14 @@ async fn pairwise(world: &World) {
         let first = world.tokens(&web).await;
         let tokens = refreshed(&world.a, &web, &first.get("refresh_token")).await;
         let token = tokens.get("access_token");
-        let shown = payload(&tokens.get("id_token"))["sub"].as_str().unwrap().to_owned();
+        let shown = claims(&tokens.get("id_token"))["sub"].as_str().unwrap().to_owned();
         assert_eq!(shown.len(), 64, "hex of SHA-256: {shown}");
         let told =
-            [tokens.text.clone(), world.b.userinfo(&token).await.text, payload(&tokens.get("id_token")).to_string()];
+            [tokens.text.clone(), world.b.userinfo(&token).await.text, claims(&tokens.get("id_token")).to_string()];
         assert!(told.iter().all(|text| !text.contains("a-user")), "{told:?}");
         assert!(told[1].contains(&shown), "{}", told[1]);
         if token.matches('.').count() == 2 {
-            assert_eq!(payload(&token)["sub"], json!(shown));
+            assert_eq!(claims(&token)["sub"], json!(shown));
         }
         for name in ["access_token", "refresh_token"] {
             let seen = world.b.introspect(&tokens.get(name)).await;

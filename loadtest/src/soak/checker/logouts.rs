@@ -14,6 +14,9 @@ const AGAIN: [Micros; 2] = [2_000_000, 15_000_000];
 /// Less than the slowest client takes.
 const USER_WAITS: Micros = 3_000_000;
 
+/// Among so many requests somebody signs out: one unit of work in a hundred does.
+const SOMEBODY: usize = 10_000;
+
 /// A login session and one of its clients.
 type Pair = (Key, Key);
 
@@ -74,6 +77,9 @@ pub fn clients_are_told(seen: &Seen<'_>) -> Verdict {
     }
     for logout in known.logouts.values().flatten().filter(|logout| !is_excused(seen, logout.from, logout.to)) {
         verdict.case(logout.to - logout.from <= USER_WAITS, || format!("the user waited at {}", at(logout.from)));
+    }
+    if verdict.cases == 0 && seen.records.len() >= SOMEBODY {
+        verdict.case(false, || "nobody signed out".to_owned());
     }
     let (all, twice) = (known.told.values().map(Vec::len).sum::<usize>(), known.told.values().map(|told| taken(told)));
     let (sessions, twice) = (known.logouts.len(), twice.filter(|taken| *taken > 1).count());

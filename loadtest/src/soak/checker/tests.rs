@@ -406,6 +406,21 @@ fn i16_the_user_does_not_wait_and_the_tokens_end() {
 }
 
 #[test]
+fn i16_a_long_history_in_which_nobody_signs_out_shows_nothing() {
+    let many = |count| vec![asked(pair(2).0, 4 * S, ACTIVE); count];
+    good(&[session_and(&[told(OTHER, 52 * S, Outcome::Ok)]), many(10_000)].concat(), "I-16");
+    assert_eq!(broken(&life_and(&many(10_000))), ["I-16"]);
+    assert_eq!(broken(&life_and(&many(9_000))), [""; 0]);
+}
+
+#[test]
+fn i13_a_replica_that_makes_nothing_is_an_error_outside_of_faults() {
+    let nothing = |at| life_and(&[Record { what: "not all was made", ..unknown(Op::Open, Key::default(), at) }]);
+    assert_eq!(broken(&nothing(25 * S)), ["no errors"]);
+    assert_eq!(broken(&nothing(31 * S)), [""; 0]);
+}
+
+#[test]
 fn errors_are_excused_by_faults_alone() {
     let lost = |at: Micros| life_and(&[unknown(Op::Introspect, pair(2).0, at)]);
     good(&lost(36 * S), "no errors");

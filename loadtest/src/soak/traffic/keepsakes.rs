@@ -95,8 +95,13 @@ impl Keepsakes {
         }
         for replica in &replicas {
             let (secret, mut hand) = (replica.newest_secret(), Hand::directly(stage, &mut wire, replica));
-            self.kept.extend(hand.make(secret).await.unwrap_or_default());
-            self.held.extend(hand.begin().await.map(|begun| Held(begun, secret)));
+            let from = stage.history.now();
+            let (made, begun) = (hand.make(secret).await, hand.begin().await);
+            if made.is_none() || begun.is_none() {
+                hand.made_nothing(secret, from);
+            }
+            self.kept.extend(made.unwrap_or_default());
+            self.held.extend(begun.map(|begun| Held(begun, secret)));
         }
         self.forget();
         for it in &self.kept {
@@ -151,6 +156,12 @@ impl Hand<'_> {
     fn opened(&self, (key, secret, what): (Key, Key, &'static str), from: Micros, heard: &Heard) {
         let span = (from, self.stage.history.now());
         self.note((Op::Open, key, secret), span, heard, (Opens::Success.outcome(heard), what, None));
+    }
+
+    /// Not all was made. What is not there cannot be seen to open, so outside of faults this is an error.
+    fn made_nothing(&self, secret: Key, from: Micros) {
+        let (of, span) = ((Op::Open, Key::default(), secret), (from, self.stage.history.now()));
+        self.note(of, span, &Heard::default(), (Outcome::Unknown, "not all was made", None));
     }
 
     /// One of everything. Of the flows one is done, one waits for consent, one for login.

@@ -3,7 +3,7 @@
 use super::is_loopback;
 use crate::runtime::doctor::facts::{Facts, words};
 use crate::runtime::doctor::{Check, Finding, Severity};
-use crate::store::{ServerSays, Survey};
+use crate::store::{Migration, ServerSays, Survey};
 use std::time::Duration;
 use url::Url;
 
@@ -123,14 +123,14 @@ pub fn encrypted(facts: &Facts, out: &mut Vec<Finding>) {
 
 pub fn schema(facts: &Facts, out: &mut Vec<Finding>) {
     let Some(found) = survey(facts) else { return };
-    let pending = found.migrations.iter().filter(|m| !m.applied).count();
+    let pending = Migration::pending(&found.migrations);
     if let Some(why) = &found.altered {
         out.push(Finding::of(Check::SchemaAltered, "dsn", why.clone(), "use the release that made this schema"));
     } else if pending > 0 {
         let what = format!("{pending} of {} migrations are pending", found.migrations.len());
         out.push(Finding::of(Check::SchemaPending, "dsn", what, "make a backup, then run `signet migrate sql -e`"));
     }
-    if let Some(newest) = found.newer.iter().max() {
+    if let Some(newest) = Migration::newer(&found.migrations) {
         let what = format!("it has migration {newest}, which this release does not know");
         out.push(Finding::of(
             Check::SchemaNewer,

@@ -53,6 +53,10 @@ fn key(kid: &str) -> Key {
     }
 }
 
+fn migration(version: i64, known: bool) -> Migration {
+    Migration { version, name: "init".to_owned(), applied: true, known }
+}
+
 fn survey() -> Survey {
     Survey {
         version: "PostgreSQL 17.2".to_owned(),
@@ -68,7 +72,7 @@ fn survey() -> Survey {
             owns_tables: true,
             ..ServerSays::default()
         }),
-        migrations: vec![Migration { version: 1, name: "init".to_owned(), applied: true, known: true }],
+        migrations: vec![migration(1, true)],
         seals: Some(vec![Sealed {
             table: "refresh_token".to_owned(),
             mark: vec![2],
@@ -178,7 +182,7 @@ fn what_is_seen_is_named() {
         ("database.clock", |f| found(f).ahead = -3_000_000),
         ("schema.pending", |f| found(f).migrations.iter_mut().for_each(|m| m.applied = false)),
         ("schema.altered", |f| found(f).altered = Some("another script".to_owned())),
-        ("schema.newer", |f| found(f).newer = vec![99]),
+        ("schema.newer", |f| found(f).migrations.push(migration(99, false))),
         ("janitor.behind", |f| found(f).overdue = vec![("device".to_owned(), now().minus(DAY))]),
         ("redis.unreachable", |f| f.redis = Some(Err("refused".to_owned()))),
         ("redis.read-only", |f| redis(f).read_only = true),

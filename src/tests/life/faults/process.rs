@@ -10,7 +10,7 @@ use signet::crypto::jose::Unverified;
 use signet::crypto::jwk::{Alg, parse_set};
 
 use super::QUIET;
-use crate::harness::{Peer, World};
+use crate::harness::{Peer, World, jose_header};
 
 /// Keys as a resource server keeps them: what it fetched last, and when.
 async fn published(peer: &Peer) -> Value {
@@ -25,10 +25,7 @@ fn verified(set: &Value, jwt: &str) -> bool {
 }
 
 fn kid(jwt: &str) -> String {
-    use base64::Engine as _;
-    let head = jwt.split('.').next().unwrap();
-    let head = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(head).unwrap();
-    serde_json::from_slice::<Value>(&head).unwrap()["kid"].as_str().unwrap().to_owned()
+    jose_header(jwt)["kid"].as_str().unwrap().to_owned()
 }
 
 const LEAD: Duration = Duration::from_secs(6);
