@@ -161,6 +161,12 @@ async fn settled(server: &Server, one: &Declared, planned: Step, set: &str) -> a
                 None => decided(server, one, set).await?,
             };
             server.write(&step).await?;
+            if let (Some(secret), Some(_)) = (&one.secret, step.body.get("client_secret")) {
+                ensure!(
+                    server.takes(&one.client, secret).await?,
+                    "the secret was set, but is not taken at the public listener: does --public name the same server?"
+                );
+            }
             Ok(step)
         })
         .await

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Case, Database, Server, World, cases, fresh, machine, play, postgres, run};
 
-const TABLE: [Case; 8] = cases! {
+const TABLE: [Case; 9] = cases! {
     "A01" "a second apply writes nothing" => twice,
     "A02" "what was changed by hand is as declared again, and the secret stays" => drift,
     "A03" "another secret takes the place of all earlier ones" => secret,
@@ -17,6 +17,7 @@ const TABLE: [Case; 8] = cases! {
     "A06" "a fault in one client keeps all others from being applied" => faults,
     "A07" "a client that the server refuses keeps no other from being applied, and nothing from being kept" => refused,
     "A08" "what Hydra Maester sends is taken" => maester,
+    "A09" "who applies the same at the same time gets the same" => at_once,
 };
 
 #[actix_web::test]
@@ -278,6 +279,34 @@ async fn maester(world: &World) {
     assert!(listed.status == 200 && listed.json().is_array(), "{}", listed.brief());
     assert_eq!(call(Method::DELETE, &path, None).await.status, 204);
     assert_eq!(call(Method::DELETE, &path, None).await.status, 404);
+}
+
+async fn at_once(world: &World) {
+    let (one, two) = (fresh("one"), fresh("two"));
+    let text = format!("{}---\n{}", with_secret(&one, "the-secret-of-one"), without_secret(&two));
+    let outcomes: Vec<Vec<String>> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..4).map(|_| scope.spawn(|| applied(world, &text, &[]))).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    for id in [&one, &two] {
+        let made = outcomes.iter().flatten().filter(|line| **line == format!("{id} created")).count();
+        assert_eq!(made, 1, "{outcomes:?}");
+    }
+    assert_eq!(outcomes.iter().flatten().filter(|line| line.ends_with(" unchanged")).count(), 6, "{outcomes:?}");
+    assert!(gets_a_token(world, &one, "the-secret-of-one").await);
+}
+
+#[actix_web::test]
+async fn the_public_listener_of_another_server_is_found_out() {
+    let (right, wrong) = (World::sqlite(&[]).await, World::sqlite(&[]).await);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, with_secret("web", "the-secret-of-web")).unwrap();
+    let args = ["apply", "clients", file.path().to_str().unwrap(), "-e", &right.a.admin, "--public"];
+    let done = run(&[&args[..], &[&wrong.a.public]].concat(), &[]);
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done.stdout));
+    assert!(said(&done.stderr).contains("does --public name the same server?"), "{}", said(&done.stderr));
+    let done = run(&[&args[..], &[&right.a.public]].concat(), &[]);
+    assert!(said(&done.stdout).ends_with("\n\n1 unchanged\n"), "{}", said(&done.stderr));
 }
 
 /// The binary with something on standard input.
