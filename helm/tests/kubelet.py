@@ -40,8 +40,13 @@ class Pod:
             for name, text in self.data["ConfigMap", volume["configMap"]["name"]]["data"].items():
                 (folder / name).write_text(text)
         for source in volume.get("projected", {}).get("sources", []):
+            if "configMap" in source:
+                for name, text in self.data["ConfigMap", source["configMap"]["name"]]["data"].items():
+                    (folder / name).write_text(text)
+                continue
             secret = self.data["Secret", source["secret"]["name"]]["data"]
             for item in source["secret"]["items"]:
+                (folder / item["path"]).parent.mkdir(exist_ok=True)
                 (folder / item["path"]).write_bytes(base64.b64decode(secret[item["key"]]))
         return folder
 

@@ -1,6 +1,7 @@
 """What must be true of the objects, whatever the values."""
 
 import base64
+import json
 import re
 import subprocess
 
@@ -169,8 +170,8 @@ def test_no_secret_outside_a_secret(case):
 @every_case
 def test_only_the_server_has_the_system_secret(case):
     for where, _, spec in pods(objects(case)):
-        files = [item["path"] for volume in spec.get("volumes", []) for source in volume.get("projected", {}).get("sources", [])
-                 for item in source["secret"]["items"]]
+        files = [item["path"] for volume in spec.get("volumes", []) if volume["name"] == "secrets"
+                 for source in volume["projected"]["sources"] for item in source["secret"]["items"]]
         main = spec["containers"][0]
         named = [env["value"].split("/")[-1] for env in main.get("env", []) if env["name"].endswith("_FILE")]
         assert sorted(named) == sorted(files), where
@@ -269,14 +270,82 @@ def test_the_migration_is_named_by_its_content():
     assert len(others) == 3 and name not in others
 
 
+def of_component(docs, component):
+    return [doc for doc in of_kind(docs, "Job") if doc["metadata"]["labels"]["app.kubernetes.io/component"] == component]
+
+
 @every_case
 def test_how_migrations_run(case):
     docs = objects(case)
     init = [each["name"] for each in server(docs)[1].get("initContainers", [])]
-    jobs = of_kind(docs, "Job")
+    jobs = of_component(docs, "migrate")
     assert (("migrate" in init) + len(jobs)) == 1
     args = (jobs[0]["spec"]["template"]["spec"]["containers"] if jobs else server(docs)[1]["initContainers"])[0]["args"]
     assert args == ["migrate", "sql", "-e", "--yes"]
+
+
+def clients_of(docs):
+    """The Job of clients, and the file that it reads."""
+    (job,) = of_component(docs, "clients")
+    sources = job["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
+    (config,) = [doc for doc in of_kind(docs, "ConfigMap") if doc["metadata"]["name"] == sources[0]["configMap"]["name"]]
+    return job, sources, json.loads(config["data"]["clients.json"])
+
+
+def test_clients_arrive_as_they_stand():
+    """To the letter, numbers included; a secret is a file beside the others."""
+    _, sources, file = clients_of(objects("everything"))
+    given = yaml.safe_load(values("everything").read_text())["clients"]
+    refs = {f"secrets/{index}": client.pop("secretRef") for index, client in enumerate(given) if "secretRef" in client}
+    assert [client.pop("client_secret_file", None) for client in file] == ["secrets/0", "secrets/1", None]
+    assert file == given and type(file[0]["metadata"]["tier"]) is int
+    mounted = {source["secret"]["items"][0]["path"]: {"name": source["secret"]["name"], "key": source["secret"]["items"][0]["key"]}
+               for source in sources[1:]}
+    assert mounted == refs
+
+
+def test_a_client_is_no_template():
+    braces = {"free": "{{ .Release.Name }}"}
+    said = template("-f", values("argo"), "--set-json", f"clients[0].metadata={json.dumps(braces)}")
+    assert clients_of([doc for doc in yaml.safe_load_all(said) if doc])[2][0]["metadata"] == braces
+
+
+@pytest.mark.parametrize("case", ["everything", "argo"])
+def test_the_job_of_clients_reaches_what_it_calls(case):
+    docs = objects(case)
+    spec = clients_of(docs)[0]["spec"]["template"]["spec"]
+    args, labels = spec["containers"][0]["args"], clients_of(docs)[0]["spec"]["template"]["metadata"]["labels"]
+    assert args[:3] == ["apply", "oauth2-clients", f"{spec['containers'][0]['volumeMounts'][0]['mountPath']}/clients.json"]
+    assert args[args.index("--set") + 1] == "identity/rel-signet" and ("--prune" in args) == (case == "everything")
+    services = {doc["metadata"]["name"]: doc["spec"]["ports"][0] for doc in of_kind(docs, "Service")}
+    ingress = next(doc for doc in of_kind(docs, "NetworkPolicy") if doc["metadata"]["name"] == "rel-signet")["spec"]["ingress"]
+    for flag, listener in (("--endpoint", "admin"), ("--public", "public")):
+        host, _, port = args[args.index(flag) + 1].removeprefix("http://").partition(":")
+        assert services[host]["port"] == int(port) and services[host]["targetPort"] == listener
+        (rule,) = [rule for rule in ingress if rule["ports"][0]["port"] == listener]
+        assert "from" not in rule or [peer for peer in rule["from"] if matches(peer.get("podSelector", {"matchLabels": {"x": "x"}}), labels)]
+    egress = next(doc for doc in of_kind(docs, "NetworkPolicy") if matches(doc["spec"]["podSelector"], labels))["spec"]["egress"]
+    assert any(matches(peer["podSelector"], server(docs)[0]) for rule in egress for peer in rule.get("to", []) if "podSelector" in peer)
+
+
+def test_the_job_of_clients_is_named_by_its_content():
+    def names(*args):
+        docs = [doc for doc in yaml.safe_load_all(template("-f", values("argo"), *args)) if doc]
+        job, sources, _ = clients_of(docs)
+        return job["metadata"]["name"], sources[0]["configMap"]["name"]
+
+    job, config = names()
+    assert re.fullmatch(r"rel-signet-clients-[0-9a-f]{8}", job) and re.fullmatch(r"rel-signet-clients-[0-9a-f]{8}", config)
+    assert names("--set", "replicaCount=5,config.log.level=debug,secrets.existingSecret=other") == (job, config)
+    changed = [names("--set", what) for what in ("clients[0].scope=openid offline", "clientsJob.rerun=again", "image.tag=9.9.9")]
+    assert len({job, *(name for name, _ in changed)}) == 4
+    assert [name == config for _, name in changed] == [False, True, True]
+
+
+def test_without_clients_there_is_no_job_of_them():
+    assert not of_component(objects("default"), "clients")
+    docs = [doc for doc in yaml.safe_load_all(template("-f", values("default"), "--set", "clientsJob.prune=true")) if doc]
+    assert clients_of(docs)[2] == []
 
 
 def test_sqlite_keeps_its_file():

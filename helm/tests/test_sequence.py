@@ -249,6 +249,21 @@ def test_other_values_roll_out_only_what_they_touch(cluster):
     assert {kind for _, kind, _ in changes(record)} == {"NetworkPolicy", "Deployment"}
 
 
+def test_other_clients_run_another_job_and_roll_out_nothing(cluster):
+    wait = ("--wait", "--timeout", "60s")
+    app = {"client_id": "app", "token_endpoint_auth_method": "none", "redirect_uris": ["https://app.example/cb"]}
+    _, first = cluster.helm("install", "signet", CHART, "-f", cluster.values(clients=[app]), "--create-namespace", *wait)
+    made = {(kind, name) for _, kind, name in changes(first, "Job", "ConfigMap") if "-clients-" in name}
+    assert {kind for kind, _ in made} == {"Job", "ConfigMap"}
+    _, record = cluster.helm("upgrade", "signet", CHART, "-f", cluster.values(clients=[app]), *wait)
+    assert changes(record) == []
+    _, record = cluster.helm("upgrade", "signet", CHART, "-f", cluster.values(clients=[{**app, "scope": "openid"}]), *wait)
+    assert {kind for _, kind, _ in changes(record)} == {"Job", "ConfigMap"}
+    assert {(kind, name) for verb, kind, name in changes(record) if verb == "delete"} == made
+    _, record = cluster.helm("rollback", "signet", "1", *wait)
+    assert {(kind, name) for verb, kind, name in changes(record) if verb in MADE} == made
+
+
 def test_pods_wait_for_a_schema_that_does_not_come(tmp_path):
     cluster = Cluster(tmp_path, "--jobs-fail")
     try:

@@ -8,13 +8,14 @@ use anyhow::{Context, bail};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::api::{Api, ApiFlags, Body, Side, Spelling};
+use super::api::{Api, ApiFlags, Body, Refused, Side, Spelling};
 use super::client_flags::ClientFlags;
 use super::output::{Row, Show, say, text};
 
 const HEADERS: [&str; 7] =
     ["CLIENT ID", "CLIENT SECRET", "GRANT TYPES", "RESPONSE TYPES", "SCOPE", "AUDIENCE", "REDIRECT URIS"];
-const CLIENTS: [&str; 2] = ["admin", "clients"];
+/// The path of all clients.
+pub const CLIENTS: [&str; 2] = ["admin", "clients"];
 
 /// `create oauth2-client`.
 #[derive(Debug, clap::Args)]
@@ -92,7 +93,7 @@ pub struct ListV1 {
 /// `import oauth2-client`.
 #[derive(Debug, clap::Args)]
 pub struct Import {
-    /// JSON files with one client or an array of them; `-` reads standard input
+    /// JSON files with one client, an array of them, or what `list` printed; `-` reads standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -168,7 +169,11 @@ pub async fn list_v1(args: ListV1) -> anyhow::Result<()> {
     show_page(&args.show, &[], None)
 }
 
-async fn page(api: &Api, size: u32, token: &str) -> anyhow::Result<(Vec<Value>, Option<String>)> {
+/// One page of clients, and where the next one begins.
+///
+/// # Errors
+/// The server's refusal.
+pub async fn page(api: &Api, size: u32, token: &str) -> anyhow::Result<(Vec<Value>, Option<String>)> {
     let size = size.to_string();
     let mut query = vec![("page_size", size.as_str())];
     if !token.is_empty() {
@@ -254,23 +259,26 @@ pub async fn delete(args: Ids, spelling: Spelling) -> anyhow::Result<()> {
     refusal.map_or(Ok(()), Err)
 }
 
-/// Creates every client of the files and prints them, secrets included.
+/// Creates every client of the files and prints them, secrets included. A refusal keeps no other client from being made.
 ///
 /// # Errors
-/// A file that is not JSON stops before the first request; the server's refusal after printing what was made.
+/// A file that is not JSON stops before the first request; the server's refusals after printing what was made.
 pub async fn import(args: Import, spelling: Spelling) -> anyhow::Result<()> {
     let mut wanted = Vec::new();
     for file in &args.files {
         wanted.extend(all_of(file)?.into_iter().map(|client| (file, client)));
     }
     let api = Api::open(&args.api, Side::Admin, spelling)?;
-    let (mut made, mut refusal) = (Vec::new(), None);
+    let (mut made, mut refusals) = (Vec::new(), Vec::new());
     for (file, client) in &wanted {
         match api.call(Method::POST, &CLIENTS, &[], Body::Json(client)).await {
             Ok(answer) => made.push((file, answer.value)),
             Err(error) => {
-                refusal = Some(error.context(format!("{}: client {:?}", file.display(), text(client, "client_id"))));
-                break;
+                let silent = error.downcast_ref::<Refused>().is_none_or(|answer| answer.status.is_none());
+                refusals.push(error.context(format!("{}: client {:?}", file.display(), text(client, "client_id"))));
+                if silent {
+                    break;
+                }
             }
         }
     }
@@ -283,7 +291,9 @@ pub async fn import(args: Import, spelling: Spelling) -> anyhow::Result<()> {
         let clients: Vec<Value> = made.into_iter().map(|(_, client)| client).collect();
         several(&args.show, &clients)?;
     }
-    refusal.map_or(Ok(()), Err)
+    let last = refusals.pop();
+    refusals.iter().for_each(|refusal| eprintln!("{refusal:#}"));
+    last.map_or(Ok(()), Err)
 }
 
 fn several(show: &Show, clients: &[Value]) -> anyhow::Result<()> {
@@ -316,7 +326,7 @@ fn one_of(file: &Path) -> anyhow::Result<Map<String, Value>> {
 }
 
 fn all_of(file: &Path) -> anyhow::Result<Vec<Value>> {
-    let clients = match serde_json::from_slice(&bytes_of(file)?) {
+    let clients = match serde_json::from_slice(&bytes_of(file)?).map(list_in) {
         Ok(Value::Array(many)) => many,
         Ok(one) => vec![one],
         Err(error) => bail!("{} is not JSON: {error}", file.display()),
@@ -325,6 +335,12 @@ fn all_of(file: &Path) -> anyhow::Result<Vec<Value>> {
         bail!("{}: a client is a JSON object", file.display());
     }
     Ok(clients)
+}
+
+/// A page as `list oauth2-clients --format json` prints it stands for the list in it.
+pub fn list_in(mut document: Value) -> Value {
+    let page = document.get_mut("items").filter(|items| items.is_array()).map(Value::take);
+    page.unwrap_or(document)
 }
 
 /// The content of a file, or of standard input for `-`.

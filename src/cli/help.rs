@@ -32,6 +32,7 @@ Clients, keys and tokens over the API of a running server
   update       change a client
   delete       delete clients, keys or access tokens
   import       clients or keys from files; `import hydra`: all from Hydra's database
+  apply        make clients be as files declare them
   perform      get a token (client-credentials, authorization-code, device-code)
   introspect   ask whether a token is active
   revoke       revoke a token
@@ -91,6 +92,21 @@ examples! {
     IMPORT_CLIENT: "signet get oauth2-client my-client --format json \\",
         "    -e http://127.0.0.1:4445 > client.json",
         "signet import oauth2-client client.json -e http://other.example:4445";
+    APPLY: "signet apply oauth2-clients clients.yaml --dry-run -e http://127.0.0.1:4445";
+    APPLY_CLIENTS: "echo '",
+        "- client_id: shop",
+        "  redirect_uris: [https://shop.example.com/callback]",
+        "  grant_types: [authorization_code, refresh_token]",
+        "  scope: openid offline",
+        "  client_secret_env: SHOP_SECRET",
+        "- client_id: shop-app",
+        "  redirect_uris: [com.example.shop:/callback]",
+        "  scope: openid",
+        "  token_endpoint_auth_method: none",
+        "' > clients.yaml",
+        "export SHOP_SECRET=$(openssl rand -hex 16)  # once; keep it for every run",
+        "signet apply oauth2-clients clients.yaml -e http://127.0.0.1:4445 \\",
+        "    --public http://127.0.0.1:4444";
     IMPORT_JWK: "signet import jwk my-set key.json -e http://127.0.0.1:4445";
     IMPORT_HYDRA: "export HYDRA_SECRETS_SYSTEM=...  # Hydra's, all of the list",
         "signet import hydra --from postgres://reader:password@localhost/hydra \\",

@@ -4,6 +4,10 @@
 //! error, and a command that failed leaves with a code other than 0.
 
 mod api;
+mod apply;
+mod apply_files;
+mod apply_plan;
+mod apply_server;
 mod authorization_code;
 mod callback_pages;
 mod callback_server;
@@ -108,6 +112,9 @@ enum Command {
     /// Read clients or keys from files, or all that moves from Hydra's database
     #[command(subcommand, after_help = help::IMPORT)]
     Import(Import),
+    /// Make clients be as files declare them
+    #[command(subcommand, after_help = help::APPLY)]
+    Apply(Apply),
     /// Get a token
     #[command(subcommand, after_help = help::PERFORM)]
     Perform(Perform),
@@ -204,6 +211,19 @@ enum Import {
     /// revoked here would come back. Tokens, codes and logins do not move.
     #[command(after_help = help::IMPORT_HYDRA)]
     Hydra(Box<import_hydra::ImportHydra>),
+}
+
+#[derive(Debug, Subcommand)]
+enum Apply {
+    /// Create, change and, with --prune, delete clients until they are as the files say
+    ///
+    /// A file has the members of the admin API, and each client a client_id. What is there and differs is replaced: a
+    /// member that the file does not name goes back to its default. What is as declared is not written. A secret is
+    /// given as client_secret, or as client_secret_file or client_secret_env, which name a file (seen from this one) or a
+    /// variable; it cannot be read back, so it is tried at the public listener, and set when it is not taken. A client
+    /// without one keeps the secret that it has. All files are judged before anything is changed.
+    #[command(name = "oauth2-clients", visible_alias = "clients", alias = "oauth2-client", after_help = help::APPLY_CLIENTS)]
+    Clients(Box<apply::Apply>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -396,6 +416,7 @@ async fn call(command: Command) -> anyhow::Result<()> {
         Command::Delete(Delete::AccessTokens(args)) => tokens::delete(args, V2).await,
         Command::Import(Import::Client(args)) => clients::import(args, V2).await,
         Command::Import(Import::Jwk(args)) => keys::import(args, V2).await,
+        Command::Apply(Apply::Clients(args)) => apply::run(*args).await,
         Command::Perform(Perform::ClientCredentials(args)) => tokens::client_credentials(*args, V2).await,
         Command::Perform(Perform::AuthorizationCode(args)) => authorization_code::run(*args, V2).await,
         Command::Perform(Perform::DeviceCode(args)) => device_code::run(*args, V2).await,
@@ -553,6 +574,8 @@ mod tests {
             "signet healthcheck --url http://127.0.0.1:4445",
             "signet smoke --public http://h:4444 --admin http://h:4445 --issuer https://h/ --wait 1m --format json",
             "signet --skip-tls-verify smoke --staleness 5s",
+            "signet apply clients a.yaml b.json --dry-run --prune --set a --public http://h:4444 --wait 1m -e http://h:4445",
+            "signet apply oauth2-clients - --format json -q",
         ] {
             assert!(parses(line), "{line}");
         }
@@ -564,6 +587,8 @@ mod tests {
             "signet janitor -e --tokens --limit 0",
             "signet perform auth-code --response-mode fragment",
             "signet healthcheck --public --url http://127.0.0.1:4445",
+            "signet apply clients",
+            "signet apply clients a.yaml --set=",
         ] {
             assert!(!parses(line), "{line}");
         }

@@ -191,3 +191,22 @@ async fn both_generations_find_their_server_and_print_what_scripts_read() {
     .await
     .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_takes_what_list_printed_and_goes_on_after_a_refusal() {
+    let world = World::sqlite(&[]).await;
+    let admin = world.a.admin.clone();
+    tokio::task::spawn_blocking(move || {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("page.json");
+        let client = |id: &str, uri: &str| serde_json::json!({"client_id": id, "redirect_uris": [uri]});
+        let items = [client("a", "https://a.example/"), client("b", "javascript:x"), client("c", "https://c.example/")];
+        std::fs::write(&file, serde_json::json!({"items": items, "is_last_page": true}).to_string()).unwrap();
+        let done = run(&["import", "client", file.to_str().unwrap(), "-q"], &[("ORY_SDK_URL", &admin)]);
+        let (out, err) = (text(&done.stdout), text(&done.stderr));
+        assert_eq!((done.status.code(), out.as_str()), (Some(1), "a\nc\n"), "{err}");
+        assert!(err.contains("client \"b\"") && err.contains("invalid_redirect_uri"), "{err}");
+    })
+    .await
+    .unwrap();
+}

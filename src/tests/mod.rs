@@ -14,6 +14,7 @@ mod architecture;
 mod audit;
 mod browser;
 mod cli;
+mod cli_apply;
 mod cli_code;
 mod cli_device;
 mod cli_janitor;

@@ -41,7 +41,28 @@
 {{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
 {{- fail (printf "autoscaling.minReplicas (%v) is above autoscaling.maxReplicas (%v)" $v.autoscaling.minReplicas $v.autoscaling.maxReplicas) -}}
 {{- end -}}
+{{- include "signet.checks.clients" . -}}
 {{- include "signet.checks.configSecrets" (dict "at" "config" "of" $v.config) -}}
+{{- end }}
+
+{{- define "signet.checks.clients" -}}
+{{- $v := .Values -}}
+{{- $seen := dict -}}
+{{- if and (include "signet.clients.enabled" .) (not $v.service.admin.enabled) -}}
+{{- fail "service.admin.enabled is false, but the Job of clients calls it" -}}
+{{- end -}}
+{{- range $index, $client := $v.clients -}}
+{{- if hasKey $seen $client.client_id -}}
+{{- fail (printf "clients[%d] and clients[%v] have the same client_id %s" $index (get $seen $client.client_id) $client.client_id) -}}
+{{- end -}}
+{{- $_ := set $seen $client.client_id $index -}}
+{{- if and $client.secretRef (not $v.service.public.enabled) -}}
+{{- fail (printf "service.public.enabled is false, but the secret of clients[%d] is tried there" $index) -}}
+{{- end -}}
+{{- if and $client.secretRef (has $client.token_endpoint_auth_method (list "none" "private_key_jwt")) -}}
+{{- fail (printf "clients[%d] has a secretRef, but token_endpoint_auth_method %s has no use for it" $index $client.token_endpoint_auth_method) -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- /* Secrets that would end in the ConfigMap. */ -}}

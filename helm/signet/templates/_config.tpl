@@ -32,6 +32,19 @@
 {{- ternary "HTTPS" "HTTP" (and (ne .listener "metrics") (eq (toString $tls.enabled) "true") (not (empty (or $tls.cert $tls.key)))) -}}
 {{- end }}
 
+{{- /* The address of a listener's Service. */ -}}
+{{- define "signet.serviceUrl" -}}
+{{- $scheme := include "signet.scheme" . | lower -}}
+{{- printf "%s://%s-%s:%d" $scheme (include "signet.fullname" .root) .listener (int (get .root.Values.service .listener).port) -}}
+{{- end }}
+
+{{- /* Whether listeners take plain HTTP from proxies alone; a caller within the release stands in for one. */ -}}
+{{- define "signet.terminated" -}}
+{{- $serve := .Values.config.serve -}}
+{{- $tls := $serve.public.tls | default $serve.tls | default dict -}}
+{{- if and (eq (toString $tls.enabled) "true") (not (or $tls.cert $tls.key)) }}true{{ end -}}
+{{- end }}
+
 {{- /* The names of the listeners that run, with commas. */ -}}
 {{- define "signet.listeners" -}}
 public,admin{{ range list "gateway" "metrics" }}{{ if (get $.Values.service .).enabled }},{{ . }}{{ end }}{{ end }}

@@ -1,5 +1,5 @@
 {{- /*
-The one pod of this chart: server, migration, janitor and test differ in arguments and secrets, in nothing else.
+The one pod of this chart: server, migration, clients, janitor and test differ in arguments and secrets, in nothing else.
 signet.pod takes root, component and args; it renders metadata and spec. A server has ports and probes too.
 */ -}}
 
@@ -117,6 +117,9 @@ volumeMounts:
 {{- if eq .component "server" }}
 - {name: config, mountPath: /etc/signet, readOnly: true}
 {{- end }}
+{{- if eq .component "clients" }}
+- {name: clients, mountPath: {{ include "signet.clients.dir" .root }}, readOnly: true}
+{{- end }}
 {{- if ne "{}" (include "signet.podSecrets" .) }}
 - {name: secrets, mountPath: {{ include "signet.secretsDir" .root }}, readOnly: true}
 {{- end }}
@@ -133,6 +136,18 @@ volumeMounts:
 {{- if eq .component "server" }}
 - name: config
   configMap: {name: {{ include "signet.fullname" .root }}}
+{{- end }}
+{{- if eq .component "clients" }}
+- name: clients
+  projected:
+    defaultMode: 0440
+    sources:
+      - configMap: {name: {{ include "signet.clients.configMap" .root }}}
+      {{- range $index, $client := $v.clients }}
+      {{- with $client.secretRef }}
+      - secret: {name: {{ .name }}, items: [{key: {{ .key | quote }}, path: secrets/{{ $index }}}]}
+      {{- end }}
+      {{- end }}
 {{- end }}
 {{- with include "signet.podSecrets" . | fromJson }}
 - name: secrets
