@@ -134,7 +134,7 @@ equalised() {
 
 growth() {
   new_database load_growth "$signet"
-  JANITOR_INTERVAL=1s start_server "$signet" ES256
+  LOG_LEVEL=warn JANITOR_INTERVAL=1s start_server "$signet" ES256
   # The whole database goes afterwards, which is quicker.
   at --postgres "$DSN" growth --keep --rows "$rows" --rounds "$rounds" --cold "$cold" --expire "$expire"
   stop_servers

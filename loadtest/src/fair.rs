@@ -87,7 +87,9 @@ pub async fn run(bench: &Bench, args: &FairArgs) -> Result<Fair> {
         for kind in kinds(args) {
             for side in sides {
                 println!("{}, round {round}:", side.name);
-                let report = shown(kind.run(&bench.of_server(side.pid), &side.target).await?);
+                let bench = bench.of_server(side.pid);
+                bench.quiet().await;
+                let report = shown(kind.run(&bench, &side.target).await?);
                 runs.push(Run { side: side.name.clone(), round, report });
             }
         }

@@ -1,6 +1,8 @@
 //! What a large database costs: the same scenarios at every size, tokens that nobody asked for in a long time among
 //! them, and at the last size the latency with and without a janitor that has work.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,6 +15,9 @@ use crate::seed::{Shape, TableSize};
 use crate::spread::Spread;
 use crate::target::{Target, TestClient, machine};
 use crate::{postgres, run_set, seed};
+
+/// Seconds.
+const PATIENCE: u32 = 60;
 
 /// How it is done.
 #[derive(Clone, Debug)]
@@ -87,6 +92,7 @@ pub async fn run(bench: &Bench, target: &Target, dsn: &str, options: &Options) -
         })
         .await?;
         seeded = *rows;
+        calm(target).await?;
         sizes.push(size(bench, target, &client, &cold, (seeded, options.rounds)).await?);
     }
     let janitor = janitor(bench, target, (dsn, &client), &sizes, options).await?;
@@ -96,6 +102,21 @@ pub async fn run(bench: &Bench, target: &Target, dsn: &str, options: &Options) -
     }
     target.forget(&[cold.client]).await;
     Ok(Growth { sizes, shared_buffers, janitor })
+}
+
+/// Waits until the server takes a change again: while indexes came back it waited for locks, and may still do.
+async fn calm(target: &Target) -> Result<()> {
+    for _ in 0..PATIENCE {
+        match target.create_client(&machine("opaque")).await {
+            Ok(client) => {
+                target.forget(&[client]).await;
+                return Ok(());
+            }
+            Err(error) => eprintln!("not yet: {error:#}"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    bail!("the server takes no change {PATIENCE} seconds after the seeding")
 }
 
 /// Its tokens must outlive the seeding.
@@ -118,8 +139,10 @@ async fn size(
     for _ in 0..rounds {
         let mut reports = vec![run_set::bare_http(bench).await?];
         for kind in kinds() {
+            bench.quiet().await;
             reports.push(kind.run(bench, target).await?);
         }
+        bench.quiet().await;
         reports.push(introspect_cold(target, &cold.tokens)?.run(bench, target).await?);
         for report in &mut reports {
             report.scenario.push_str(&format!(", {rows} rows"));

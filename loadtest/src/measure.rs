@@ -21,6 +21,11 @@ use crate::{postgres, sign};
 /// The name of the server among the watched processes.
 pub const SERVER: &str = "server";
 
+/// Who uses so little of a core for so long is quiet.
+const QUIET: f64 = 0.04;
+const QUIET_FOR: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// The meters and the pace of a run.
 #[derive(Clone, Debug)]
 pub struct Bench {
@@ -59,6 +64,22 @@ impl Bench {
     /// The same meters around an open loop.
     pub fn at_rate(&self, rate: f64) -> Self {
         Self { pace: Pace { rate: Some(rate.max(1.0).round()), ..self.pace }, ..self.clone() }
+    }
+
+    /// Waits until the watched processes have nothing left to do of what came before, such as the tokens of deleted
+    /// clients, for a minute at most.
+    pub async fn quiet(&self) {
+        let spent = || -> f64 { read_all(&self.watched).values().map(|reading| reading.cpu_seconds).sum() };
+        let deadline = Instant::now() + LONGEST_WAIT;
+        let mut before = spent();
+        while Instant::now() < deadline {
+            tokio::time::sleep(QUIET_FOR).await;
+            let now = spent();
+            if now - before < QUIET * QUIET_FOR.as_secs_f64() {
+                break;
+            }
+            before = now;
+        }
     }
 
     fn pace_name(&self) -> String {

@@ -115,6 +115,7 @@ fn steps(size: SetSize) -> Vec<Step> {
 
 /// The bare handler of tokens, driven like a server.
 pub async fn bare_http(bench: &Bench) -> Result<Report> {
+    bench.quiet().await;
     let server = BareServer::start(0)?;
     bare(bench, &server).http(BARE_HTTP, "request", server.source()).await
 }
@@ -184,9 +185,11 @@ impl Step {
             }
             shown(report)
         };
+        bench.quiet().await;
         let mut reports = vec![named(self.kind.run(bench, target).await?)];
         let half = reports.first().map_or(0.0, |capacity| capacity.per_second / 2.0);
         if self.half {
+            bench.quiet().await;
             reports.push(named(self.kind.run(&bench.at_rate(half), target).await?));
         }
         Ok(reports)

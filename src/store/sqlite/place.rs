@@ -85,7 +85,8 @@ impl Place {
             Self::Memory => Connection::open_in_memory().and_then(|db| ready(db, true)),
             Self::File(path) => {
                 let made = File::options().create_new(true).write(true).mode(0o600).open(path);
-                made.map(drop).or_else(|e| if e.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(e) })
+                made.map(drop)
+                    .or_else(|e| if e.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(e) })
                     .map_err(|e| unusable(path, &e.to_string()))?;
                 let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
                 let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
