@@ -202,6 +202,7 @@ impl Dsn {
             option("idle_in_transaction_session_timeout", &millis(statement.saturating_mul(2))),
             option("plan_cache_mode", "force_generic_plan"),
             option("enable_seqscan", "off"),
+            option("max_parallel_workers_per_gather", "0"),
             option("jit", "off"),
         ];
         self.options.splice(0..0, ours);

@@ -82,12 +82,13 @@ pub(super) async fn delete_dead(db: &impl GenericClient, nid: Uuid, client: &str
 }
 
 /// What is left of a client that is gone, so that another one of the same id does not find it. One statement sees the
-/// new client or none of what belongs to it.
+/// new client or none of what belongs to it. A range and an order that only one index has, for where all rows are one
+/// client's the planner takes any other index of the network.
 const LEFT: [&str; 3] = [
     "DELETE FROM consent WHERE id = ANY(ARRAY(
-        SELECT id FROM consent WHERE nid = $1 AND client_id = $2
+        SELECT id FROM consent WHERE nid = $1 AND client_id >= $2 AND client_id <= $2
             AND NOT EXISTS (SELECT 1 FROM client WHERE nid = $1 AND id = $2)
-        LIMIT $3 FOR UPDATE SKIP LOCKED))",
+        ORDER BY client_id, subject, handled_at LIMIT $3 FOR UPDATE SKIP LOCKED))",
     "DELETE FROM device WHERE signature = ANY(ARRAY(
         SELECT signature FROM device WHERE nid = $1 AND client_id = $2
             AND NOT EXISTS (SELECT 1 FROM client WHERE nid = $1 AND id = $2)
