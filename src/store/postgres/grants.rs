@@ -7,6 +7,7 @@
 
 use super::columns::{AccessColumns, Values, distinct};
 use super::faults::Fault;
+use super::mixed;
 use super::rows::{Moment, list_text};
 use crate::store::upkeep::DECIDED_KEPT;
 use crate::store::{AuthorizationCode, Consent, FlowVerdict, Grant};
@@ -175,10 +176,6 @@ impl<'a> CodeColumns<'a> {
     }
 }
 
-const CLIENTS: &str = "
-    SELECT k.id FROM unnest($2::text[]) AS u (id) CROSS JOIN LATERAL (
-        SELECT id FROM client WHERE nid = $1 AND client.id = u.id OFFSET 0 FOR SHARE) k";
-
 /// Shares the clients' rows until the transaction ends.
 pub(super) async fn hold_clients<'a>(
     db: &impl GenericClient,
@@ -189,7 +186,7 @@ pub(super) async fn hold_clients<'a>(
     if ids.is_empty() {
         return Ok(());
     }
-    let statement = db.prepare_cached(CLIENTS).await?;
+    let statement = db.prepare_cached(mixed::CLIENTS).await?;
     db.query(&statement, &[&nid, &ids]).await?;
     Ok(())
 }

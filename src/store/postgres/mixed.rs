@@ -23,7 +23,8 @@ fn client(write: &Write) -> Option<(&str, i64)> {
     }
 }
 
-const CLIENTS: &str = "
+/// Shares the rows of clients, in the order of their ids, until the transaction ends.
+pub(super) const CLIENTS: &str = "
     SELECT k.* FROM unnest($2::text[]) AS u (id) CROSS JOIN LATERAL (
         SELECT id, version FROM client WHERE nid = $1 AND client.id = u.id OFFSET 0 FOR SHARE) k";
 
