@@ -42,8 +42,11 @@ pub trait Courier: Send + Sync + 'static {
 
 /// How often the outbox is looked at, and other replicas' finished flows are read.
 const ROUND: Duration = Duration::from_secs(1);
-/// Nobody else tries a delivery within this time: longer than a try takes.
-const LEASE: Duration = Duration::from_secs(60);
+/// Nobody else tries a delivery within this time: longer than a try takes, and what is to be noted of it.
+const LEASE: Duration = Duration::from_secs(20);
+/// A database that is away is told so often what became of a delivery, a second apart: as long as it takes to start
+/// again.
+const NOTES: usize = 8;
 /// Deliveries claimed at once, and under way at once.
 const DELIVERIES: usize = 32;
 /// Finished flows read at once.
@@ -204,12 +207,23 @@ async fn empty_outbox(store: &dyn Store, courier: &dyn Courier) -> bool {
     futures_util::stream::iter(due)
         .for_each_concurrent(DELIVERIES, |delivery| async move {
             let outcome = courier.deliver(&delivery).await;
-            if let Err(error) = store.settle_delivery(delivery.id, outcome).await {
-                tracing::warn!(%error, client_id = delivery.client_id, "a logout token's outcome could not be noted");
-            }
+            note_outcome(store, &delivery, outcome).await;
         })
         .await;
     tried
+}
+
+/// What is not noted is tried again, though its client may have taken it.
+async fn note_outcome(store: &dyn Store, delivery: &LogoutDelivery, outcome: Delivered) {
+    for left in (0..NOTES).rev() {
+        match store.settle_delivery(delivery, outcome).await {
+            Ok(()) => return,
+            Err(_) if left > 0 => tokio::time::sleep(ROUND).await,
+            Err(error) => {
+                tracing::warn!(%error, client_id = delivery.client_id, "a logout token's outcome could not be noted");
+            }
+        }
+    }
 }
 
 /// Exports how much is in the outbox; whether anything is, or nobody can say.

@@ -159,7 +159,7 @@ pub struct LogoutDelivery {
     pub subject: String,
     /// `sid`.
     pub session_id: Uuid,
-    /// How often it was tried.
+    /// How many tries failed; the waits grow with it. A try whose end could not be noted does not count.
     pub attempts: u32,
 }
 
@@ -388,12 +388,12 @@ pub trait FlowStore: Send + Sync + 'static {
     /// One poll of a device: where it stands, and whether it came too soon; `client_id` is who polls.
     async fn poll_device(&self, signature: &SignatureHash, client_id: &str) -> Result<Option<DevicePoll>, StoreError>;
 
-    /// Takes deliveries that are due, each for this process alone during `lease`. A claim counts as a try; `attempts`
-    /// says how many there were before it.
+    /// Takes deliveries that are due, each for this process alone during `lease`.
     async fn claim_deliveries(&self, limit: usize, lease: Duration) -> Result<Vec<LogoutDelivery>, StoreError>;
 
-    /// Says what became of one.
-    async fn settle_delivery(&self, id: Uuid, outcome: Delivered) -> Result<(), StoreError>;
+    /// Says what became of one as it was claimed. Said twice, or after somebody else's answer to the same try, it changes
+    /// nothing.
+    async fn settle_delivery(&self, delivery: &LogoutDelivery, outcome: Delivered) -> Result<(), StoreError>;
 
     /// How many are not done.
     async fn outbox_depth(&self) -> Result<OutboxDepth, StoreError>;

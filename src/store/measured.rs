@@ -291,8 +291,8 @@ impl<S: Store> FlowStore for Measured<S> {
         watched!(self.claim_deliveries(limit, lease))
     }
 
-    async fn settle_delivery(&self, id: Uuid, outcome: Delivered) -> Result<(), StoreError> {
-        watched!(self.settle_delivery(id, outcome))
+    async fn settle_delivery(&self, delivery: &LogoutDelivery, outcome: Delivered) -> Result<(), StoreError> {
+        watched!(self.settle_delivery(delivery, outcome))
     }
 
     async fn outbox_depth(&self) -> Result<OutboxDepth, StoreError> {
@@ -411,7 +411,15 @@ mod tests {
         store.guess_user_code(&attempt).await.unwrap();
         store.poll_device(&[0; 32], "a").await.unwrap();
         store.claim_deliveries(1, Duration::ZERO).await.unwrap();
-        store.settle_delivery(id, Delivered::Done).await.unwrap();
+        let delivery = LogoutDelivery {
+            id,
+            client_id: "nobody".to_owned(),
+            uri: String::new(),
+            subject: String::new(),
+            session_id: id,
+            attempts: 0,
+        };
+        store.settle_delivery(&delivery, Delivered::Done).await.unwrap();
         store.outbox_depth().await.unwrap();
     }
 

@@ -161,7 +161,7 @@ impl FlowStore for Gated {
         away()
     }
 
-    async fn settle_delivery(&self, _: Uuid, _: Delivered) -> Result<(), StoreError> {
+    async fn settle_delivery(&self, _: &LogoutDelivery, _: Delivered) -> Result<(), StoreError> {
         away()
     }
 

@@ -233,9 +233,9 @@ impl FlowStore for PostgresStore {
         run!(self, |conn| outbox::claim(&*conn, nid, limit(most), lease))
     }
 
-    async fn settle_delivery(&self, id: Uuid, outcome: Delivered) -> Result<(), StoreError> {
+    async fn settle_delivery(&self, delivery: &LogoutDelivery, outcome: Delivered) -> Result<(), StoreError> {
         let nid = self.nid().await?;
-        run!(self, |conn| outbox::settle(&*conn, nid, id, outcome))
+        run!(self, |conn| outbox::settle(&*conn, nid, delivery, outcome))
     }
 
     async fn outbox_depth(&self) -> Result<OutboxDepth, StoreError> {

@@ -34,14 +34,13 @@ pub(super) async fn insert_all(db: &impl GenericClient, nid: Uuid, all: &[&Logou
     Ok(())
 }
 
-/// The try is counted when it begins, so that one that ends with its process counts too.
 const CLAIM: &str = "
     UPDATE logout_delivery
-    SET next_at = clock_timestamp() + $3::bigint * interval '1 microsecond', attempts = attempts + 1
+    SET next_at = clock_timestamp() + $3::bigint * interval '1 microsecond'
     WHERE id = ANY(ARRAY(
         SELECT id FROM logout_delivery WHERE NOT dead AND next_at <= clock_timestamp() AND nid = $1
         ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED))
-    RETURNING id, client_id, uri, subject, session_id, attempts - 1 AS attempts";
+    RETURNING id, client_id, uri, subject, session_id, attempts";
 
 /// Takes deliveries that are due.
 pub(super) async fn claim(
@@ -55,17 +54,27 @@ pub(super) async fn claim(
 }
 
 const DONE: &str = "DELETE FROM logout_delivery WHERE id = $1 AND nid = $2";
+/// A try fails once, however often its end is said.
 const RETRY: &str = "
-    UPDATE logout_delivery SET next_at = clock_timestamp() + $3::bigint * interval '1 microsecond'
-    WHERE id = $1 AND nid = $2";
-const DEAD: &str = "UPDATE logout_delivery SET dead = true WHERE id = $1 AND nid = $2";
+    UPDATE logout_delivery
+    SET next_at = clock_timestamp() + $4::bigint * interval '1 microsecond', attempts = attempts + 1
+    WHERE id = $1 AND nid = $2 AND attempts = $3";
+const DEAD: &str = "UPDATE logout_delivery SET dead = true WHERE id = $1 AND nid = $2 AND attempts = $3";
 
 /// Says what became of a delivery.
-pub(super) async fn settle(db: &impl GenericClient, nid: Uuid, id: Uuid, outcome: Delivered) -> Result<(), Fault> {
+pub(super) async fn settle(
+    db: &impl GenericClient,
+    nid: Uuid,
+    LogoutDelivery { id, attempts, .. }: &LogoutDelivery,
+    outcome: Delivered,
+) -> Result<(), Fault> {
+    let tried = int(*attempts);
     match outcome {
-        Delivered::Done => db.execute(&db.prepare_cached(DONE).await?, &[&id, &nid]).await?,
-        Delivered::Retry(after) => db.execute(&db.prepare_cached(RETRY).await?, &[&id, &nid, &micros(after)]).await?,
-        Delivered::Dead => db.execute(&db.prepare_cached(DEAD).await?, &[&id, &nid]).await?,
+        Delivered::Done => db.execute(&db.prepare_cached(DONE).await?, &[id, &nid]).await?,
+        Delivered::Retry(after) => {
+            db.execute(&db.prepare_cached(RETRY).await?, &[id, &nid, &tried, &micros(after)]).await?
+        }
+        Delivered::Dead => db.execute(&db.prepare_cached(DEAD).await?, &[id, &nid, &tried]).await?,
     };
     Ok(())
 }

@@ -154,9 +154,10 @@ impl FlowStore for SqliteStore {
         .await
     }
 
-    async fn settle_delivery(&self, id: Uuid, outcome: Delivered) -> Result<(), StoreError> {
+    async fn settle_delivery(&self, delivery: &LogoutDelivery, outcome: Delivered) -> Result<(), StoreError> {
+        let (id, attempts) = (delivery.id, delivery.attempts);
         self.write(move |db, world, _| {
-            outbox::settle(db, world.nid(db)?, id, outcome, world.now()).map_err(store_error)
+            outbox::settle(db, world.nid(db)?, (id, attempts), outcome, world.now()).map_err(store_error)
         })
         .await
     }

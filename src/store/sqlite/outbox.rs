@@ -28,8 +28,7 @@ pub(super) fn insert(db: &Connection, nid: &[u8], it: &LogoutDelivery, now: Time
 
 const DUE: &str = "
     SELECT * FROM logout_delivery WHERE dead = 0 AND next_at <= ?2 AND nid = ?1 ORDER BY next_at LIMIT ?3";
-/// The try is counted when it begins, so that one that ends with its process counts too.
-const LEASE: &str = "UPDATE logout_delivery SET next_at = ?2, attempts = attempts + 1 WHERE id = ?1";
+const LEASE: &str = "UPDATE logout_delivery SET next_at = ?2 WHERE id = ?1";
 
 /// Takes deliveries that are due.
 pub(super) fn claim(
@@ -49,22 +48,26 @@ pub(super) fn claim(
 }
 
 const DONE: &str = "DELETE FROM logout_delivery WHERE id = ?1 AND nid = ?2";
-const RETRY: &str = "UPDATE logout_delivery SET next_at = ?3 WHERE id = ?1 AND nid = ?2";
-const DEAD: &str = "UPDATE logout_delivery SET dead = 1 WHERE id = ?1 AND nid = ?2";
+/// A try fails once, however often its end is said.
+const RETRY: &str = "
+    UPDATE logout_delivery SET next_at = ?4, attempts = attempts + 1 WHERE id = ?1 AND nid = ?2 AND attempts = ?3";
+const DEAD: &str = "UPDATE logout_delivery SET dead = 1 WHERE id = ?1 AND nid = ?2 AND attempts = ?3";
 
-/// Says what became of a delivery.
+/// Says what became of the delivery of that id after so many tries that failed.
 pub(super) fn settle(
     db: &Connection,
     nid: &[u8],
-    id: Uuid,
+    (id, attempts): (Uuid, u32),
     outcome: Delivered,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let id = id.as_bytes();
     match outcome {
         Delivered::Done => db.prepare_cached(DONE)?.execute(params![id, nid]),
-        Delivered::Retry(after) => db.prepare_cached(RETRY)?.execute(params![id, nid, now.plus(after).micros()]),
-        Delivered::Dead => db.prepare_cached(DEAD)?.execute(params![id, nid]),
+        Delivered::Retry(after) => {
+            db.prepare_cached(RETRY)?.execute(params![id, nid, attempts, now.plus(after).micros()])
+        }
+        Delivered::Dead => db.prepare_cached(DEAD)?.execute(params![id, nid, attempts]),
     }
     .map(drop)
 }

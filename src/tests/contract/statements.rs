@@ -95,7 +95,7 @@ async fn every_verb(store: &Arc<dyn Store>) {
     let (known, asked) = (session("s"), device(&record));
     flows_done(store, &[remember(&known), FlowWrite::Login(Login::default())]).await;
     let out = Logout { revoke_tokens: true, deliveries: vec![super::made::delivery("a")], ..logout(known.id, "s") };
-    let delivery = out.deliveries[0].id;
+    let delivery = out.deliveries[0].clone();
     flows_done(store, &[FlowWrite::Logout(out), granting(&grant(&record, "s"))]).await;
     store.create_device(&asked, 1).await.unwrap();
     let flow = Uuid::new_v4();
@@ -105,7 +105,7 @@ async fn every_verb(store: &Arc<dyn Store>) {
     store.poll_device(&asked.signature, "a").await.unwrap();
     store.claim_deliveries(1, Duration::from_secs(1)).await.unwrap();
     for outcome in [Delivered::Retry(Duration::ZERO), Delivered::Dead, Delivered::Done] {
-        store.settle_delivery(delivery, outcome).await.unwrap();
+        store.settle_delivery(&delivery, outcome).await.unwrap();
     }
     store.put_flow_body(&key(), &[1], later(60)).await.unwrap();
     store.flow_body(&key()).await.unwrap();

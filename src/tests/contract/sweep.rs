@@ -42,9 +42,9 @@ pub async fn what_is_over_goes_batch_by_batch(fixture: &Fixture) {
         store.guess_user_code(&attempt(Uuid::new_v4(), &key(), Uuid::new_v4())).await.unwrap();
         flows_done(store, &[remember(&LoginSession { expires_at: later(600), ..session("s") })]).await;
         let told = Logout { deliveries: vec![delivery("a")], keep_until: later(600), ..logout(Uuid::new_v4(), "s") };
-        let id = told.deliveries[0].id;
+        let one = told.deliveries[0].clone();
         flows_done(store, &[FlowWrite::Logout(told)]).await;
-        store.settle_delivery(id, Delivered::Dead).await.unwrap();
+        store.settle_delivery(&one, Delivered::Dead).await.unwrap();
     }
     let waiting = Logout { deliveries: vec![delivery("a")], keep_until: later(600), ..logout(Uuid::new_v4(), "s") };
     flows_done(store, &[FlowWrite::Logout(waiting)]).await;

@@ -7,6 +7,7 @@ mod commit;
 mod disk;
 mod killed;
 mod network;
+mod outbox;
 mod postgres;
 mod process;
 mod races;
