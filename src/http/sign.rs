@@ -3,7 +3,7 @@
 use super::{ApiError, App};
 use crate::crypto::jose::SigningKey;
 use crate::telemetry::traces;
-use serde_json::{Map, Value};
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
@@ -25,7 +25,7 @@ pub fn signer(app: &App, set: &str) -> Result<SigningKey, ApiError> {
 ///
 /// # Errors
 /// 503 when too many are being signed.
-pub async fn jwt(app: &App, key: SigningKey, claims: Map<String, Value>) -> Result<String, ApiError> {
+pub async fn jwt(app: &App, key: SigningKey, claims: &impl Serialize) -> Result<String, ApiError> {
     typed(app, key, "JWT", claims).await
 }
 
@@ -33,28 +33,24 @@ pub async fn jwt(app: &App, key: SigningKey, claims: Map<String, Value>) -> Resu
 ///
 /// # Errors
 /// As [`jwt()`].
-pub async fn typed(
-    app: &App,
-    key: SigningKey,
-    typ: &'static str,
-    claims: Map<String, Value>,
-) -> Result<String, ApiError> {
+pub async fn typed(app: &App, key: SigningKey, typ: &'static str, claims: &impl Serialize) -> Result<String, ApiError> {
     let internal = |e: &dyn std::fmt::Display| ApiError::Internal(e.to_string());
     if !key.is_slow() {
-        return key.sign_jwt(typ, &claims).map_err(|e| internal(&e));
+        return key.sign_jwt(typ, claims).map_err(|e| internal(&e));
     }
+    let claims = serde_json::to_vec(claims).map_err(|e| internal(&e))?;
     slowly(app, key, typ, claims).instrument(traces::span("jwt.sign")).await
 }
 
 /// Waits for its turn, and leaves this thread to others.
-async fn slowly(app: &App, key: SigningKey, typ: &'static str, claims: Map<String, Value>) -> Result<String, ApiError> {
+async fn slowly(app: &App, key: SigningKey, typ: &'static str, claims: Vec<u8>) -> Result<String, ApiError> {
     let internal = |e: &dyn std::fmt::Display| ApiError::Internal(e.to_string());
     let waiting = tokio::time::timeout(PATIENCE, Arc::clone(&app.sign_permits).acquire_owned()).await;
     let permit = waiting.map_err(|_| ApiError::Unavailable("too many tokens are being signed".to_owned()))?;
     let permit = permit.map_err(|e| internal(&e))?;
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        key.sign_jwt(typ, &claims)
+        key.sign_payload(typ, claims)
     });
     work.await.map_err(|e| internal(&e))?.map_err(|e| internal(&e))
 }

@@ -88,7 +88,7 @@ pub struct FoundRefresh {
     pub used_at: Option<Timestamp>,
     /// How often its successor was handed out again.
     pub replayed: u32,
-    /// The answer that its first use got, sealed under the token itself; empty while unused.
+    /// The answer that its first use got, sealed under the token itself; empty while unused, and where there is no grace.
     pub successor: Vec<u8>,
     /// Over by the store's clock.
     pub expired: bool,
@@ -133,7 +133,7 @@ pub struct Rotate {
     pub access: AccessToken,
     /// The refresh token to write.
     pub refresh: RefreshToken,
-    /// The answer, sealed under the presented token.
+    /// The answer, sealed under the presented token; empty when nobody may have it again.
     pub successor: Vec<u8>,
     /// Delete every access token of the family (strict), or that alone which was issued with the presented token.
     pub strict: bool,

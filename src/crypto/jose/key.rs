@@ -88,10 +88,18 @@ impl SigningKey {
     /// # Errors
     /// [`JoseError::Sign`] when the claims do not serialise or the library fails.
     pub fn sign_jwt(&self, typ: &str, claims: &impl Serialize) -> Result<String, JoseError> {
+        self.sign_payload(typ, serde_json::to_vec(claims).map_err(|_| JoseError::Sign)?)
+    }
+
+    /// The same of claims that are JSON already.
+    ///
+    /// # Errors
+    /// [`JoseError::Sign`] when the library fails.
+    pub fn sign_payload(&self, typ: &str, claims: Vec<u8>) -> Result<String, JoseError> {
         let header = OwnHeader { alg: self.0.alg, kid: &self.0.kid, typ };
         let mut token = biscuit::Compact::with_capacity(3);
         token.push(&serde_json::to_vec(&header).map_err(|_| JoseError::Sign)?).map_err(|_| JoseError::Sign)?;
-        token.push(&serde_json::to_vec(claims).map_err(|_| JoseError::Sign)?).map_err(|_| JoseError::Sign)?;
+        token.push(&claims).map_err(|_| JoseError::Sign)?;
         let signature = self.sign(token.encode().as_bytes())?;
         token.push(&signature).map_err(|_| JoseError::Sign)?;
         Ok(token.encode())

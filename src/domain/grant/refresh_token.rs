@@ -47,6 +47,8 @@ pub struct Token<'a> {
     pub client_id: &'a str,
     /// When it was used first.
     pub used_at: Option<Timestamp>,
+    /// The answer to its first use was kept, as it is where there is a grace.
+    pub kept: bool,
     /// How often its answer was handed out again.
     pub replayed: u32,
     /// Over by the store's clock.
@@ -60,8 +62,12 @@ pub struct Token<'a> {
 impl Token<'_> {
     /// Whether presenting it would give tokens: what introspection calls active.
     pub fn is_active(&self, grace: Grace) -> bool {
-        let usable = self.used_at.is_none_or(|at| grace.covers(at, self.replayed, self.now));
+        let usable = self.used_at.is_none_or(|at| self.may_come_again(grace, at));
         usable && !self.revoked && !self.expired
+    }
+
+    fn may_come_again(&self, grace: Grace, used_at: Timestamp) -> bool {
+        self.kept && grace.covers(used_at, self.replayed, self.now)
     }
 }
 
@@ -93,7 +99,7 @@ pub fn decide(
     issued_to(token.client_id, client, other)?;
     match token.used_at {
         _ if token.revoked => return Err(unknown()),
-        Some(at) if rules.grace.covers(at, token.replayed, token.now) => return Ok(Decision::Replay),
+        Some(at) if token.may_come_again(rules.grace, at) => return Ok(Decision::Replay),
         Some(_) => return Ok(Decision::Reused),
         None if token.expired => {
             return Err(OAuthError::new(ErrorCode::InvalidGrant, "The refresh token expired."));

@@ -5,8 +5,11 @@ use crate::crypto::jwk::Alg;
 use crate::domain::world::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256, Sha384, Sha512};
+use uuid::Uuid;
 
 /// Claims that extra claims may never replace, whether we set them or leave them out.
 const RESERVED: [&str; 15] = [
@@ -50,55 +53,104 @@ pub struct IdTokenClaims<'a> {
     pub code: Option<&'a str>,
 }
 
-/// The claims of an ID token.
-pub fn claims(of: &IdTokenClaims<'_>) -> Map<String, Value> {
-    let session = of.session;
-    let mut out = about_user(&UserClaims::of(session), of.issuer, of.client_id);
-    for (name, value) in [
-        ("exp", json!(of.expires_at.secs())),
-        ("iat", json!(of.issued_at.secs())),
-        ("jti", json!(of.jti)),
-        ("sid", json!(session.session_id)),
-    ] {
-        out.insert(name.to_owned(), value);
-    }
-    let hash = |text: Option<&str>| text.map(|t| half_hash(of.alg, t));
-    let nonce = Some(session.nonce.clone()).filter(|n| !n.is_empty());
-    for (name, value) in [("nonce", nonce), ("at_hash", hash(of.access_token)), ("c_hash", hash(of.code))] {
-        if let Some(value) = value {
-            out.insert(name.to_owned(), Value::String(value));
+impl Serialize for IdTokenClaims<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let session = self.session;
+        let about = AboutUser {
+            issuer: self.issuer,
+            client_id: self.client_id,
+            subject: &session.client_subject,
+            auth_time: session.auth_time,
+            requested_at: session.requested_at,
+            acr: &session.acr,
+            amr: &session.amr,
+            extra: &session.id_claims,
+        };
+        let mut out = serializer.serialize_map(None)?;
+        about.write(&mut out)?;
+        out.serialize_entry("exp", &self.expires_at.secs())?;
+        out.serialize_entry("iat", &self.issued_at.secs())?;
+        out.serialize_entry("jti", self.jti)?;
+        out.serialize_entry("sid", &session.session_id)?;
+        if !session.nonce.is_empty() {
+            out.serialize_entry("nonce", &session.nonce)?;
         }
+        for (name, text) in [("at_hash", self.access_token), ("c_hash", self.code)] {
+            if let Some(text) = text {
+                out.serialize_entry(name, &half_hash(self.alg, text))?;
+            }
+        }
+        out.end()
     }
-    out
 }
 
-/// The claims of the userinfo endpoint: those of the ID token about the user.
-pub fn userinfo(of: &UserClaims, issuer: &str, client_id: &str, issued_at: Timestamp) -> Map<String, Value> {
-    let mut out = about_user(of, issuer, client_id);
-    out.insert("iat".to_owned(), json!(issued_at.secs()));
-    out
+/// What the userinfo endpoint says: the claims of the ID token about the user.
+#[derive(Clone, Copy, Debug)]
+pub struct UserInfo<'a> {
+    /// The user.
+    pub of: &'a UserClaims,
+    /// `iss`.
+    pub issuer: &'a str,
+    /// `aud`: the client.
+    pub client_id: &'a str,
+    /// `iat`.
+    pub issued_at: Timestamp,
+    /// `jti`, of an answer that is signed.
+    pub jti: Option<Uuid>,
 }
 
-/// What both say: the extra claims, and over them our own.
-fn about_user(of: &UserClaims, issuer: &str, client_id: &str) -> Map<String, Value> {
-    let mut out = of.id_claims.clone();
-    out.retain(|name, _| !RESERVED.contains(&name.as_str()));
-    for (name, value) in [
-        ("iss", json!(issuer)),
-        ("sub", json!(of.client_subject)),
-        ("aud", json!([client_id])),
-        ("auth_time", json!(of.auth_time)),
-        ("rat", json!(of.requested_at)),
-    ] {
-        out.insert(name.to_owned(), value);
+impl Serialize for UserInfo<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let about = AboutUser {
+            issuer: self.issuer,
+            client_id: self.client_id,
+            subject: &self.of.client_subject,
+            auth_time: self.of.auth_time,
+            requested_at: self.of.requested_at,
+            acr: &self.of.acr,
+            amr: &self.of.amr,
+            extra: &self.of.id_claims,
+        };
+        let mut out = serializer.serialize_map(None)?;
+        about.write(&mut out)?;
+        out.serialize_entry("iat", &self.issued_at.secs())?;
+        if let Some(jti) = &self.jti {
+            out.serialize_entry("jti", jti)?;
+        }
+        out.end()
     }
-    if !of.acr.is_empty() {
-        out.insert("acr".to_owned(), json!(of.acr));
+}
+
+/// What both say: the extra claims that take no name of ours, and our own.
+struct AboutUser<'a> {
+    issuer: &'a str,
+    client_id: &'a str,
+    subject: &'a str,
+    auth_time: i64,
+    requested_at: i64,
+    acr: &'a str,
+    amr: &'a [String],
+    extra: &'a Map<String, Value>,
+}
+
+impl AboutUser<'_> {
+    fn write<M: SerializeMap>(&self, out: &mut M) -> Result<(), M::Error> {
+        for (name, value) in self.extra.iter().filter(|(name, _)| !RESERVED.contains(&name.as_str())) {
+            out.serialize_entry(name, value)?;
+        }
+        out.serialize_entry("iss", self.issuer)?;
+        out.serialize_entry("sub", self.subject)?;
+        out.serialize_entry("aud", &[self.client_id])?;
+        out.serialize_entry("auth_time", &self.auth_time)?;
+        out.serialize_entry("rat", &self.requested_at)?;
+        if !self.acr.is_empty() {
+            out.serialize_entry("acr", self.acr)?;
+        }
+        if !self.amr.is_empty() {
+            out.serialize_entry("amr", self.amr)?;
+        }
+        Ok(())
     }
-    if !of.amr.is_empty() {
-        out.insert("amr".to_owned(), json!(of.amr));
-    }
-    out
 }
 
 /// The left half of the hash that belongs to a signature algorithm, in base64url (OpenID Connect Core §3.1.3.6; Ed25519
@@ -116,7 +168,7 @@ pub fn half_hash(alg: Alg, text: &str) -> String {
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test may panic")]
 mod tests {
     use super::*;
-    use uuid::Uuid;
+    use serde_json::json;
 
     fn session(id_claims: &Value) -> TokenSession {
         TokenSession {
@@ -137,7 +189,7 @@ mod tests {
     }
 
     fn made(session: &TokenSession, access_token: Option<&str>, code: Option<&str>) -> Value {
-        Value::Object(claims(&IdTokenClaims {
+        read(&IdTokenClaims {
             issuer: "https://i/",
             client_id: "c",
             jti: "j",
@@ -147,7 +199,19 @@ mod tests {
             alg: Alg::RS256,
             access_token,
             code,
-        }))
+        })
+    }
+
+    fn info(of: &UserClaims) -> Value {
+        read(&UserInfo { of, issuer: "i", client_id: "c", issued_at: Timestamp::from_secs(5), jti: None })
+    }
+
+    /// Read from the text, which must name no claim twice.
+    fn read(claims: &impl Serialize) -> Value {
+        let text = serde_json::to_string(claims).unwrap();
+        let read: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.to_string().len(), text.len(), "{text}");
+        read
     }
 
     #[test]
@@ -174,15 +238,14 @@ mod tests {
         let bare = TokenSession { nonce: String::new(), acr: String::new(), amr: Vec::new(), ..session(&json!(evil)) };
         let said = made(&bare, None, None);
         assert!(said.as_object().unwrap().values().all(|v| v != "evil"), "{said}");
-        let info = userinfo(&UserClaims::of(&bare), "i", "c", Timestamp::from_secs(5));
-        assert!(info.values().all(|v| v != "evil"), "{info:?}");
+        let info = info(&UserClaims::of(&bare));
+        assert!(info.as_object().unwrap().values().all(|v| v != "evil"), "{info}");
     }
 
     #[test]
     fn userinfo_has_the_recorded_claims_and_no_more() {
-        let info = userinfo(&UserClaims::of(&session(&json!({"name": "Foo"}))), "i", "c", Timestamp::from_secs(5));
         assert_eq!(
-            Value::Object(info),
+            info(&UserClaims::of(&session(&json!({"name": "Foo"})))),
             json!({"acr": "1", "amr": ["pwd"], "aud": ["c"], "auth_time": 3, "iat": 5, "iss": "i", "name": "Foo",
                 "rat": 2, "sub": "shown"})
         );

@@ -3,7 +3,9 @@
 use super::expiry_hour::{AccessKey, ExpiryHour};
 use super::opaque::signature_hash;
 use crate::domain::world::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 use uuid::{Builder, Uuid, Variant, Version};
 
 /// Which claims carry the scope (`strategies.jwt.scope_claim`).
@@ -59,42 +61,61 @@ pub struct AccessClaims<'a> {
 /// Claims that extra claims may never replace.
 const RESERVED: [&str; 11] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scp", "scope", "ext"];
 
-/// The claims of a JWT access token.
-pub fn claims(of: &AccessClaims<'_>, rules: &JwtRules) -> Map<String, Value> {
-    let mut out = Map::new();
-    let mut left = of.ext.clone();
-    for name in &rules.allowed_top_level {
-        if let (false, Some(value)) = (RESERVED.contains(&name.as_str()), of.ext.get(name)) {
-            out.insert(name.clone(), value.clone());
-            left.remove(name);
+impl<'a> AccessClaims<'a> {
+    /// These claims as those rules have them written.
+    pub fn under(&'a self, rules: &'a JwtRules) -> impl Serialize + 'a {
+        Written { of: self, rules }
+    }
+}
+
+struct Written<'a> {
+    of: &'a AccessClaims<'a>,
+    rules: &'a JwtRules,
+}
+
+impl Written<'_> {
+    /// The extra claims that are copied to the top level, each once.
+    fn copied(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let names = &self.rules.allowed_top_level;
+        let wanted = names.iter().enumerate().filter(|(n, name)| {
+            !RESERVED.contains(&name.as_str()) && names.iter().take(*n).all(|before| before != *name)
+        });
+        wanted.filter_map(|(_, name)| self.of.ext.get_key_value(name))
+    }
+}
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (of, rules) = (self.of, self.rules);
+        let mut out = serializer.serialize_map(None)?;
+        for (name, value) in self.copied() {
+            out.serialize_entry(name, value)?;
         }
+        if rules.mirror_top_level || rules.allowed_top_level.is_empty() {
+            out.serialize_entry("ext", of.ext)?;
+        } else if rules.preserve_ext {
+            let left = |name: &String| self.copied().all(|(copied, _)| copied != name);
+            let left: Map<_, _> = of.ext.clone().into_iter().filter(|(name, _)| left(name)).collect();
+            out.serialize_entry("ext", &left)?;
+        }
+        out.serialize_entry("iss", of.issuer)?;
+        out.serialize_entry("sub", of.subject)?;
+        out.serialize_entry("aud", of.audience)?;
+        out.serialize_entry("client_id", of.client_id)?;
+        out.serialize_entry("jti", of.jti)?;
+        out.serialize_entry("iat", &of.issued_at.secs())?;
+        out.serialize_entry("exp", &of.expires_at.secs())?;
+        if !rules.exclude_not_before {
+            out.serialize_entry("nbf", &of.issued_at.secs())?;
+        }
+        if rules.scope_claim != ScopeClaim::Text {
+            out.serialize_entry("scp", of.scope)?;
+        }
+        if rules.scope_claim != ScopeClaim::List {
+            out.serialize_entry("scope", &of.scope.join(" "))?;
+        }
+        out.end()
     }
-    if rules.mirror_top_level {
-        out.insert("ext".to_owned(), Value::Object(of.ext.clone()));
-    } else if rules.preserve_ext || rules.allowed_top_level.is_empty() {
-        out.insert("ext".to_owned(), Value::Object(left));
-    }
-    for (name, value) in [
-        ("iss", json!(of.issuer)),
-        ("sub", json!(of.subject)),
-        ("aud", json!(of.audience)),
-        ("client_id", json!(of.client_id)),
-        ("jti", json!(of.jti)),
-        ("iat", json!(of.issued_at.secs())),
-        ("exp", json!(of.expires_at.secs())),
-    ] {
-        out.insert(name.to_owned(), value);
-    }
-    if !rules.exclude_not_before {
-        out.insert("nbf".to_owned(), json!(of.issued_at.secs()));
-    }
-    if rules.scope_claim != ScopeClaim::Text {
-        out.insert("scp".to_owned(), json!(of.scope));
-    }
-    if rules.scope_claim != ScopeClaim::List {
-        out.insert("scope".to_owned(), json!(of.scope.join(" ")));
-    }
-    out
 }
 
 /// The `jti` of an access token that ends in that hour: a UUID of version 8 (RFC 9562 §5.8), random but for the hour,
@@ -131,9 +152,10 @@ pub fn row_key(token: &str, jti: &str) -> Option<AccessKey> {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "a failed test may panic")]
+#[expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn made(rules: &JwtRules, ext: &Value) -> Value {
         let ext = ext.as_object().cloned().unwrap_or_default();
@@ -149,7 +171,11 @@ mod tests {
             expires_at: Timestamp::from_secs(9),
             ext: &ext,
         };
-        Value::Object(claims(&of, rules))
+        // Read from the text, which must name no claim twice.
+        let text = serde_json::to_string(&of.under(rules)).unwrap();
+        let read: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.to_string().len(), text.len(), "{text}");
+        read
     }
 
     #[test]
@@ -162,6 +188,22 @@ mod tests {
         let x = made(&rules, &json!({"sub": "evil", "tenant": "t", "scp": ["admin"]}));
         assert_eq!((&x["sub"], &x["tenant"], &x["scp"]), (&json!("s"), &json!("t"), &json!(["a", "b"])));
         assert_eq!(x["ext"]["sub"], "evil");
+    }
+
+    #[test]
+    fn what_is_copied_is_written_once_and_may_leave_ext() {
+        let copied = ["tenant", "tenant", "absent"].map(str::to_owned).to_vec();
+        let ext = json!({"tenant": "t", "other": 1});
+        for (mirror_top_level, preserve_ext, left) in
+            [(true, false, Some(ext.clone())), (false, true, Some(json!({"other": 1}))), (false, false, None)]
+        {
+            let allowed_top_level = copied.clone();
+            let rules = JwtRules { allowed_top_level, mirror_top_level, preserve_ext, ..JwtRules::default() };
+            let x = made(&rules, &ext);
+            assert_eq!((&x["tenant"], x.get("ext"), x.get("absent")), (&json!("t"), left.as_ref(), None));
+        }
+        let x = made(&JwtRules::default(), &ext);
+        assert_eq!((x.get("tenant"), &x["ext"]), (None, &ext));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use lookup::{Lookup, Said};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::time::Instant;
 
 const INACTIVE: Bytes = Bytes::from_static(b"{\"active\":false}");
@@ -104,14 +104,9 @@ async fn signed(app: &App, said: Option<Said>, caller: &RegisteredClient) -> Res
     };
     let body = said.as_ref().map_or(INACTIVE, Said::body);
     let body: Value = serde_json::from_slice(&body).map_err(|e| ApiError::Internal(e.to_string()))?;
-    let claims = [
-        ("iss", json!(app.rules.issuer)),
-        ("aud", json!(client.client_id)),
-        ("iat", json!(app.clock.now().secs())),
-        ("token_introspection", body),
-    ];
-    let claims: Map<String, Value> = claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let jwt = sign::typed(app, sign::signer(app, ACCESS_TOKEN_SET)?, "token-introspection+jwt", claims).await?;
+    let (iss, iat) = (&app.rules.issuer, app.clock.now().secs());
+    let claims = json!({"iss": iss, "aud": client.client_id, "iat": iat, "token_introspection": body});
+    let jwt = sign::typed(app, sign::signer(app, ACCESS_TOKEN_SET)?, "token-introspection+jwt", &claims).await?;
     Ok(as_jwt(app, HttpResponse::Ok(), SIGNED, jwt, said.as_ref()))
 }
 

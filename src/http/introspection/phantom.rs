@@ -33,6 +33,5 @@ pub async fn phantom(app: &App, token: &str, key: &AccessKey, told: &Told) -> Re
         expires_at: Timestamp::from_secs(told.exp.unwrap_or(told.iat)),
         ext: &told.ext,
     };
-    let claims = jwt::claims(&claims, &app.rules.jwt);
-    sign::typed(app, sign::signer(app, ACCESS_TOKEN_SET)?, "at+jwt", claims).await
+    sign::typed(app, sign::signer(app, ACCESS_TOKEN_SET)?, "at+jwt", &claims.under(&app.rules.jwt)).await
 }

@@ -6,14 +6,13 @@
 use crate::actors::client_registry::Clients;
 use crate::actors::key_manager::ID_TOKEN_SET;
 use crate::domain::error::{ErrorCode, OAuthError};
-use crate::domain::token::id_token;
+use crate::domain::token::id_token::UserInfo;
 use crate::http::client_auth::Asking;
 use crate::http::form::Form;
 use crate::http::{ApiError, App, presented, reply, session, sign};
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
-use serde_json::{Map, Value, json};
 
 /// The handler.
 pub async fn userinfo(
@@ -57,7 +56,13 @@ async fn respond(
         OAuthError::new(ErrorCode::InsufficientScope, "The access token was not granted scope 'openid'.")
     })?;
     let client = clients.get(&row.client_id).await?.ok_or_else(unauthorized)?;
-    let claims = id_token::userinfo(&user, &app.rules.issuer, &row.client_id, row.requested_at);
+    let claims = UserInfo {
+        of: &user,
+        issuer: &app.rules.issuer,
+        client_id: &row.client_id,
+        issued_at: row.requested_at,
+        jti: None,
+    };
     match client.client.userinfo_signed_response_alg.as_str() {
         "" | "none" => Ok(reply::json(200, &claims)),
         _ => signed(app, claims).await,
@@ -65,10 +70,9 @@ async fn respond(
 }
 
 /// The claims as a JWT of its own (OpenID Connect Core §5.3.2).
-async fn signed(app: &App, mut claims: Map<String, Value>) -> Result<HttpResponse, ApiError> {
-    claims.insert("jti".to_owned(), json!(app.entropy.uuid()?));
-    claims.insert("iat".to_owned(), json!(app.clock.now().secs()));
-    let token = sign::jwt(app, sign::signer(app, ID_TOKEN_SET)?, claims).await?;
+async fn signed(app: &App, claims: UserInfo<'_>) -> Result<HttpResponse, ApiError> {
+    let claims = UserInfo { issued_at: app.clock.now(), jti: Some(app.entropy.uuid()?), ..claims };
+    let token = sign::jwt(app, sign::signer(app, ID_TOKEN_SET)?, &claims).await?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/jwt")).body(token))
 }
 

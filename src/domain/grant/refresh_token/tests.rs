@@ -5,7 +5,8 @@ use super::*;
 use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::from_secs(1000);
-const FRESH: Token<'_> = Token { client_id: "c", used_at: None, replayed: 0, expired: false, revoked: false, now: NOW };
+const FRESH: Token<'_> =
+    Token { client_id: "c", used_at: None, kept: true, replayed: 0, expired: false, revoked: false, now: NOW };
 
 fn rules(period: u64, most: u32) -> Rules {
     let grace = Grace { period: Duration::from_secs(period), most };
@@ -44,6 +45,7 @@ fn c01_c03_a_used_token_ends_the_grant_unless_within_the_grace() {
     ] {
         assert_eq!(decided(token, &rules), Ok(outcome.clone()), "{token:?}");
         assert_eq!(token.is_active(rules.grace), outcome == Decision::Replay);
+        assert_eq!(decided(Token { kept: false, ..token }, &rules), Ok(Decision::Reused), "there is nothing to give");
         let over = Token { expired: true, ..token };
         assert_eq!(decided(over, &rules), Ok(outcome), "a used token that is over is judged as a used one");
     }

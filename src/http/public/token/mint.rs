@@ -6,7 +6,7 @@ use crate::domain::client::RegisteredClient;
 use crate::domain::error::{ErrorCode, OAuthError};
 use crate::domain::grant::Issue;
 use crate::domain::token::expiry_hour::ExpiryHour;
-use crate::domain::token::id_token::{self, IdTokenClaims};
+use crate::domain::token::id_token::IdTokenClaims;
 use crate::domain::token::jwt::{self, AccessClaims};
 use crate::domain::token::opaque::TokenKind;
 use crate::domain::token::session::{AccessSession, TokenSession};
@@ -90,8 +90,7 @@ pub async fn access(app: &App, of: &AccessOf<'_>) -> Result<Access, ApiError> {
             expires_at,
             ext: &of.session.access_claims,
         };
-        let claims = jwt::claims(&claims, &app.rules.jwt);
-        let token = sign::jwt(app, sign::signer(app, ACCESS_TOKEN_SET)?, claims).await?;
+        let token = sign::jwt(app, sign::signer(app, ACCESS_TOKEN_SET)?, &claims.under(&app.rules.jwt)).await?;
         if token.len() > MAX_TOKEN {
             return Err(too_long().into());
         }
@@ -144,7 +143,7 @@ pub struct IdTokenOf<'a> {
 pub async fn id_token(app: &App, of: &IdTokenOf<'_>) -> Result<String, ApiError> {
     let key = sign::signer(app, ID_TOKEN_SET)?;
     let now = app.clock.now();
-    let claims = id_token::claims(&IdTokenClaims {
+    let claims = IdTokenClaims {
         issuer: &app.rules.issuer,
         client_id: of.client_id,
         jti: &app.entropy.uuid()?.to_string(),
@@ -154,8 +153,8 @@ pub async fn id_token(app: &App, of: &IdTokenOf<'_>) -> Result<String, ApiError>
         alg: key.alg(),
         access_token: of.access_token,
         code: of.code,
-    });
-    sign::jwt(app, key, claims).await
+    };
+    sign::jwt(app, key, &claims).await
 }
 
 /// Everything for one request of a user's client, not yet written.

@@ -1,9 +1,9 @@
 //! A refresh token is exchanged for its successor (RFC 6749 §6): one read, one commit.
 //!
-//! The answer is kept in the used token's row, sealed under that token's own random part: whoever brings the token
-//! again within the grace gets the same answer, and the database alone tells nobody anything.
+//! Where there is a grace, the answer is kept in the used token's row, sealed under that token's own random part: whoever
+//! brings the token again within it gets the same answer, and the database alone tells nobody anything.
 
-use super::mint::{self, Made};
+use super::mint::{self, Answer, Made};
 use super::{Call, Settled};
 use crate::crypto::seal::{Sealer, aad};
 use crate::domain::grant::Issue;
@@ -46,6 +46,7 @@ pub fn known(found: &FoundRefresh) -> Token<'_> {
     Token {
         client_id: &found.token.client_id,
         used_at: found.used_at,
+        kept: !found.successor.is_empty(),
         replayed: found.replayed,
         expired: found.expired,
         revoked: found.revoked,
@@ -66,14 +67,15 @@ async fn rotate(
     hook::for_user(app, &about, &mut session).await?;
     let Made { answer, access, refresh, kinds } = mint::for_user(app, client, family_id, &session, &issue).await?;
     let refresh = refresh.ok_or_else(|| ApiError::Internal("a refresh without a refresh token".to_owned()))?;
-    let kept = Kept { at: access.requested_at.secs(), expires_in: answer.expires_in, answer: json!(answer) };
+    let strict = app.rules.refresh.grace.period.is_zero();
+    let kept = Kept { at: access.requested_at.secs(), expires_in: answer.expires_in, answer: &answer };
     let order = Rotate {
         client_version: client.version,
         presented: token.signature,
-        successor: kept.close(app, token, found)?,
+        successor: if strict { Vec::new() } else { kept.close(app, token, found)? },
         access,
         refresh,
-        strict: app.rules.refresh.grace.period.is_zero(),
+        strict,
         jti: who.jti.clone(),
     };
     // Used or ended by another request meanwhile: it is read and decided on again.
@@ -90,7 +92,7 @@ async fn replay(call: &Call<'_>, who: &Authenticated, token: &Presented, found: 
             return Ok(None);
         }
     }
-    let kept = Kept::open(token, found)?;
+    let kept = Kept::<Value>::open(token, found)?;
     let passed = u64::try_from(call.app.clock.now().secs().saturating_sub(kept.at)).unwrap_or_default();
     let Value::Object(mut answer) = kept.answer else { return Err(unreadable("it is no object")) };
     answer.insert("expires_in".to_owned(), json!(kept.expires_in.saturating_sub(passed)));
@@ -100,20 +102,22 @@ async fn replay(call: &Call<'_>, who: &Authenticated, token: &Presented, found: 
 
 /// The answer to the first use of a refresh token.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct Kept<A> {
     /// When it was given, in seconds since the epoch.
     at: i64,
     /// Seconds that its access token lived then.
     expires_in: u64,
-    answer: Value,
+    answer: A,
 }
 
-impl Kept {
+impl Kept<&Answer> {
     fn close(&self, app: &App, token: &Presented, found: &FoundRefresh) -> Result<Vec<u8>, ApiError> {
         let plain = serde_json::to_vec(self).map_err(unreadable)?;
         sealer(token).seal(&app.entropy.bytes()?, &bound_to(found), &plain).map_err(unreadable)
     }
+}
 
+impl Kept<Value> {
     fn open(token: &Presented, found: &FoundRefresh) -> Result<Self, ApiError> {
         let opened = sealer(token).open(&bound_to(found), &found.successor).map_err(unreadable)?;
         serde_json::from_slice(&opened.plain).map_err(unreadable)
