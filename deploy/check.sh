@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # check.sh [WORD]: all that can be checked of deploy/, helm/ and dashboards/ without a cluster or a container engine, on a
 # Debian as root, with Go or without. Each file is checked by what knows its format, and the last check is that none is left
-# out. WORD runs only the checks with that word in their names. What is needed is installed once under target/tools.
+# out. WORD runs only the checks with that word in their names. What is needed is installed once under target/tools. It fails
+# when the checks, the tools aside, take longer than CHECK_DEPLOY_MINUTES (15).
 set -uo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root" || exit 1
@@ -179,12 +180,12 @@ shell_scripts() {
     find deploy -name '*.sh' -print0 | xargs -0 shellcheck -x
 }
 
-began=$SECONDS
 check 'tools: Debian' tools_of_debian
 check 'tools: Python' tools_of_python
 check 'tools: Node' tools_of_node
 check 'tools: Go' tools_of_go
 check 'tools: a collector' collector
+began=$SECONDS
 check 'static binary' static_binary
 check 'shell scripts: shellcheck' shell_scripts
 check 'YAML: yamllint' yamllint --strict -c deploy/tests/yamllint.yaml deploy
@@ -210,7 +211,9 @@ for other in deploy/prometheus deploy/gateways dashboards helm; do
 done
 check 'every file is checked' covered
 
-echo "in $(((SECONDS - began) / 60)):$(printf %02d $(((SECONDS - began) % 60)))"
+took=$((SECONDS - began)) most=${CHECK_DEPLOY_MINUTES:-15}
+echo "in $((took / 60)):$(printf %02d $((took % 60)))"
+[[ $took -le $((most * 60)) ]] || failed+=("the time: more than $most minutes, which CHECK_DEPLOY_MINUTES may raise")
 [[ -n $found ]] || { echo "no check has '$only' in its name" >&2; exit 2; }
 if [[ ${#failed[@]} -gt 0 ]]; then
   printf 'failed: %s\n' "${failed[@]}" >&2

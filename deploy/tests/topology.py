@@ -95,6 +95,11 @@ def leave_and_return(replica):
     print(f"✓ {replica} left in {took:.1f} s and came back: {load.end()} requests, none failed")
 
 
+def rules():
+    groups = json.loads(call("http://127.0.0.1:9090/api/v1/rules"))["data"]["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
 def observed():
     """What Prometheus and the collector have seen."""
     def targets():
@@ -102,9 +107,12 @@ def observed():
         return {it["labels"]["instance"] for it in said if it["health"] == "up" and it["labels"]["job"] == "signet"}
 
     engine.until("both are scraped", lambda: targets() == {"signet-1:4445", "signet-2:4445"})
-    groups = json.loads(call("http://127.0.0.1:9090/api/v1/rules"))["data"]["groups"]
+    # A rule has no health before it is asked for the first time, and each group begins at another moment.
+    engine.until("all rules were asked", lambda: all(it["health"] != "unknown" for it in rules()))
+    ill = [f"{it['name']}: {it['health']} {it.get('lastError')}" for it in rules() if it["health"] != "ok"]
+    assert len(rules()) > 0 and not ill, f"{len(rules())} rules, of which {ill} are not well"
     managers = json.loads(call("http://127.0.0.1:9090/api/v1/alertmanagers"))["data"]["activeAlertmanagers"]
-    print(f"✓ Prometheus scrapes both replicas, has {sum(len(group['rules']) for group in groups)} rules, {len(managers)} Alertmanager")
+    print(f"✓ Prometheus scrapes both replicas, works out {len(rules())} rules, has {len(managers)} Alertmanager")
     assert len(managers) == 1
 
 
@@ -123,7 +131,7 @@ def traced():
 def full():
     left_out = compose.play(FILES / "full.yml")
     engine.until("the balancer has both", lambda: all(
-        answers(f"http://{name}:4444/health/ready") for name in ("signet-1", "signet-2", "lb")))
+        answers(f"http://{name}:{port}/health/ready") for name in ("signet-1", "signet-2", "lb") for port in (4444, 4445)))
     created = call(f"{ADMIN}/admin/clients", json.dumps(CLIENT).encode(), {"Content-Type": "application/json"})
     assert json.loads(created)["client_id"] == CLIENT["client_id"]
     tokens = [token() for _ in range(40)]
