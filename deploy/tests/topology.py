@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -107,8 +108,9 @@ def observed():
         return {it["labels"]["instance"] for it in said if it["health"] == "up" and it["labels"]["job"] == "signet"}
 
     engine.until("both are scraped", lambda: targets() == {"signet-1:4445", "signet-2:4445"})
-    # A rule has no health before it is asked for the first time, and each group begins at another moment.
-    engine.until("all rules were asked", lambda: all(it["health"] != "unknown" for it in rules()))
+    # Rules are well as long as there is nothing for them to look at.
+    seen = datetime.now(UTC)
+    engine.until("all rules are asked", lambda: all(datetime.fromisoformat(it["lastEvaluation"]) > seen for it in rules()))
     ill = [f"{it['name']}: {it['health']} {it.get('lastError')}" for it in rules() if it["health"] != "ok"]
     assert len(rules()) > 0 and not ill, f"{len(rules())} rules, of which {ill} are not well"
     managers = json.loads(call("http://127.0.0.1:9090/api/v1/alertmanagers"))["data"]["activeAlertmanagers"]
