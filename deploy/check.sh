@@ -104,15 +104,28 @@ rendered() {
   if command -v kustomize >/dev/null; then kustomize build "$1"; else kubectl kustomize "$1"; fi
 }
 
+# The overlay for production with what can be added to it.
+with_components() {
+  local kustomize
+  kustomize=$(realpath --relative-to "$built/with-clients" deploy/kustomize)
+  mkdir -p "$built/with-clients"
+  printf '%s\n' 'apiVersion: kustomize.config.k8s.io/v1beta1' 'kind: Kustomization' 'namespace: signet' \
+    "resources: [$kustomize/overlays/prod]" "components: [$kustomize/components/clients]" >"$built/with-clients/kustomization.yaml"
+  rendered "$built/with-clients" >"$built/with-clients.yaml"
+}
+
 kustomize_overlays() {
   local overlay version
-  for overlay in "${OVERLAYS[@]}"; do
-    rendered "deploy/kustomize/overlays/$overlay" >"$built/$overlay.yaml" || return
+  bash deploy/kustomize/sync-rules.sh --check || return
+  with_components || return
+  for overlay in "${OVERLAYS[@]}" with-clients; do
+    [[ $overlay == with-clients ]] || rendered "deploy/kustomize/overlays/$overlay" >"$built/$overlay.yaml" || return
     for version in "${KUBERNETES[@]}"; do
       kubernetes-validate -k "$version" --strict "$built/$overlay.yaml" || return
     done
     python3 deploy/tests/pods.py "$built/image/signet" "$built/$overlay.yaml" || return
   done
+  python3 deploy/tests/clients.py "$built/image/signet" "$built/with-clients.yaml"
 }
 
 custom_resources() {
@@ -164,7 +177,7 @@ covered() {
   local file pattern missed=() patterns=(
     'deploy/*.sh' 'deploy/tests/*' 'deploy/*.md' deploy/Dockerfile
     deploy/compose/{quickstart.yml,full.yml,hydra.yml,haproxy.cfg} 'deploy/systemd/*.service' deploy/systemd/signet.yaml
-    'deploy/kustomize/base/*.yaml' deploy/kustomize/overlays/{dev,prod,sqlite}/'*.yaml'
+    'deploy/kustomize/base/*.yaml' deploy/kustomize/{overlays/{dev,prod,sqlite},components/clients}/'*.yaml'
     'deploy/argocd/*.yaml' 'deploy/flux/*.yaml' deploy/otel/collector.yaml deploy/alertmanager/alertmanager.yml
     deploy/grafana/provisioning/{datasources,dashboards}/signet.yaml deploy/prometheus/{prometheus.yml,cases.py,coverage.py}
     'deploy/prometheus/rules/*.yaml' 'deploy/prometheus/tests/*.yaml' 'deploy/gateways/*/*' # gateways.py knows each of these
