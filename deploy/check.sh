@@ -61,8 +61,14 @@ tools_of_node() { bash "$scripts"/npm.sh "$tools/deploy-npm" "${MODELS[@]}"; }
 
 go_run() { GOBIN=$tools/deploy-bin bash "$scripts"/go.sh "$tools/go-venv" "$@"; }
 
-# The machine's kubectl knows kustomize; where there is none, it is built.
+# The machine's kubectl knows kustomize; where there is none, it is built. Helm is the one of helm/check.sh, in its place.
 tools_of_go() {
+  local helm
+  helm=$(sed -n 's/^HELM=//p' helm/check.sh)
+  if [[ "$(cat "$tools/.helm-helm" 2>/dev/null)" != "$helm" ]]; then
+    GOBIN=$tools/bin bash "$scripts"/go.sh "$tools/go-venv" go install "helm.sh/helm/v4/cmd/helm@$helm" || return
+    echo "$helm" >"$tools/.helm-helm"
+  fi
   if ! command -v kubectl >/dev/null && ! command -v kustomize >/dev/null; then
     go_run go install "sigs.k8s.io/kustomize/kustomize/v5@$KUSTOMIZE"
   fi
@@ -142,13 +148,11 @@ gateway_files() {
   python3 deploy/tests/gateways.py
 }
 
-# The values that Argo CD hands to the chart are the chart's.
-argo_values() {
-  [[ -e helm/signet/values.schema.json ]] || return 0
-  python3 -c 'import json, sys, yaml
-json.dump(yaml.safe_load(open(sys.argv[1]))["spec"]["source"]["helm"]["valuesObject"], sys.stdout)' \
-    deploy/argocd/application.yaml >"$built/values.json" &&
-    check-jsonschema --schemafile helm/signet/values.schema.json "$built/values.json"
+# What Argo CD and Flux make of the chart; helm checks their values by its schema.
+chart_releases() {
+  rm -f "$built"/release-*.yaml
+  python3 deploy/tests/releases.py "$tools/bin/helm" "$built" deploy/argocd/*.yaml deploy/flux/*.yaml &&
+    kubernetes-validate -k "${KUBERNETES[-1]}" --strict "$built"/release-*.yaml
 }
 
 compose_files() {
@@ -220,7 +224,7 @@ check 'Grafana: provisioning' grafana_files
 check 'kustomize: overlays, schemas and pods' kustomize_overlays
 check 'Argo CD, Flux, Gateway API, Istio, Prometheus: schemas' custom_resources
 check 'gateways: schemas, and which are tested' gateway_files
-check 'Argo CD: values of the chart' argo_values
+check 'Argo CD, Flux: the chart with their values' chart_releases
 check 'systemd: verify, security, a start' bash deploy/tests/systemd.sh "$SIGNET_BIN"
 check 'image: its runtime stage' bash deploy/tests/image.sh "$built" dev
 check 'image: run, and the guide in Docker' bash deploy/tests/stage.sh bash deploy/tests/container.sh
