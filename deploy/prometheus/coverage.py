@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""coverage.py METRICS.json: every alert has a severity, a summary, a runbook with its five headings; every rule a test in
-which it fires, for each of its reasons, and one in which it is silent (cases.py); every metric and label in them exists."""
+"""coverage.py METRICS.json SIGNET: every alert has a severity, a summary, a runbook with its five headings; every rule a test in
+which it fires, for each of its reasons, and one in which it is silent (cases.py); every metric and label in them exists, and
+the program SIGNET knows every command of it in a runbook."""
 
 import json
 import pathlib
 import re
+import shlex
+import subprocess
 import sys
 
 import promql_parser
@@ -47,6 +50,24 @@ def queries(alert):
     return [line for block in re.findall(r"```promql\n(.*?)```", text, re.S) for line in block.splitlines() if line.strip()]
 
 
+def commands(alert):
+    """What a runbook has of Signet's command line, in its blocks and in its sentences."""
+    path = ROOT / "deploy/runbooks" / f"{alert}.md"
+    text = path.read_text() if path.exists() else ""
+    blocks = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
+    for line in blocks + re.findall(r"`([^`\n]+)`", text):
+        found = re.search(r"(?:^|\s)/?signet ([^|;&>]+)", line)
+        if found:
+            yield shlex.split(found[1])
+
+
+def refused(where, words, signet):
+    """Its parser reads all words before it comes to the last, which asks for help instead of doing it."""
+    said = subprocess.run([signet, *words, "--help"], capture_output=True, text=True)
+    if said.returncode:
+        yield f"{where}: signet {' '.join(words)}: {said.stderr.splitlines()[0]}"
+
+
 def unknown(where, query, known):
     for name, matchers in selectors(promql_parser.parse(query)):
         if not known.has(name):
@@ -77,12 +98,17 @@ def main():
         for query in queries(alert):
             faults += unknown(f"{alert}.md", query, known)
     faults += cases.faults(all_rules)
+    told = [(alert, words) for alert in sorted(alerts) for words in commands(alert)]
+    faults += [fault for alert, words in told for fault in refused(f"{alert}.md", words, sys.argv[2])]
     strangers = {path.stem for path in (ROOT / "deploy/runbooks").glob("*.md")} - alerts
     faults += [f"deploy/runbooks/{name}.md is of no alert" for name in sorted(strangers)]
     if faults:
         sys.exit("\n".join(faults))
     count = sum("alert" in rule for rule in all_rules)
     print(f"{len(alerts)} alerts with a runbook, {count} rules with tests in which they fire and are silent; all metrics exist")
+    print(f"{len(told)} commands in the runbooks are understood")
+    if not told:
+        sys.exit("there is no command in them")
 
 
 if __name__ == "__main__":
