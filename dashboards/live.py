@@ -1,4 +1,4 @@
-"""live.py SCREENS: see live.sh, which starts it with a PostgreSQL and a Redis in the environment."""
+"""live.py [SCREENS]: see live.sh, which starts it with a PostgreSQL and a Redis in the environment."""
 
 import concurrent.futures
 import json
@@ -16,7 +16,6 @@ import urllib.request
 import promql_parser
 import yaml
 
-import screens
 import traffic
 from promql import FOREIGN, selectors, substitute
 
@@ -77,12 +76,13 @@ class Fleet:
 
 def signet(fleet, name, dsn, callee, **more):
     """A replica; it as a peer, and where it is scraped."""
-    public, admin, metrics = free_port(), free_port(), free_port()
+    public, admin, gateway, metrics = (free_port() for _ in range(4))
     scheme = "https" if "SERVE_PUBLIC_TLS_ENABLED" in more else "http"
     env = {
         "DSN": dsn, "SECRETS_SYSTEM": SECRET, "LOG_LEVEL": "warn", "SERVE_PUBLIC_HOST": "127.0.0.1",
         "SERVE_PUBLIC_PORT": str(public), "SERVE_ADMIN_PORT": str(admin), "SERVE_SHUTDOWN_DRAIN_DELAY": "0s",
-        "SERVE_METRICS_ENABLED": "true", "SERVE_METRICS_HOST": "127.0.0.1", "SERVE_METRICS_PORT": str(metrics),
+        "SERVE_GATEWAY_ENABLED": "true", "SERVE_GATEWAY_PORT": str(gateway), "SERVE_GATEWAY_TLS_ENABLED": "false",
+        "GATEWAY_POLICIES": '{"read": {"scopes": {"all": ["read"]}}}', "SERVE_METRICS_ENABLED": "true", "SERVE_METRICS_HOST": "127.0.0.1", "SERVE_METRICS_PORT": str(metrics),
         "URLS_SELF_ISSUER": f"{scheme}://127.0.0.1:{public}/", "URLS_LOGIN": "http://127.0.0.1:9/login",
         "URLS_CONSENT": "http://127.0.0.1:9/consent", "URLS_LOGOUT": "http://127.0.0.1:9/logout",
         "OAUTH2_TOKEN_HOOK": callee + "/hook", "JANITOR_INTERVAL": "1s", "KEYS_ALGORITHM": "ES256", **more,
@@ -91,7 +91,7 @@ def signet(fleet, name, dsn, callee, **more):
     subprocess.run([program, "migrate", "sql", "-e", "-y"], env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL)
     fleet.start(name, [program, "serve", "all", "--dev"], env)
     fleet.wait(name, f"http://127.0.0.1:{metrics}/health/ready")
-    return traffic.Peer(f"{scheme}://127.0.0.1:{public}", f"http://127.0.0.1:{admin}", callee), metrics
+    return traffic.Peer(f"{scheme}://127.0.0.1:{public}", f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{gateway}", callee), metrics
 
 
 def replicas(fleet, callee):
@@ -194,6 +194,16 @@ def judge(asked, dashboards):
     return shown, faults
 
 
+def routes(asked):
+    """Each route that a record counts was served: a name that none has would hide it from an objective."""
+    records = [r for path in RULES for g in yaml.safe_load(path.read_text())["groups"] for r in g["rules"] if "record" in r]
+    found = {m for r in records for _, of in selectors(promql_parser.parse(r["expr"])) for m in of if m[0] == "http_route"}
+    counted = {part for _, _, value in found for part in value.split("|")}
+    query = 'http_server_request_duration_seconds_count{http_route=~"%s"} > 0'
+    print(f"{len(counted)} routes are counted by records: {', '.join(sorted(counted))}")
+    return [f"no request was counted as {part}" for part in sorted(counted) if not asked.get("query", query=query % part, time=asked.end)["result"]]
+
+
 def judge_alerts(asked):
     """Every metric that a rule looks at is there, and Prometheus can work all rules out."""
     faults = [
@@ -208,9 +218,18 @@ def judge_alerts(asked):
             text = metric + "{" + ",".join(f'{label}{op}"{value}"' for label, op, value in matchers) + "}"
             if not FOREIGN.match(metric) and not asked.get("query", query=text, time=asked.end)["result"]:
                 faults.append(f"{rule['alert']}: there is no {text}")
+    faults += routes(asked)
     firing = sorted({a["labels"]["alertname"] for a in asked.get("alerts")["alerts"] if a["state"] == "firing"})
     print(f"{len(alerts)} alert rules look at what is there; firing now: {', '.join(firing) or 'none'}")
     return faults
+
+
+def drawn(dashboards, shown, where):
+    import screens  # wants matplotlib, and nothing else does
+
+    for name, of in dashboards.items():
+        screens.draw(of, lambda panel, target: shown[name, panel["id"], target["refId"]], where / f"{name}.png")
+    print(f"drawn into {where}")
 
 
 def main():
@@ -229,11 +248,8 @@ def main():
             asked = Asked(url, begin, time.time())
             shown, faults = judge(asked, dashboards)
             faults += judge_alerts(asked)
-            where = pathlib.Path(sys.argv[1])
-            where.mkdir(parents=True, exist_ok=True)
-            for name, of in dashboards.items():
-                screens.draw(of, lambda panel, target: shown[name, panel["id"], target["refId"]], where / f"{name}.png")
-            print(f"drawn into {where}")
+            if sys.argv[1:]:
+                drawn(dashboards, shown, pathlib.Path(sys.argv[1]))
         finally:
             fleet.stop()
     if faults:

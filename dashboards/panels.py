@@ -3,7 +3,7 @@
 from grafana import Panel, dashboard
 
 REQUESTS = "http_server_request_duration_seconds"
-INTROSPECTION = 'http_route=~"(/admin)?/oauth2/introspect"'
+INTROSPECTION = 'http_route=~"(/admin)?/oauth2/introspect(/batch)?|/authz.*"'
 RED = [{"color": "red", "value": 1}]
 
 
@@ -306,7 +306,7 @@ SECURITY = dashboard(
         (
             "Who changes what",
             [
-                lines("Changes by operators", "Writes on the administrative listener a second, by route.", "reqps", (rate(REQUESTS + "_count", ',listener="admin",http_request_method!="GET",http_route!~".*/introspect|.*/requests/.*"', "http_request_method, http_route"), "{{http_request_method}} {{http_route}}"), width=12),
+                lines("Changes by operators", "Writes on the administrative listener a second, by route.", "reqps", (rate(REQUESTS + "_count", ',listener="admin",http_request_method!="GET",http_route!~".*/introspect(/batch)?|.*/requests/.*"', "http_request_method, http_route"), "{{http_request_method}} {{http_route}}"), width=12),
                 lines("Refused changes", "Answers 4xx of the administrative listener a second, by route.", "reqps", (rate(REQUESTS + "_count", ',listener="admin",http_response_status_code=~"4.."', "http_route, http_response_status_code"), "{{http_route}} {{http_response_status_code}}"), width=12),
                 lines("Logins and consents", "Login and consent requests a second that ended.", "ops", (rate("signet_login_requests_total", "", "outcome"), "login {{outcome}}"), (rate("signet_consent_requests_total", "", "outcome"), "consent {{outcome}}"), width=12),
                 lines("User codes", "Device codes a second that were entered rightly, wrongly, and too often.", "ops", (rate("signet_device_codes_total", ',outcome=~"user_code_accepted|wrong_user_code|too_many_guesses"', "outcome"), "{{outcome}}"), width=12),

@@ -15,6 +15,15 @@ with_signet() {
   [[ -n ${SIGNET:-} ]] || cargo build --quiet --locked --workspace --bins
 }
 
+# with_loadtest: the load test's program, in loadtest.
+with_loadtest() {
+  loadtest=${SIGNET_LOADTEST:-$(dirname "$signet")/signet-loadtest}
+  [[ -x $loadtest ]] || {
+    cargo build --quiet --locked --package signet-loadtest
+    loadtest=$target/debug/signet-loadtest
+  }
+}
+
 # with_prometheus: prometheus and promtool, without starting the service that comes with them.
 with_prometheus() {
   command -v promtool >/dev/null && command -v prometheus >/dev/null || bash src/tests/scripts/install.sh prometheus

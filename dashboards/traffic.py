@@ -50,8 +50,8 @@ class Answer:
 class Peer:
     """One replica, as clients, browsers and operators call it."""
 
-    def __init__(self, public, admin, callee):
-        self.public, self.admin, self.callee = public, admin, callee
+    def __init__(self, public, admin, gateway, callee):
+        self.public, self.admin, self.gateway, self.callee = public, admin, gateway, callee
 
     def ask(self, base, method, path, body=None, headers=None):
         at = urlsplit(base)
@@ -160,6 +160,8 @@ def machines(peer, opaque, signed):
         token = peer.form("/oauth2/token", {"grant_type": "client_credentials", "scope": "read"}, client).json()["access_token"]
         for _ in range(6):
             peer.introspect(token)
+        peer.form("/admin/oauth2/introspect/batch", [("token", token), ("token", "another")], base=peer.admin)
+        peer.ask(peer.gateway, "GET", "/authz/read", headers={"authorization": "Bearer " + token})
         peer.form("/oauth2/revoke", {"token": token}, client)
         peer.introspect(token)
     peer.form("/oauth2/token", {"grant_type": "client_credentials", "scope": "none-of-its"}, opaque)

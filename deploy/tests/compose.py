@@ -92,7 +92,7 @@ def play(path, without=()):
         image = service["image"].split(":")[0].split("/")[-1]
         ports = [tuple(text.rsplit(":", 1)) for text in service.get("ports", [])]
         inside = {text.split(":")[1]: text.split(":")[0] for text in mounts(path, service)}
-        program = PROGRAMS.get(image, lambda *_: None)(inside, words(service.get("command")))
+        program = PROGRAMS.get(image, lambda *_: None)(inside, settings(service))
         if image == "signet":
             container = engine.Container(name, words(service.get("command")), settings(service), mounts(path, service), ports)
             container.detached()
@@ -133,8 +133,14 @@ def collector(inside, _):
     return program and shutil.which(program) and [program, f"--config={inside['/etc/otelcol/config.yaml']}"]
 
 
+def consent(_, environment):
+    program = os.environ.get("CONSENT_APP")
+    return program and ["env", *environment, "node", program]
+
+
 PROGRAMS = {
     "haproxy": haproxy, "prometheus": prometheus, "alertmanager": alertmanager, "opentelemetry-collector": collector,
+    "hydra-login-consent-node": consent,
 }
 
 if __name__ == "__main__":

@@ -73,6 +73,9 @@ def server(deployment):
         must({rule["ports"][0]["port"] for rule in it["spec"]["ingress"]} == ports.keys(), "the NetworkPolicy's ports")
         admin = [peer for rule in it["spec"]["ingress"] if rule["ports"][0]["port"] == "admin" for peer in rule["from"]]
         must(admin and all(peer.keys() == {"podSelector"} for peer in admin), f"other namespaces reach the admin port: {admin}")
+    for it in of("PodMonitor"):
+        must(matches(it["spec"]["selector"]["matchLabels"], labels), "the PodMonitor is for other pods")
+        must([end["port"] for end in it["spec"]["podMetricsEndpoints"]] == ["metrics"], "the PodMonitor's port")
     for it in of("PodDisruptionBudget"):
         must(matches(it["spec"]["selector"]["matchLabels"], labels), "the PodDisruptionBudget is for other pods")
     for it in of("HTTPRoute"):

@@ -1,5 +1,5 @@
 // resources.mjs MODULES FILE...: every custom resource in these files is what its definition says, by the models in the folder
-// MODULES; others are passed over.
+// MODULES. Kubernetes' own are passed over; those of others that no model is known for are an error.
 import fs from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -12,7 +12,11 @@ const MODELS = {
   "argoproj.io": "argo-cd",
   "source.toolkit.fluxcd.io": "flux-cd",
   "kustomize.toolkit.fluxcd.io": "flux-cd",
+  "helm.toolkit.fluxcd.io": "flux-cd",
   "gateway.networking.k8s.io": "gateway-api",
+  "networking.istio.io": "istio",
+  "security.istio.io": "istio",
+  "monitoring.coreos.com": "prometheus-operator",
 };
 
 let seen = 0;
@@ -20,7 +24,8 @@ for (const file of files) {
   for (const document of YAML.parseAllDocuments(fs.readFileSync(file, "utf8"))) {
     const it = document.toJS();
     const [group, version] = (it?.apiVersion ?? "").split("/");
-    if (!MODELS[group]) continue;
+    if (!MODELS[group] && (!group.includes(".") || group.endsWith(".k8s.io"))) continue;
+    if (!MODELS[group]) throw new Error(`${file}: there is no model of ${group}`);
     const { [it.kind]: Model } = await load("@kubernetes-models", MODELS[group], group, version, `${it.kind}.js`);
     try {
       new Model(it).validate();

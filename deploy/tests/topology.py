@@ -12,11 +12,13 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import compose  # noqa: E402
 import engine  # noqa: E402
+import tutorial  # noqa: E402
 
 FILES = Path(__file__).resolve().parents[1] / "compose"
 PUBLIC, ADMIN = "http://127.0.0.1:4444", "http://127.0.0.1:4445"
@@ -95,6 +97,11 @@ def leave_and_return(replica):
     print(f"✓ {replica} left in {took:.1f} s and came back: {load.end()} requests, none failed")
 
 
+def rules():
+    groups = json.loads(call("http://127.0.0.1:9090/api/v1/rules"))["data"]["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
 def observed():
     """What Prometheus and the collector have seen."""
     def targets():
@@ -102,9 +109,13 @@ def observed():
         return {it["labels"]["instance"] for it in said if it["health"] == "up" and it["labels"]["job"] == "signet"}
 
     engine.until("both are scraped", lambda: targets() == {"signet-1:4445", "signet-2:4445"})
-    groups = json.loads(call("http://127.0.0.1:9090/api/v1/rules"))["data"]["groups"]
+    # Rules are well as long as there is nothing for them to look at.
+    seen = datetime.now(UTC)
+    engine.until("all rules are asked", lambda: all(datetime.fromisoformat(it["lastEvaluation"]) > seen for it in rules()))
+    ill = [f"{it['name']}: {it['health']} {it.get('lastError')}" for it in rules() if it["health"] != "ok"]
+    assert len(rules()) > 0 and not ill, f"{len(rules())} rules, of which {ill} are not well"
     managers = json.loads(call("http://127.0.0.1:9090/api/v1/alertmanagers"))["data"]["activeAlertmanagers"]
-    print(f"✓ Prometheus scrapes both replicas, has {sum(len(group['rules']) for group in groups)} rules, {len(managers)} Alertmanager")
+    print(f"✓ Prometheus scrapes both replicas, works out {len(rules())} rules, has {len(managers)} Alertmanager")
     assert len(managers) == 1
 
 
@@ -122,13 +133,19 @@ def traced():
 
 def full():
     left_out = compose.play(FILES / "full.yml")
-    engine.until("the balancer has both", lambda: all(
-        answers(f"http://{name}:4444/health/ready") for name in ("signet-1", "signet-2", "lb")))
+    engine.until("all are ready", lambda: all(
+        answers(f"http://{name}:{port}/health/ready") for name in ("signet-1", "signet-2", "lb") for port in (4444, 4445)))
     created = call(f"{ADMIN}/admin/clients", json.dumps(CLIENT).encode(), {"Content-Type": "application/json"})
     assert json.loads(created)["client_id"] == CLIENT["client_id"]
-    tokens = [token() for _ in range(40)]
+    tokens, shares = [], {}
+
+    def shared():
+        tokens.extend(token() for _ in range(10))
+        shares.update({name: issued(name) for name in ("signet-1", "signet-2")})
+        return min(shares.values()) >= 10
+
+    engine.until("the balancer gives to both", shared)
     assert all(active(it) for it in tokens)
-    shares = {name: issued(name) for name in ("signet-1", "signet-2")}
     assert all(shares.values()) and sum(shares.values()) == len(tokens), shares
     print(f"✓ {len(tokens)} tokens through the balancer: {shares}")
     leave_and_return("signet-1")
@@ -141,11 +158,9 @@ def full():
 def quickstart():
     left_out = compose.play(FILES / "quickstart.yml")
     engine.until("it is ready", lambda: answers(f"{PUBLIC}/health/ready"))
-    # As the tutorial has it: by the name and inside of the container.
-    run = [*engine.CRUN, "exec", "hydra", "hydra"]
-    engine.run(*run, "create", "client", "--endpoint", "http://127.0.0.1:4445", "--grant-type", "client_credentials")
+    tutorial.played(left_out)
     assert json.loads(call(f"{PUBLIC}/.well-known/openid-configuration"))["issuer"] == f"{PUBLIC}/"
-    print(f"✓ quickstart.yml serves; not played: {', '.join(left_out)}")
+    print(f"✓ quickstart.yml serves; not played: {', '.join(left_out) or 'nothing'}")
 
 
 {"full": full, "quickstart": quickstart}[sys.argv[1]]()
