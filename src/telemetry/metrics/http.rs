@@ -10,7 +10,14 @@ use crate::telemetry::labels::{Label, Listener, Method, StatusBucket};
 
 /// Routes with an objective, and the answers that it is judged by: a series that begins with its first failure hides that
 /// failure from `rate`, so these exist from the start.
-const JUDGED: [&str; 3] = ["/oauth2/token", "/admin/oauth2/introspect", "/oauth2/introspect"];
+const JUDGED: [&str; 6] = [
+    "/oauth2/token",
+    "/admin/oauth2/introspect",
+    "/admin/oauth2/introspect/batch",
+    "/oauth2/introspect",
+    "/oauth2/introspect/batch",
+    "/authz/{policy}",
+];
 const JUDGED_BY: [&str; 3] = ["200", "500", "503"];
 
 /// One finished request.
