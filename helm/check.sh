@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# check.sh [PYTEST ARGUMENT...]: everything that can be checked of the chart without a cluster, with the real helm, kubeconform
-# and checkov. They are installed once under target/tools; Go, Node and Python are taken from PATH or installed too.
+# check.sh [PYTEST ARGUMENT...]: everything that can be checked of the chart without a cluster, with the real helm (4, and
+# the oldest 3), kubeconform, promtool and checkov. They are installed once under target/tools; Go, Node and Python are taken from PATH or installed too.
 #   --update   writes the golden files and the README's table of values anew (read the diff)
 # SIGNET_BIN is the program that checks rendered configurations; else a built one under target/ is taken, or one is built.
 set -euo pipefail
@@ -10,6 +10,7 @@ tools=$target/tools
 scripts=src/tests/scripts
 
 HELM=v4.3.1
+HELM_OLDEST=v3.18.6 # of those that the README names
 KUBECONFORM=v0.7.0
 PYTHON=(pyyaml==6.0.3 pytest==8.4.2 jsonschema==4.25.1 kubernetes-validate==1.37.0)
 CHECKOV=3.3.30
@@ -24,7 +25,7 @@ once() {
   echo "$2" >"$stamp"
 }
 
-go_install() { GOBIN=$tools/bin bash $scripts/go.sh "$tools/go-venv" go install "$1"; }
+go_install() { GOBIN=${2:-$tools/bin} bash $scripts/go.sh "$tools/go-venv" go install "$1"; }
 
 mkdir -p "$tools"
 once python "${PYTHON[*]}" bash $scripts/venv.sh "$tools/helm-venv" "${PYTHON[@]}"
@@ -33,6 +34,9 @@ once checkov $CHECKOV bash $scripts/venv.sh "$tools/checkov-venv" "checkov==$CHE
 bash $scripts/npm.sh "$tools/helm-npm" "${MODELS[@]}"
 once kubeconform $KUBECONFORM go_install "github.com/yannh/kubeconform/cmd/kubeconform@$KUBECONFORM"
 once helm $HELM go_install "helm.sh/helm/v4/cmd/helm@$HELM"
+once helm3 $HELM_OLDEST go_install "helm.sh/helm/v3/cmd/helm@$HELM_OLDEST" "$tools/helm3"
+command -v promtool >/dev/null || bash $scripts/install.sh prometheus
+command -v gpg >/dev/null || bash $scripts/install.sh gnupg
 
 if [[ -z ${SIGNET_BIN:-} ]]; then
   cargo build --locked --bin signet

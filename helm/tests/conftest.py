@@ -12,7 +12,8 @@ HERE = pathlib.Path(__file__).parent
 REPO = HERE.parent.parent
 CHART = HERE.parent / "signet"
 TOOLS = pathlib.Path(os.environ["SIGNET_TOOLS"])
-HELM = os.environ.get("SIGNET_HELM", str(TOOLS / "bin/helm"))
+HELM = str(TOOLS / "bin/helm")
+HELM_OLDEST = str(TOOLS / "helm3/helm")
 SIGNET = os.environ["SIGNET_BIN"]
 # Versions of Kubernetes whose schemas there are (schemas.py), from the chart's oldest to the newest.
 SCHEMAS = TOOLS / "helm-schemas"
@@ -29,9 +30,9 @@ def update(request):
     return request.config.getoption("--update")
 
 
-def helm(*args, env=None, ok=True):
+def helm(*args, env=None, ok=True, program=HELM):
     """Runs Helm; gives what it said. With ok=False it must fail, and its error is given."""
-    done = subprocess.run([HELM, *map(str, args)], capture_output=True, text=True, env={**os.environ, **(env or {})}, timeout=120)
+    done = subprocess.run([program, *map(str, args)], capture_output=True, text=True, env={**os.environ, **(env or {})}, timeout=120)
     assert (done.returncode == 0) == ok, f"helm {' '.join(map(str, args))}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout if ok else done.stderr
 

@@ -1,9 +1,11 @@
 """README.md: its table of values is made from the comments of values.yaml."""
 
+import os
 import re
+import subprocess
 
 import yaml
-from conftest import CHART, HERE
+from conftest import CHART, HELM, HERE, REPO
 
 README = CHART / "README.md"
 START, END = "<!-- values: made by helm/check.sh --update -->\n", "<!-- /values -->"
@@ -68,6 +70,24 @@ def test_the_mapping_names_every_key_of_ory_that_the_chart_knows():
     assert len(refused) > 10
     missing = [key for key in refused if key.split(".")[-1] not in text]
     assert not missing
+
+
+def test_a_release_is_signed_as_it_says(tmp_path):
+    home = tmp_path / "gnupg"
+    home.mkdir(mode=0o700)
+    env = {**os.environ, "GNUPGHOME": str(home), "KEY": "Signet's tests", "PATH": f"{os.path.dirname(HELM)}:{os.environ['PATH']}"}
+
+    def run(command):
+        return subprocess.run(["bash", "-euc", command], cwd=tmp_path, env=env, check=True, capture_output=True, text=True, timeout=60).stdout
+
+    (tmp_path / "helm").symlink_to(REPO / "helm")
+    releasing = README.read_text().split("## Releasing")[1]
+    try:
+        run('gpg --batch --quiet --pinentry-mode loopback --passphrase "" --quick-gen-key "$KEY" rsa2048 sign never')
+        run(re.search(r"`(gpg --export-secret-keys .*?)`", releasing)[1].replace("gpg", "gpg --batch --pinentry-mode loopback --passphrase ''", 1))
+        assert "Signed by: Signet's tests" in run(re.search(r"```bash\n(.*?)```", releasing, re.S)[1])
+    finally:
+        run("gpgconf --kill all")
 
 
 def test_files_named_exist():

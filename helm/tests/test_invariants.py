@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import yaml
-from conftest import CASES, CHART, REPO, containers, matches, objects, of_kind, one, pods, server, template, values
+from conftest import CASES, CHART, REPO, containers, helm, matches, objects, of_kind, one, pods, server, template, values
 
 ALLOWED_VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 every_case = pytest.mark.parametrize("case", CASES)
@@ -141,7 +141,7 @@ def test_the_grace_period_is_long_enough(case):
 @every_case
 def test_a_rolling_update_takes_no_replica_away(case):
     spec = one(objects(case), "Deployment")["spec"]
-    if case == "sqlite":
+    if case.startswith("sqlite"):
         assert spec["strategy"] == {"type": "Recreate"} and spec["replicas"] == 1
     else:
         assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0 and spec["strategy"]["type"] == "RollingUpdate"
@@ -188,7 +188,8 @@ def test_network_policies_close_everything_but_what_is_named(case):
     for where, labels, _ in pods(docs):
         hit = [policy for policy in policies if matches(policy["spec"]["podSelector"], labels)]
         assert len(hit) == 1, where
-        assert hit[0]["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        assert hit[0]["spec"]["policyTypes"] == (["Ingress"] if case == "sqlite-claim" else ["Ingress", "Egress"])
+        assert ("egress" in hit[0]["spec"]) == (case != "sqlite-claim")
         rules = hit[0]["spec"].get("ingress", [])
         if not where.startswith("Deployment/"):
             assert not rules, where
@@ -214,6 +215,23 @@ def test_the_port_of_the_database_is_open():
     policy = of_kind(objects("postgres-redis"), "NetworkPolicy")[0]
     ports = [port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", [])]
     assert {53, 443, 5432, 6379, 6380, 6432} <= set(ports)
+
+
+def test_the_way_out_leads_only_where_the_values_say():
+    policy = of_kind(objects("rest"), "NetworkPolicy")[0]
+    (rule,) = [rule for rule in policy["spec"]["egress"] if {"port": 443, "protocol": "TCP"} in rule.get("ports", [])]
+    assert rule["to"] == [{"ipBlock": {"cidr": "10.0.0.0/8"}}]
+
+
+@pytest.mark.parametrize("kind", ["Ingress", "HTTPRoute"])
+def test_every_listener_can_be_published(kind):
+    names = {doc["metadata"]["name"]: doc for doc in of_kind(objects("everything"), kind)}
+    assert set(names) == {f"rel-signet-{listener}" for listener in ("public", "admin", "gateway")}
+    for name, doc in names.items():
+        rules = doc["spec"]["rules"]
+        backends = {path["backend"]["service"]["name"] for rule in rules for path in rule.get("http", {}).get("paths", [])}
+        backends |= {backend["name"] for rule in rules for backend in rule.get("backendRefs", [])}
+        assert backends == {name}
 
 
 @every_case
@@ -359,6 +377,25 @@ def test_sqlite_keeps_its_file():
     assert not of_kind(docs, "Job", "PodDisruptionBudget", "HorizontalPodAutoscaler")
 
 
+def test_sqlite_on_a_claim_of_ones_own():
+    docs = objects("sqlite-claim")
+    assert not of_kind(docs, "PersistentVolumeClaim")
+    assert {"name": "data", "persistentVolumeClaim": {"claimName": "signet-data"}} in server(docs)[1]["volumes"]
+
+
+def sweeper(release, *args):
+    said = helm("template", release, CHART, "--namespace", "identity", "-f", values("default"), "--set", "janitor.enabled=true", *args)
+    return one([doc for doc in yaml.safe_load_all(said) if doc], "CronJob")["spec"]
+
+
+def test_janitors_of_several_releases_run_at_several_minutes():
+    minutes = [sweeper(name)["schedule"].split() for name in ("signet", "login", "rel-a", "rel-b")]
+    assert all(0 <= int(at[0]) < 60 and at[1:] == ["*"] * 4 for at in minutes), minutes
+    assert len({at[0] for at in minutes}) == 4 and sweeper("login")["schedule"].split() == minutes[1]
+    spec = sweeper("signet", "--set", "janitor.schedule=@daily")
+    assert spec["schedule"] == "@daily" and spec["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] == 86400
+
+
 def test_every_dashboard_and_rule_is_there():
     docs = objects("everything")
     files = CHART / "files"
@@ -368,6 +405,8 @@ def test_every_dashboard_and_rule_is_there():
         for name, content in doc["data"].items():
             assert content.strip() == (files / "dashboards" / name).read_text().strip()
     groups = [group for path in sorted((files / "rules").glob("*.yaml")) for group in yaml.safe_load(path.read_text())["groups"]]
+    for rule in (rule for group in groups for rule in group["rules"] if rule.get("alert") == "HPAMaxedOut"):
+        rule["expr"] = rule["expr"].replace('".*signet.*"', '"(keda-hpa-)?rel-signet"')
     rendered = [group for doc in of_kind(docs, "PrometheusRule") for group in doc["spec"]["groups"]]
     assert rendered == groups
 

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 import yaml
-from conftest import CASES, CHART, HERE, REPO, SCHEMAS, TOOLS, VERSIONS, objects, template, text, values
+from conftest import CASES, CHART, HELM_OLDEST, HERE, REPO, SCHEMAS, TOOLS, VERSIONS, helm, objects, template, text, values
 
 CUSTOM = "ServiceMonitor,PodMonitor,Probe,PrometheusRule,HTTPRoute,BackendTLSPolicy,ExternalSecret,ScaledObject"
 
@@ -40,6 +40,17 @@ def test_golden(case, update):
 @pytest.mark.parametrize("case", CASES)
 def test_rendering_twice_gives_the_same(case):
     assert template("-f", values(case)) == text(case)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_oldest_helm_renders_the_same(case):
+    said = helm("template", "rel", CHART, "--namespace", "identity", "--kube-version", VERSIONS[-1], "-f", values(case), program=HELM_OLDEST)
+    assert [doc for doc in yaml.safe_load_all(said) if doc] == objects(case)
+
+
+def test_the_oldest_helm_is_the_one_of_the_readme():
+    named = re.search(r"Helm (3\.\d+) and later or Helm 4", " ".join((CHART / "README.md").read_text().split()))[1]
+    assert helm("version", "--short", program=HELM_OLDEST).strip() == f"v{named}"
 
 
 def kubeconform(version, path):

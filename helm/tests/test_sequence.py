@@ -1,9 +1,11 @@
-"""Install, upgrade, rollback, test and uninstall with the real Helm, against an API server of ours that writes everything down.
+"""Install, upgrade, rollback, test and uninstall with the real Helm, 4 and the oldest 3, against an API server of ours that writes everything down.
 
 It proves what Helm does with the chart: what is created, what is patched, in which order. What a kubelet would do with it is
 not in it: Jobs end and Deployments become ready as fake_api.py says."""
 
+import base64
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -15,7 +17,7 @@ import urllib.request
 
 import pytest
 import yaml
-from conftest import CHART, HERE, helm
+from conftest import CHART, HELM, HELM_OLDEST, HERE, helm
 
 NAMESPACE = "identity"
 VALUES = {
@@ -30,7 +32,8 @@ VALUES = {
 class Cluster:
     """A fake API server, and Helm on it."""
 
-    def __init__(self, folder, *flags):
+    def __init__(self, folder, program, *flags):
+        self.program = program
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -56,7 +59,7 @@ class Cluster:
     def helm(self, *args, ok=True):
         """Runs Helm; gives what it said and what was written down meanwhile."""
         before = len(self.recorded())
-        said = helm(*args, "--namespace", NAMESPACE, env=self.env, ok=ok)
+        said = helm(*args, "--namespace", NAMESPACE, env=self.env, ok=ok, program=self.program)
         return said, self.recorded()[before:]
 
     def recorded(self):
@@ -87,11 +90,16 @@ def newer_chart(folder):
     return chart
 
 
+@pytest.fixture(scope="module", params=[HELM, HELM_OLDEST], ids=["helm4", "helm3"])
+def program(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def life(tmp_path_factory):
+def life(tmp_path_factory, program):
     """The whole life of a release: {step: (what Helm said, what was recorded)}, and the secret's bytes after each step."""
     folder = tmp_path_factory.mktemp("life")
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, program)
     steps, secrets, templates = {}, {}, {}
 
     def step(name, *args):
@@ -194,8 +202,8 @@ def test_notes_tell_what_to_do(life):
 
 
 @pytest.fixture
-def cluster(tmp_path):
-    made = Cluster(tmp_path)
+def cluster(tmp_path, program):
+    made = Cluster(tmp_path, program)
     yield made
     made.close()
 
@@ -241,6 +249,39 @@ def test_a_secret_rotated_by_hand_outlives_upgrade_and_rollback(cluster):
     assert cluster.secret()["secretsSystem"] == "bmV3Cm9sZA=="
 
 
+def test_the_rotation_of_the_readme(cluster):
+    """Its commands as they stand there, with a kubectl that knows the two that they use."""
+    cluster.helm("install", "signet", CHART, "-f", cluster.values(), "--create-namespace")
+    old = base64.b64decode(cluster.secret()["secretsSystem"]).decode()
+    commands = re.search(r"^To rotate the system secret.*?```bash\n(.*?)```", (CHART / "README.md").read_text(), re.M | re.S)[1]
+    kubectl = cluster.folder / "kubectl"
+    kubectl.write_text(f"#!{sys.executable}\n" + KUBECTL.format(port=cluster.port))
+    kubectl.chmod(0o755)
+    before = len(cluster.recorded())
+    subprocess.run(["bash", "-euc", commands], env={**os.environ, "PATH": f"{cluster.folder}:{os.environ['PATH']}"}, check=True, timeout=60)
+    steps = [base64.b64decode(each["object"]["data"]["secretsSystem"]).decode() for each in cluster.recorded()[before:] if each["kind"] == "Secret"]
+    new = steps[-1]
+    assert re.fullmatch(r"[A-Za-z0-9]{48}", new) and steps == [f"{old}\n{new}", f"{new}\n{old}", new]
+    assert set(cluster.secret()) == {"secretsSystem", "secretsCookie"}
+
+
+KUBECTL = """
+import json, re, sys, urllib.request
+args = sys.argv[1:]
+assert args[:2] == ["-n", "identity"] and args[3:5] == ["secret", "signet-generated"], args
+url = "http://127.0.0.1:{port}/api/v1/namespaces/identity/secrets/signet-generated"
+if args[2] == "get":
+    assert args[5] == "-o", args
+    path = re.fullmatch(r"jsonpath=\\{{\\.data\\.(\\w+)\\}}", args[6])
+    with urllib.request.urlopen(url) as answer:
+        print(json.load(answer)["data"][path[1]], end="")
+else:
+    assert args[2] == "patch" and args[5:8] == ["--type", "merge", "-p"], args
+    kind = {{"Content-Type": "application/merge-patch+json"}}
+    urllib.request.urlopen(urllib.request.Request(url, json.dumps(json.loads(args[8])).encode(), kind, method="PATCH")).close()
+"""
+
+
 def test_other_values_roll_out_only_what_they_touch(cluster):
     cluster.helm("install", "signet", CHART, "-f", cluster.values(), "--create-namespace")
     _, record = cluster.helm("upgrade", "signet", CHART, "-f", cluster.values(networkPolicy={"adminFrom": [{"podSelector": {}}]}))
@@ -264,8 +305,8 @@ def test_other_clients_run_another_job_and_roll_out_nothing(cluster):
     assert {(kind, name) for verb, kind, name in changes(record) if verb in MADE} == made
 
 
-def test_pods_wait_for_a_schema_that_does_not_come(tmp_path):
-    cluster = Cluster(tmp_path, "--jobs-fail")
+def test_pods_wait_for_a_schema_that_does_not_come(tmp_path, program):
+    cluster = Cluster(tmp_path, program, "--jobs-fail")
     try:
         _, record = cluster.helm("install", "signet", CHART, "-f", cluster.values(), "--create-namespace", "--wait", "--timeout", "6s", ok=False)
         assert not [each for each in record if each["verb"] == "available"]

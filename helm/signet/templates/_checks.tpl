@@ -41,6 +41,9 @@
 {{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
 {{- fail (printf "autoscaling.minReplicas (%v) is above autoscaling.maxReplicas (%v)" $v.autoscaling.minReplicas $v.autoscaling.maxReplicas) -}}
 {{- end -}}
+{{- if and $v.autoscaling.enabled $v.autoscaling.keda.enabled $v.autoscaling.extraMetrics -}}
+{{- fail "autoscaling.extraMetrics is for a HorizontalPodAutoscaler: with autoscaling.keda.enabled write triggers in autoscaling.keda.extraTriggers" -}}
+{{- end -}}
 {{- include "signet.checks.clients" . -}}
 {{- include "signet.checks.configSecrets" (dict "at" "config" "of" $v.config) -}}
 {{- end }}
