@@ -223,6 +223,9 @@ pub struct SetArgs {
     /// Refresh tokens for revocation, each of a flow of its own.
     #[arg(long, default_value_t = 5_000)]
     pub revoked_refresh: usize,
+    /// Assertions of private_key_jwt.
+    #[arg(long, default_value_t = 50_000)]
+    pub assertions: usize,
     /// Rows a commit of the batched insert.
     #[arg(long, default_value_t = 512)]
     pub batch: usize,

@@ -16,6 +16,7 @@ mod http;
 mod machine;
 mod measure;
 mod memory;
+mod once;
 mod overload;
 mod postgres;
 mod private_jwk;
@@ -150,6 +151,7 @@ async fn run_set(bench: &Bench, target: &Target, args: &SetArgs, options: &Optio
         introspected: args.tokens,
         revoked: args.revoked,
         revoked_refresh: args.revoked_refresh,
+        assertions: args.assertions,
         batch: args.batch,
     };
     let found = run_set::run(bench, target, &args.beside, size).await?;

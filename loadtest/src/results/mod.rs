@@ -3,6 +3,7 @@
 mod glance;
 mod goals;
 mod hydra;
+mod once;
 mod parts;
 mod plot;
 mod set;
@@ -72,7 +73,7 @@ impl Findings {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let name = folder.file_name().context("the markdown has no name")?.to_string_lossy().into_owned();
         let set = match &self.set {
-            Some(set) => set::sections(set, &folder, &name)?,
+            Some(set) => set::sections(set, &folder, &name)? + &once::section(&set.once),
             None => String::new(),
         };
         let text = [head(note), glance::table(&goals::all(self)), parts::sections(self), set].concat();
@@ -97,7 +98,7 @@ mod tests {
     #[test]
     fn every_goal_has_a_line_before_anything_was_measured() {
         let goals = goals::all(&Findings::default());
-        assert_eq!(goals.len(), 24);
+        assert_eq!(goals.len(), 30);
         assert!(goals.iter().all(|goal| goal.found.is_none() && goal.reached().is_none()));
     }
 

@@ -74,22 +74,24 @@ fn overload(found: &Overload) -> String {
     let mut text = format!(
         "\n## Overload\n\nclient_credentials, {strategy}; {pinned}. The peak is the best closed loop; the storm is an open \
          loop of {factor} times that over {connections} connections. Latency counts from the moment when a request was \
-         due.\n\n| round | peak/s | offered, times the peak | tokens/s in the storm | of the peak | p99 of tokens, ms | \
-         p99 of 503, ms | health: asked, failed, p99 ms | cores in the storm | outcomes |\n\
-         |---|---:|---:|---:|---:|---:|---:|---|---|---|\n"
+         due. Unloaded is the 99th percentile of an open loop at a tenth of the peak, before the storm.\n\n| round | peak/s | offered, times the peak | tokens/s in the storm | of the peak | p99 of tokens, ms | \
+         unloaded, ms | p50 of 503, ms | p99 of 503, ms | health: asked, failed, p99 ms | cores in the storm | outcomes |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---|---|---|\n"
     );
     for (number, round) in rounds.iter().enumerate() {
         let outcomes = round.storm.outcomes.iter().map(|(name, n)| format!("{name}: {n}")).collect::<Vec<_>>();
         let milliseconds = |found: Option<f64>| found.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
         let _ = writeln!(
             text,
-            "| {} | {:.0} | {:.1} | {:.0} | {:.2} | {} | {} | {}, {}, {:.1} | {} | {} |",
+            "| {} | {:.0} | {:.1} | {:.0} | {:.2} | {} | {} | {} | {} | {}, {}, {:.1} | {} | {} |",
             number + 1,
             round.peak.per_second,
             round.offered(),
             round.storm.answered_per_second,
             round.storm.answered_per_second / round.peak.per_second.max(f64::MIN_POSITIVE),
             milliseconds(round.accepted_p99()),
+            milliseconds(round.unloaded_p99()),
+            milliseconds(round.refused_p50()),
             milliseconds(round.refused_p99()),
             round.probed.asked,
             round.probed.failed,
@@ -131,8 +133,8 @@ fn growth(found: &Growth) -> String {
     let left = left.map(|name| format!("{name} {}", spread(found.left(name), 2))).join(", ");
     let _ = writeln!(
         text,
-        "\nThe goals take every rate as a share of the bare handler's in its round, so without what the machine itself did \
-         between the sizes. The rates as they are, the last size against the first: {left}."
+        "\nOver the bare handler, a rate is taken as a share of the bare handler's in its round: so without what the machine \
+         itself did between the sizes. The rates as they are, the last size against the first: {left}."
     );
     text.push_str(&janitor(found));
     text
