@@ -1,5 +1,6 @@
 //! The report: the goals first, then what every part of a run has found, with charts in a folder of its name.
 
+mod curve;
 mod glance;
 mod goals;
 mod hydra;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::curve::Curve;
 use crate::fair::{Fair, Track};
 use crate::folder::Folder;
 use crate::growth::Growth;
@@ -29,6 +31,9 @@ pub const STARTS: &str = "starts";
 pub const MEMORY: &str = "memory";
 pub const OVERLOAD: &str = "overload";
 pub const GROWTH: &str = "growth";
+/// With shared_buffers smaller than the indexes.
+pub const GROWTH_SMALL: &str = "growth-small";
+pub const CURVE: &str = "curve";
 pub const REPLAY: &str = "replay";
 
 /// The name of a track's part.
@@ -48,6 +53,8 @@ pub struct Findings {
     memory: Option<Memory>,
     overload: Option<Overload>,
     growth: Option<Growth>,
+    growth_small: Option<Growth>,
+    curve: Option<Vec<Curve>>,
     replay: Option<Replay>,
     tracks: Vec<Fair>,
 }
@@ -62,6 +69,8 @@ impl Findings {
             memory: folder.read(MEMORY)?,
             overload: folder.read(OVERLOAD)?,
             growth: folder.read(GROWTH)?,
+            growth_small: folder.read(GROWTH_SMALL)?,
+            curve: folder.read(CURVE)?,
             replay: folder.read(REPLAY)?,
             tracks: tracks.into_iter().filter_map(Result::transpose).collect::<Result<_>>()?,
         })

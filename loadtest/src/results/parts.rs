@@ -22,7 +22,9 @@ pub fn sections(found: &Findings) -> String {
         found.machine.as_ref().map(machine),
         found.memory.as_ref().map(memory),
         found.overload.as_ref().map(overload),
-        found.growth.as_ref().map(growth),
+        found.curve.as_deref().map(super::curve::section),
+        found.growth.as_ref().map(|found| growth(found, "Growth")),
+        found.growth_small.as_ref().map(small),
         found.replay.as_ref().map(replay),
     ];
     sections.into_iter().flatten().chain(tracks).collect()
@@ -105,9 +107,20 @@ fn overload(found: &Overload) -> String {
 
 const INTROSPECT: &str = "introspect opaque";
 
-fn growth(found: &Growth) -> String {
+/// Growth out of the buffers; the goals are of one that stays within them.
+fn small(found: &Growth) -> String {
+    let text = growth(found, "Growth with few buffers");
+    let does = match found.outgrows_buffers() {
+        Some(true) => "are larger than",
+        Some(false) => "still fit into",
+        None => return text,
+    };
+    text + &format!("\nThe indexes of the last size {does} shared_buffers; no goal is judged by this.\n")
+}
+
+fn growth(found: &Growth, title: &str) -> String {
     let mut text = format!(
-        "\n## Growth\n\nRows of ballast of each kind; shared_buffers = {}. Cold introspections are drawn at random from \
+        "\n## {title}\n\nRows of ballast of each kind; shared_buffers = {}. Cold introspections are drawn at random from \
          tokens issued between the ballast. Units a second, closed loop.\n\n| rows | bare handler | client_credentials | \
          introspection | introspection, cold (tokens) | refresh | rows, MB | indexes, MB |\n\
          |---:|---:|---:|---:|---:|---:|---|---|\n",
@@ -203,4 +216,22 @@ fn track(found: &Fair) -> String {
         let _ = writeln!(text, "| {name}, {unit}s | {} |{share}", each.join(" | "));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::TableSize;
+
+    #[test]
+    fn whether_the_indexes_outgrew_the_buffers_is_said() {
+        let of = |buffers_mb, indexes_mb| {
+            let table = TableSize { name: "access_token".to_owned(), rows_mb: 1.0, indexes_mb, dead: 0 };
+            let size = Size { rows: 10, cold: 0, tables: vec![table.clone(), table], rounds: Vec::new() };
+            small(&Growth { sizes: vec![size], buffers_mb, ..Growth::default() })
+        };
+        assert!(of(64.0, 33.0).contains("last size are larger than shared_buffers"));
+        assert!(of(64.0, 32.0).contains("last size still fit into shared_buffers"));
+        assert!(!of(0.0, 32.0).contains("no goal"));
+    }
 }
