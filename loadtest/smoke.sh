@@ -18,6 +18,24 @@ done_with() {
   part=$SECONDS
 }
 
+# fleets: the soak and the rolling restart, which wait more than they work: they run beside the rest.
+fleets() {
+  trap - EXIT
+  local redis short
+  redis=$(command -v redis-server || command -v valkey-server)
+  for short in "soak --duration 10" "rolling --times 2"; do
+    new_database "signet_load_${short%% *}" "$bin/signet"
+    # shellcheck disable=SC2086 # the words are arguments
+    "$bin/signet-loadtest" $short --signet "$bin/signet" --redis-server "$redis" --postgres "$DSN" --rate 60 --markdown /dev/null
+    done_with "${short%% *} holds"
+  done
+}
+said=$(mktemp)
+fleets >"$said" 2>&1 &
+fleets=$!
+# They end by themselves, and must not outlive their database.
+trap 'stop_servers; wait; rm -f "$said"' EXIT
+
 new_database signet_load_smoke "$bin/signet"
 # With a Redis the two tell each other what was revoked, and the other one keeps a local cache, too.
 entries=0
@@ -45,13 +63,9 @@ stop_servers
 rm -rf "$(target_dir)/load-quick"
 SIGNET_LOAD_PROFILE=debug bash "$here/loadtest/run.sh" --quick
 done_with "the parts of the report work"
-redis=$(command -v redis-server || command -v valkey-server)
-for short in "soak --duration 10" "rolling --times 2"; do
-  new_database "signet_load_${short%% *}" "$bin/signet"
-  # shellcheck disable=SC2086 # the words are arguments
-  "$bin/signet-loadtest" $short --signet "$bin/signet" --redis-server "$redis" --postgres "$DSN" --rate 60 --markdown /dev/null
-  done_with "${short%% *} holds"
-done
+wait "$fleets" || { cat "$said"; exit 1; }
+cat "$said"
+done_with "soak and rolling hold"
 echo "$SECONDS s in all"
 if [[ $SECONDS -gt ${SIGNET_LOAD_WITHIN:-120} ]]; then
   echo "that is more than ${SIGNET_LOAD_WITHIN:-120} s: cut what costs most and teaches least, or set SIGNET_LOAD_WITHIN" >&2
