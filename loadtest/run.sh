@@ -19,9 +19,12 @@ if [[ -z ${SIGNET_TEST_POSTGRES:-} ]]; then
   cd "$here" && cargo build "${build[@]}"
   # hey repeats Hydra's published procedure; without it the driver does.
   command -v hey >/dev/null || bash "$here/src/tests/scripts/install.sh" hey || true
-  buffers=2GB before=''
-  for word in "$@"; do [[ $before != --buffers ]] || buffers=$word; before=$word; done
-  SIGNET_TEST_POSTGRES_OPTIONS=${SIGNET_TEST_POSTGRES_OPTIONS:--c shared_buffers=$buffers -c max_wal_size=8GB}
+  SIGNET_TEST_POSTGRES_OPTIONS=${SIGNET_TEST_POSTGRES_OPTIONS:--c shared_buffers=2GB -c max_wal_size=8GB}
+  before=''
+  for word in "$@"; do
+    [[ $before != --buffers ]] || SIGNET_TEST_POSTGRES_OPTIONS+=" -c shared_buffers=$word"
+    before=$word
+  done
   export SIGNET_TEST_POSTGRES_OPTIONS SIGNET_TEST_DURABLE=1
   exec bash "$here/src/tests/scripts/services.sh" bash "$here/loadtest/run.sh" "$@"
 fi
