@@ -1,6 +1,8 @@
 //! How throughput and latency go with the load: closed loops over few and many connections, then open loops at shares of
 //! the best of them.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +12,7 @@ use crate::growth::kinds;
 use crate::measure::Bench;
 use crate::report::Report;
 use crate::run_set::shown;
-use crate::scenarios::Kind;
+use crate::scenarios::{Kind, Scenario};
 use crate::target::Target;
 
 /// The warm-up is this part of a point: the points before have warmed the server.
@@ -36,29 +38,49 @@ pub async fn run(bench: &Bench, target: &Target, args: &CurveArgs) -> Result<Vec
 }
 
 async fn curve(bench: &Bench, target: &Target, kind: &Kind, args: &CurveArgs) -> Result<Curve> {
-    let mut closed = Vec::new();
-    for connections in &args.connections {
-        closed.push(point(&bench.with_connections(*connections), target, kind).await?);
-    }
     let most = args.connections.iter().copied().max().context("--connections names none")?;
-    let (capacity, mut open) = (capacity(&closed), Vec::new());
+    bench.quiet().await;
+    let path = Path::prepare(kind, target, most).await?;
+    let (mut closed, mut open) = (Vec::new(), Vec::new());
+    for connections in &args.connections {
+        closed.push(path.point(&bench.with_connections(*connections), target).await?);
+    }
+    let capacity = capacity(&closed);
     for share in &args.shares {
         let rate = capacity * f64::from(*share) / 100.0;
-        open.push((*share, point(&bench.with_connections(most).at_rate(rate), target, kind).await?));
+        open.push((*share, path.point(&bench.with_connections(most).at_rate(rate), target).await?));
+    }
+    if let Path::Ready(scenario) = &path {
+        target.forget(&scenario.clients).await;
     }
     Ok(Curve { closed, open })
 }
 
-async fn point(bench: &Bench, target: &Target, kind: &Kind) -> Result<Report> {
-    bench.quiet().await;
-    Ok(shown(one_chain_each(kind).run(bench, target).await?))
+/// What is driven.
+enum Path {
+    /// The same clients and tokens at every point.
+    Ready(Scenario),
+    /// What a point leaves is used up, so each has its own.
+    Anew(Kind),
 }
 
-/// Each chain is a whole code flow before the run, and there are many connections.
-fn one_chain_each(kind: &Kind) -> Kind {
-    match kind {
-        Kind::Refresh { .. } => Kind::Refresh { id_token: false, duplicates: 0, chains: 1 },
-        other => other.clone(),
+impl Path {
+    async fn prepare(kind: &Kind, target: &Target, workers: usize) -> Result<Self> {
+        Ok(match kind {
+            // A chain is a whole code flow before the run: one for each of the many connections.
+            Kind::Refresh { .. } => Self::Anew(Kind::Refresh { id_token: false, duplicates: 0, chains: 1 }),
+            kind => Self::Ready(kind.prepare(target, workers).await?),
+        })
+    }
+
+    async fn point(&self, bench: &Bench, target: &Target) -> Result<Report> {
+        Ok(shown(match self {
+            Self::Ready(Scenario { name, unit, source, .. }) => bench.http(name, unit, Arc::clone(source)).await?,
+            Self::Anew(kind) => {
+                bench.quiet().await;
+                kind.run(bench, target).await?
+            }
+        }))
     }
 }
 
