@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # skew.sh [OPTIONS OF skew]: this source and the last release (the last line of migrations/RELEASED) as one fleet on one
 # private database, forward, back and forward again, under checked traffic. Debug builds of both; that of the release is made
-# once and kept. SIGNET_SKEW_OLD=FILE is a program of the release that is there already.
+# once and kept. SIGNET_SKEW_OLD=FILE is a program of the release that is there already. With CI set a clone without that
+# commit is an error.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/loadtest/serve.sh"
@@ -20,6 +21,11 @@ released() {
     if [[ $((10#${newest%%_*})) -ne $schema ]]; then
       echo "$newest is newer than release $version (schema $schema), and its commit $commit is not in this clone:" \
         "git fetch --unshallow, or give its program as SIGNET_SKEW_OLD" >&2
+      return 1
+    fi
+    if [[ -n ${CI:-} ]]; then
+      echo "commit $commit of release $version is not in this clone, and CI compares two releases or none: fetch the whole" \
+        "history (fetch-depth: 0), or give its program as SIGNET_SKEW_OLD" >&2
       return 1
     fi
     echo "NOTE: commit $commit of release $version is not in this clone; the schema is still $schema, so this build stands for both"

@@ -31,8 +31,8 @@ export function load(name, rate, thresholds) {
 }
 
 // Registers a client that may use client_credentials.
-export function machine() {
-  return register({ grant_types: ['client_credentials'], scope: 'load' });
+export function machine(more = {}) {
+  return register({ grant_types: ['client_credentials'], scope: 'load', ...more });
 }
 
 // Registers a client that users sign in at.
@@ -73,10 +73,17 @@ export function refresh(client, refreshToken) {
   return token(client, { grant_type: 'refresh_token', refresh_token: refreshToken }, 'refresh');
 }
 
-// Asks whether a token is active; it must be.
-export function introspect(accessToken) {
+// A token request with a wrong secret. It is refused, or told to wait.
+export function guess(client) {
+  const params = { headers: basic({ id: client.id, secret: text() }), tags: { name: 'wrong secret' } };
+  const answer = http.post(`${BASE}/oauth2/token`, { grant_type: 'client_credentials', scope: 'load' }, params);
+  check(answer, { 'a wrong secret is refused': ({ status }) => [401, 429, 503].includes(status) });
+}
+
+// Asks whether a token is active; it must be, or it must not.
+export function introspect(accessToken, active = true) {
   const answer = http.post(`${ADMIN}/admin/oauth2/introspect`, { token: accessToken }, { tags: { name: 'introspect' } });
-  check(json(answer, 200), { 'token is active': (found) => found.active === true });
+  check(json(answer, 200), { [`token is ${active ? '' : 'not '}active`]: (found) => found.active === active });
 }
 
 // Revokes a token.
@@ -84,6 +91,13 @@ export function revoke(client, accessToken) {
   const params = { headers: basic(client), tags: { name: 'revoke' } };
   const answer = http.post(`${BASE}/oauth2/revoke`, { token: accessToken }, params);
   check(answer, { 'revoke: 200': (found) => found.status === 200 });
+}
+
+// A token with another character in the middle of its last part, which is its signature.
+export function tampered(token) {
+  const start = token.lastIndexOf('.') + 1;
+  const at = Math.floor((start + token.length) / 2);
+  return token.slice(0, at) + (token[at] === 'A' ? 'B' : 'A') + token.slice(at + 1);
 }
 
 // Asks for the claims of a user.
@@ -174,6 +188,7 @@ function param(url, name) {
   return found ? decodeURIComponent(found[1].replace(/\+/g, ' ')) : '';
 }
 
-function text() {
+// What nobody can guess.
+export function text() {
   return encoding.b64encode(randomBytes(32), 'rawurl');
 }

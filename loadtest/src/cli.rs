@@ -151,6 +151,9 @@ pub enum Command {
         /// Leaves the ballast there afterwards.
         #[arg(long)]
         keep: bool,
+        /// The database's shared_buffers are smaller than its indexes: a section of its own in the report.
+        #[arg(long)]
+        small: bool,
     },
     /// Limit: signatures that all cores can make.
     Sign {
@@ -173,6 +176,8 @@ pub enum Command {
     },
     /// A multiple of what the server can carry: what it still does, how it refuses, and whether it answers probes.
     Overload(StormArgs),
+    /// Tokens, introspection and refresh from an idle server to a full one.
+    Curve(CurveArgs),
     /// One product beside another in turns; with one side only that.
     Fair(FairArgs),
     /// Hydra's published procedure: hey -n 10000 -c 100.
@@ -223,6 +228,9 @@ pub struct SetArgs {
     /// Refresh tokens for revocation, each of a flow of its own.
     #[arg(long, default_value_t = 5_000)]
     pub revoked_refresh: usize,
+    /// Assertions of private_key_jwt.
+    #[arg(long, default_value_t = 50_000)]
+    pub assertions: usize,
     /// Rows a commit of the batched insert.
     #[arg(long, default_value_t = 512)]
     pub batch: usize,
@@ -250,6 +258,16 @@ pub struct FairArgs {
     /// Access tokens for revocation.
     #[arg(long, default_value_t = 20_000)]
     pub revoked: usize,
+}
+
+#[derive(Args)]
+pub struct CurveArgs {
+    /// Connections of the closed loops.
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
+    pub connections: Vec<usize>,
+    /// Percentages of the best closed loop at which the open ones run.
+    #[arg(long, value_delimiter = ',', default_value = "25,50,70,90", value_parser = clap::value_parser!(u8).range(1..))]
+    pub shares: Vec<u8>,
 }
 
 #[derive(Args)]

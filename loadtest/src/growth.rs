@@ -16,6 +16,8 @@ use crate::spread::Spread;
 use crate::target::{Target, TestClient, machine};
 use crate::{postgres, run_set, seed};
 
+const BUFFERS: &str =
+    "select current_setting('shared_buffers'), pg_size_bytes(current_setting('shared_buffers'))::bigint";
 /// Seconds.
 const PATIENCE: u32 = 60;
 
@@ -35,10 +37,13 @@ pub struct Options {
 }
 
 /// What it found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Growth {
     pub sizes: Vec<Size>,
     pub shared_buffers: String,
+    /// The same as a number.
+    #[serde(default)]
+    pub buffers_mb: f64,
     pub janitor: Vec<Swept>,
 }
 
@@ -96,12 +101,13 @@ pub async fn run(bench: &Bench, target: &Target, dsn: &str, options: &Options) -
         sizes.push(size(bench, target, &client, &cold, (seeded, options.rounds)).await?);
     }
     let janitor = janitor(bench, target, (dsn, &client), &sizes, options).await?;
-    let shared_buffers = client.query_one("select current_setting('shared_buffers')", &[]).await?.try_get(0)?;
+    let row = client.query_one(BUFFERS, &[]).await?;
+    let (shared_buffers, buffers_mb) = (row.try_get(0)?, row.try_get::<_, i64>(1)? as f64 / 1048576.0);
     if !options.keep {
         seed::remove(dsn).await?;
     }
     target.forget(&[cold.client]).await;
-    Ok(Growth { sizes, shared_buffers, janitor })
+    Ok(Growth { sizes, shared_buffers, buffers_mb, janitor })
 }
 
 /// Waits until the server takes a change again: while indexes came back it waited for locks, and may still do.
@@ -153,7 +159,7 @@ async fn size(
 }
 
 /// What touches the tables that grow.
-fn kinds() -> [Kind; 3] {
+pub fn kinds() -> [Kind; 3] {
     [
         Kind::ClientCredentials { strategy: "opaque".to_owned(), clients: 1, zipf: false },
         Kind::Introspect { strategy: "opaque".to_owned(), tokens: 1_000, invalid: false },
@@ -202,6 +208,12 @@ impl Size {
 }
 
 impl Growth {
+    /// Whether the indexes of the last size do not fit into shared_buffers; nothing when nothing is known of either.
+    pub fn outgrows_buffers(&self) -> Option<bool> {
+        let indexes: f64 = self.sizes.last()?.tables.iter().map(|table| table.indexes_mb).sum();
+        (self.buffers_mb > 0.0 && indexes > 0.0).then_some(indexes > self.buffers_mb)
+    }
+
     /// What of the throughput at the first size is left at the last.
     pub fn left(&self, scenario: &str) -> Option<Spread> {
         let (first, last) = (self.sizes.first()?, self.sizes.last()?);
@@ -244,7 +256,7 @@ mod tests {
     #[test]
     fn what_is_left_is_the_last_size_against_the_first_round_by_round() {
         let sizes = vec![size(10, &[100.0, 200.0]), size(100, &[5.0, 5.0]), size(1000, &[80.0, 180.0])];
-        let growth = Growth { sizes, shared_buffers: String::new(), janitor: Vec::new() };
+        let growth = Growth { sizes, ..Growth::default() };
         assert_eq!(growth.left(run_set::OPAQUE), Spread::of([0.8, 0.9]));
         assert_eq!(growth.left_of_bare(run_set::OPAQUE), Spread::of([1.6, 1.8]));
         assert_eq!(growth.left("refresh"), None);
@@ -256,7 +268,7 @@ mod tests {
             let of = |p99| crate::report::made_up("a", 1.0, p99);
             Swept { without: of(10.0), with: of(p99), rows }
         };
-        let growth = |janitor| Growth { sizes: Vec::new(), shared_buffers: String::new(), janitor };
+        let growth = |janitor| Growth { janitor, ..Growth::default() };
         assert_eq!(growth(vec![swept(0, 10.0)]).janitor_p99(), None);
         assert_eq!(growth(vec![swept(0, 99.0), swept(5, 11.0)]).janitor_p99(), Some(Spread::single(1.1)));
     }

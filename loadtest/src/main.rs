@@ -5,6 +5,7 @@ mod assertion;
 mod bare;
 mod chance;
 mod cli;
+mod curve;
 mod drive;
 mod fair;
 #[cfg_attr(not(test), expect(dead_code, reason = "some of it is for the tests of the server"))]
@@ -16,6 +17,7 @@ mod http;
 mod machine;
 mod measure;
 mod memory;
+mod once;
 mod overload;
 mod postgres;
 mod private_jwk;
@@ -108,10 +110,12 @@ async fn part(command: Command, bench: &Bench, target: &Target, options: &Option
         }
         Command::Memory { tokens } => folder.save(results::MEMORY, &memory::run(bench, target, tokens).await?),
         Command::Overload(args) => folder.save(results::OVERLOAD, &overload::run(bench, target, &args).await?),
-        Command::Growth { rows, rounds, cold, expire, keep, shape } => {
+        Command::Growth { rows, rounds, cold, expire, keep, small, shape } => {
             let how = growth::Options { rows, rounds, cold, expired: expire, keep, shape };
-            folder.save(results::GROWTH, &growth::run(bench, target, &options.dsn()?, &how).await?)
+            let name = if small { results::GROWTH_SMALL } else { results::GROWTH };
+            folder.save(name, &growth::run(bench, target, &options.dsn()?, &how).await?)
         }
+        Command::Curve(args) => folder.save(results::CURVE, &curve::run(bench, target, &args).await?),
         Command::Fair(args) => folder.save(results::track(args.track), &fair::run(bench, &args).await?),
         Command::Replay { rounds, requests } => {
             folder.save(results::REPLAY, &replay::run(target, rounds, requests).await?)
@@ -150,6 +154,7 @@ async fn run_set(bench: &Bench, target: &Target, args: &SetArgs, options: &Optio
         introspected: args.tokens,
         revoked: args.revoked,
         revoked_refresh: args.revoked_refresh,
+        assertions: args.assertions,
         batch: args.batch,
     };
     let found = run_set::run(bench, target, &args.beside, size).await?;

@@ -16,6 +16,9 @@ use crate::target::Target;
 /// Requests in flight among which the peak is looked for.
 const PEAK: [usize; 2] = [16, 64];
 
+/// The share of the peak at which the server counts as unloaded.
+const UNLOADED: f64 = 0.1;
+
 /// What it found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Overload {
@@ -30,6 +33,9 @@ pub struct Overload {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Round {
     pub peak: Report,
+    /// So little that nothing waits.
+    #[serde(default)]
+    pub unloaded: Option<Report>,
     pub storm: Report,
     pub probed: Probed,
 }
@@ -53,10 +59,11 @@ async fn round(bench: &Bench, target: &Target, options: &StormArgs) -> Result<Ro
     }
     let peak = peaks.into_iter().max_by(|a, b| a.per_second.total_cmp(&b.per_second));
     let peak = anyhow::Context::context(peak, "no peak")?;
+    let unloaded = shown(kind.run(&bench.at_rate(peak.per_second * UNLOADED), target).await?);
     let storm = bench.with_connections(options.connections).at_rate(peak.per_second * options.factor);
     let (storm, probed) = probe::beside(target, kind.run(&storm, target)).await?;
     println!("health: {} asked, {} failed, p99 {:.1} ms", probed.asked, probed.failed, probed.latency_ms.p99);
-    Ok(Round { peak, storm: shown(storm), probed })
+    Ok(Round { peak, unloaded: Some(unloaded), storm: shown(storm), probed })
 }
 
 impl Round {
@@ -66,7 +73,7 @@ impl Round {
     }
 
     fn part(&self, name: &str) -> Option<&Part> {
-        self.storm.parts.iter().find(|part| part.name == name)
+        part(&self.storm, name)
     }
 
     /// The 99th percentile of those that got a token, in milliseconds.
@@ -74,10 +81,29 @@ impl Round {
         Some(self.part(ACCEPTED)?.latency_ms.p99)
     }
 
-    /// That of the refusals.
+    /// The same before the storm.
+    pub fn unloaded_p99(&self) -> Option<f64> {
+        Some(part(self.unloaded.as_ref()?, ACCEPTED)?.latency_ms.p99)
+    }
+
+    /// How many times the one is the other.
+    pub fn slower(&self) -> Option<f64> {
+        Some(self.accepted_p99()? / self.unloaded_p99().filter(|p99| *p99 > 0.0)?)
+    }
+
+    /// The median of the refusals.
+    pub fn refused_p50(&self) -> Option<f64> {
+        Some(self.part(REFUSED)?.latency_ms.p50)
+    }
+
+    /// Their 99th percentile.
     pub fn refused_p99(&self) -> Option<f64> {
         Some(self.part(REFUSED)?.latency_ms.p99)
     }
+}
+
+fn part<'a>(report: &'a Report, name: &str) -> Option<&'a Part> {
+    report.parts.iter().find(|part| part.name == name)
 }
 
 impl Overload {
@@ -106,12 +132,27 @@ mod tests {
         let latency_ms = report(0.0, 0.0, 0.0).latency_ms;
         let probed = Probed { asked: 10, failed: 1, latency_ms };
         // All that was due got its token in the end, nine tenths of the peak while the storm was on.
-        let round = Round { peak: report(100.0, 100.0, 100.0), storm: report(1000.0, 950.0, 90.0), probed };
+        let round =
+            Round { peak: report(100.0, 100.0, 100.0), unloaded: None, storm: report(1000.0, 950.0, 90.0), probed };
         assert_eq!(round.offered(), 9.5);
         assert_eq!(round.probed.answered(), 0.9);
         let strategy = "jwt".to_owned();
         let found = Overload { strategy, factor: 10.0, connections: 1, pinned: String::new(), rounds: vec![round] };
         assert_eq!(found.goodput(), Some(Spread::single(0.9)));
         assert_eq!(found.spread(Round::refused_p99), None);
+    }
+
+    #[test]
+    fn who_gets_a_token_is_held_against_who_asks_an_idle_server() {
+        let part = |name: &'static str, p99| {
+            let latency_ms = made_up("a", 1.0, p99).latency_ms;
+            Part { name: name.into(), count: 1, failed: 0, per_second: 1.0, latency_ms, buckets: Vec::new() }
+        };
+        let with = |parts| Report { parts, ..report(1.0, 1.0, 1.0) };
+        let probed = Probed { asked: 1, failed: 0, latency_ms: made_up("a", 1.0, 1.0).latency_ms };
+        let storm = with(vec![part(ACCEPTED, 30.0), part(REFUSED, 4.0)]);
+        let round = Round { peak: with(Vec::new()), unloaded: Some(with(vec![part(ACCEPTED, 8.0)])), storm, probed };
+        assert_eq!((round.slower(), round.refused_p50()), (Some(3.75), Some(4.0)));
+        assert_eq!(Round { unloaded: None, ..round }.slower(), None);
     }
 }

@@ -12,6 +12,11 @@ use crate::drive::{Pace, Progress, Window};
 use crate::tally::Tally;
 use crate::work::Unit;
 
+/// Names of what is counted.
+pub const WRITES: &str = "write transactions";
+pub const WAL: &str = "wal bytes";
+pub const STATEMENTS: &str = "statements";
+
 /// Opens a connection without TLS.
 pub async fn connect(dsn: &str) -> Result<Client> {
     let (client, connection) = tokio_postgres::connect(dsn, NoTls).await.context("cannot connect to --postgres")?;
@@ -25,7 +30,7 @@ pub async fn connect(dsn: &str) -> Result<Client> {
 const SERVER: &str = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint, \
      pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint";
 // Transaction control is no statement of the application, and neither is this reading.
-const STATEMENTS: &str = "select coalesce(sum(s.calls), 0)::bigint, coalesce(sum(s.rows), 0)::bigint \
+const CALLS: &str = "select coalesce(sum(s.calls), 0)::bigint, coalesce(sum(s.rows), 0)::bigint \
      from pg_stat_statements s join pg_database d on d.oid = s.dbid where d.datname = current_database() \
      and s.query !~* '^\\s*(begin|commit|rollback|start transaction|set|discard|select 1$)' \
      and s.query !~ 'pg_stat_|pg_current_snapshot'";
@@ -34,10 +39,9 @@ const STATEMENTS: &str = "select coalesce(sum(s.calls), 0)::bigint, coalesce(sum
 /// changed) are the database's and need the extension `pg_stat_statements`.
 pub async fn counters(client: &Client) -> Result<BTreeMap<String, i64>> {
     let row = client.query_one(SERVER, &[]).await.context("cannot read the counters of --postgres")?;
-    let mut found =
-        BTreeMap::from([("write transactions".to_owned(), row.get(0)), ("wal bytes".to_owned(), row.get(1))]);
-    if let Ok(row) = client.query_one(STATEMENTS, &[]).await {
-        found.extend([("statements".to_owned(), row.get(0)), ("rows".to_owned(), row.get(1))]);
+    let mut found = BTreeMap::from([(WRITES.to_owned(), row.get(0)), (WAL.to_owned(), row.get(1))]);
+    if let Ok(row) = client.query_one(CALLS, &[]).await {
+        found.extend([(STATEMENTS.to_owned(), row.get(0)), ("rows".to_owned(), row.get(1))]);
     }
     Ok(found)
 }

@@ -9,9 +9,10 @@ use crate::bare::BareServer;
 use crate::http::Call;
 use crate::http::connection::Wire;
 use crate::measure::Bench;
+use crate::once;
 use crate::report::Report;
 use crate::report::table::table;
-use crate::scenarios::Kind;
+use crate::scenarios::{INACTIVE_AFTER, Kind, STALENESS};
 use crate::side::Side;
 use crate::spread::Spread;
 use crate::target::Target;
@@ -31,8 +32,8 @@ pub const REFRESH: &str = "refresh";
 pub const MIXED: &str = "mixed";
 pub const DOCUMENTS: [(&str, &str); 2] = [("jwks", "bare-get jwks"), ("discovery", "bare-get discovery")];
 /// Servers beside the main one, by the names that `--beside` gives them.
-const REDIS: &str = "redis";
-const MEMORY: &str = "local";
+pub const REDIS: &str = "redis";
+pub const MEMORY: &str = "local";
 const RS256: &str = "rs256";
 
 /// Sizes of the set.
@@ -42,6 +43,8 @@ pub struct SetSize {
     pub introspected: usize,
     pub revoked: usize,
     pub revoked_refresh: usize,
+    /// Signed assertions.
+    pub assertions: usize,
     /// Rows a commit of the batched insert.
     pub batch: usize,
 }
@@ -51,6 +54,9 @@ pub struct SetSize {
 pub struct Found {
     /// Every report, by round.
     pub rounds: Vec<Vec<Report>>,
+    /// What was run once, after the rounds.
+    #[serde(default)]
+    pub once: Vec<Report>,
     pub batch: usize,
 }
 
@@ -209,7 +215,9 @@ pub async fn run(bench: &Bench, target: &Target, beside: &[Side], size: SetSize)
         println!("round {number} of {}", size.rounds);
         rounds.push(round(bench, target, beside, size).await?);
     }
-    Ok(Found { rounds, batch: size.batch })
+    println!("what is run once");
+    let once = once::run(bench, target, beside, size).await?;
+    Ok(Found { rounds, once, batch: size.batch })
 }
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
@@ -230,6 +238,12 @@ impl Found {
     pub fn ratio(&self, scenario: &str, limit: &str) -> Option<Spread> {
         let both = |reports: &Vec<Report>| Some((rate(reports, scenario)?, rate(reports, limit)?));
         Spread::shares(self.rounds.iter().filter_map(both))
+    }
+
+    /// How long another replica called a token active after its revocation: the 99th percentile, in milliseconds.
+    pub fn inactive_p99(&self) -> Option<Spread> {
+        let parts = self.once.iter().filter(|report| report.scenario == STALENESS).flat_map(|report| &report.parts);
+        Spread::of(parts.filter(|part| part.name == INACTIVE_AFTER).map(|part| part.latency_ms.p99))
     }
 
     /// Names of the closed-loop scenarios that drove the server, in order.
@@ -262,7 +276,7 @@ mod tests {
             vec![made_up(BARE_HTTP, bare, 1.0), made_up(OPAQUE, ours, 1.0), made_up(OPAQUE, half, 1.0)]
         };
         let rounds = vec![round(50.0, 25.0, 100.0), round(40.0, 20.0, 50.0), vec![made_up(BARE_HTTP, 70.0, 1.0)]];
-        let found = Found { rounds, batch: 1 };
+        let found = Found { rounds, once: Vec::new(), batch: 1 };
         assert_eq!(found.ratio(OPAQUE, BARE_HTTP), Spread::of([0.5, 0.8]));
         assert_eq!(found.rates(OPAQUE), [50.0, 40.0]);
         assert_eq!(found.ratio(REFUSED, BARE_HTTP), None);

@@ -34,6 +34,11 @@ impl Origin {
         let authority = format!("{host}:{}", parsed.port_or_known_default().unwrap_or(80));
         Ok(Self { authority: authority.into(), prefix: parsed.path().trim_end_matches('/').into() })
     }
+
+    /// The base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}{}", self.authority, self.prefix)
+    }
 }
 
 /// One request, cheap to clone and to send many times.

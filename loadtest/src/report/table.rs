@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Cost, Part, Report, warning};
+use crate::postgres::{STATEMENTS, WAL, WRITES};
 use crate::scenarios::INACTIVE_AFTER;
 
 /// The table printed after a run.
@@ -57,7 +58,7 @@ fn part_lines(part: &Part) -> String {
 }
 
 /// The heading of the markdown table of runs.
-pub const MARKDOWN_HEADING: &str = "| scenario | pace | ok/s | p50 ms | p99 ms | p99.9 ms | failed | CPU s / 1000 | peak MB | statements each |\n|---|---|---:|---:|---:|---:|---:|---|---|---:|\n";
+pub const MARKDOWN_HEADING: &str = "| scenario | pace | ok/s | p50 ms | p99 ms | p99.9 ms | failed | CPU s / 1000 | peak MB | statements each | writing transactions each | WAL bytes each |\n|---|---|---:|---:|---:|---:|---:|---|---|---:|---:|---:|\n";
 
 /// One run as a row under [`MARKDOWN_HEADING`].
 pub fn markdown_row(report: &Report) -> String {
@@ -65,9 +66,12 @@ pub fn markdown_row(report: &Report) -> String {
         let parts: Vec<_> = report.processes.iter().map(|(name, cost)| format!("{name} {}", show(cost))).collect();
         parts.join(", ")
     };
-    let statements = report.postgres.as_ref().and_then(|found| found.get("statements"));
+    let counted = |name: &str, digits: usize| {
+        let found = report.postgres.as_ref().and_then(|found| found.get(name));
+        found.map_or_else(|| "-".to_owned(), |n| format!("{n:.digits$}"))
+    };
     format!(
-        "| {} | {} | {:.0} | {:.2} | {:.2} | {:.2} | {} | {} | {} | {} |\n",
+        "| {} | {} | {:.0} | {:.2} | {:.2} | {:.2} | {} | {} | {} | {} | {} | {} |\n",
         report.scenario,
         report.pace,
         report.per_second,
@@ -77,6 +81,27 @@ pub fn markdown_row(report: &Report) -> String {
         report.failed,
         each(&|cost| format!("{:.3}", cost.cpu_seconds_per_1000)),
         each(&|cost| format!("{:.0}", cost.peak_rss_mb)),
-        statements.map_or_else(|| "-".to_owned(), |n| format!("{n:.3}")),
+        counted(STATEMENTS, 3),
+        counted(WRITES, 3),
+        counted(WAL, 0),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::made_up;
+
+    #[test]
+    fn a_row_has_what_the_database_counted_and_a_cell_for_every_heading() {
+        let mut report = made_up("a", 1.0, 1.0);
+        let ends = |report: &Report, end: &str| markdown_row(report).ends_with(end);
+        assert!(ends(&report, "| - | - | - |\n"), "{}", markdown_row(&report));
+        let found = [(WRITES, 0.0123), (WAL, 456.7), (STATEMENTS, 1.5)];
+        report.postgres = Some(found.map(|(name, value)| (name.to_owned(), value)).into());
+        assert!(ends(&report, "| 1.500 | 0.012 | 457 |\n"), "{}", markdown_row(&report));
+        for line in MARKDOWN_HEADING.lines() {
+            assert_eq!(line.matches('|').count(), markdown_row(&report).matches('|').count());
+        }
+    }
 }

@@ -17,6 +17,7 @@ pub fn table(goals: &[Goal]) -> String {
         let limit = match goal.limit {
             Limit::AtLeast(limit) => format!("at least {}", figure(limit, goal.unit)),
             Limit::AtMost(limit) => format!("at most {}", figure(limit, goal.unit)),
+            Limit::Below(limit) => format!("less than {}", figure(limit, goal.unit)),
         };
         let _ = writeln!(text, "| {} | {found} | {limit} | {reached} |", goal.path);
     }
@@ -38,6 +39,7 @@ fn figure(value: f64, unit: Unit) -> String {
         Unit::Ratio => format!("{value:.2}"),
         Unit::PerSecond => format!("{}/s", thousands(value)),
         Unit::Megabytes => format!("{value:.0} MB"),
+        Unit::Milliseconds if value < 10.0 => format!("{value:.1} ms"),
         Unit::Milliseconds => format!("{value:.0} ms"),
     }
 }
@@ -81,6 +83,15 @@ mod tests {
         assert_eq!(
             line(most, Unit::Megabytes, spread(39.0, 41.0, 41.0)),
             "| a | 41 MB (39 MB to 41 MB) | at most 40 MB | **no** |"
+        );
+        let below = Limit::Below(5.0);
+        assert_eq!(
+            line(below, Unit::Milliseconds, Some(Spread::single(4.94))),
+            "| a | 4.9 ms | less than 5.0 ms | yes |"
+        );
+        assert_eq!(
+            line(below, Unit::Milliseconds, Some(Spread::single(5.0))),
+            "| a | 5.0 ms | less than 5.0 ms | **no** |"
         );
         assert_eq!(
             line(Limit::AtLeast(15_000.0), Unit::PerSecond, None),

@@ -1,8 +1,10 @@
 //! The report: the goals first, then what every part of a run has found, with charts in a folder of its name.
 
+mod curve;
 mod glance;
 mod goals;
 mod hydra;
+mod once;
 mod parts;
 mod plot;
 mod set;
@@ -11,6 +13,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::curve::Curve;
 use crate::fair::{Fair, Track};
 use crate::folder::Folder;
 use crate::growth::Growth;
@@ -28,6 +31,9 @@ pub const STARTS: &str = "starts";
 pub const MEMORY: &str = "memory";
 pub const OVERLOAD: &str = "overload";
 pub const GROWTH: &str = "growth";
+/// With shared_buffers smaller than the indexes.
+pub const GROWTH_SMALL: &str = "growth-small";
+pub const CURVE: &str = "curve";
 pub const REPLAY: &str = "replay";
 
 /// The name of a track's part.
@@ -47,6 +53,8 @@ pub struct Findings {
     memory: Option<Memory>,
     overload: Option<Overload>,
     growth: Option<Growth>,
+    growth_small: Option<Growth>,
+    curve: Option<Vec<Curve>>,
     replay: Option<Replay>,
     tracks: Vec<Fair>,
 }
@@ -61,6 +69,8 @@ impl Findings {
             memory: folder.read(MEMORY)?,
             overload: folder.read(OVERLOAD)?,
             growth: folder.read(GROWTH)?,
+            growth_small: folder.read(GROWTH_SMALL)?,
+            curve: folder.read(CURVE)?,
             replay: folder.read(REPLAY)?,
             tracks: tracks.into_iter().filter_map(Result::transpose).collect::<Result<_>>()?,
         })
@@ -72,7 +82,7 @@ impl Findings {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let name = folder.file_name().context("the markdown has no name")?.to_string_lossy().into_owned();
         let set = match &self.set {
-            Some(set) => set::sections(set, &folder, &name)?,
+            Some(set) => set::sections(set, &folder, &name)? + &once::section(&set.once),
             None => String::new(),
         };
         let text = [head(note), glance::table(&goals::all(self)), parts::sections(self), set].concat();
@@ -91,13 +101,16 @@ fn head(note: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::growth::Size;
+    use crate::report::{Part, Report, made_up};
     use crate::spread::Spread;
+    use crate::{run_set, scenarios};
     use goals::{Limit, Unit};
 
     #[test]
     fn every_goal_has_a_line_before_anything_was_measured() {
         let goals = goals::all(&Findings::default());
-        assert_eq!(goals.len(), 24);
+        assert_eq!(goals.len(), 30);
         assert!(goals.iter().all(|goal| goal.found.is_none() && goal.reached().is_none()));
     }
 
@@ -110,6 +123,36 @@ mod tests {
         };
         assert!(path(600.0).is_some_and(|path| path.ends_with("(0.60 ms here)")));
         assert!(path(3000.0).is_some_and(|path| path.contains("does not bind")));
+    }
+
+    #[test]
+    fn growth_is_judged_as_it_is_and_over_the_bare_handler() {
+        let report = |name: &str, rate| made_up(&format!("{name}, 1 rows"), rate, 1.0);
+        let size = |rows, bare, ours| Size {
+            rows,
+            cold: 0,
+            tables: Vec::new(),
+            rounds: vec![vec![report(run_set::BARE_HTTP, bare), report(run_set::OPAQUE, ours)]],
+        };
+        // The machine itself became half as fast.
+        let sizes = vec![size(10_000, 100.0, 50.0), size(10_000_000, 50.0, 25.0)];
+        let growth = Some(Growth { sizes, ..Growth::default() });
+        let goals = goals::all(&Findings { growth, ..Findings::default() });
+        let lines: Vec<_> = goals.iter().filter_map(|goal| Some((goal.path.as_str(), goal.found?.median))).collect();
+        let path = "client_credentials, throughput with 10M rows / with 10k";
+        assert_eq!(lines, [(path, 0.5), (&*format!("{path}, each over the bare handler"), 1.0)]);
+    }
+
+    #[test]
+    fn staleness_is_judged_by_the_time_to_inactive() {
+        let latency_ms = made_up("a", 1.0, 51.0).latency_ms;
+        let (name, buckets) = (scenarios::INACTIVE_AFTER.into(), Vec::new());
+        let part = Part { name, count: 1, failed: 0, per_second: 1.0, latency_ms, buckets };
+        let once = vec![Report { parts: vec![part], ..made_up(scenarios::STALENESS, 1.0, 1.0) }];
+        let set = Some(Found { rounds: Vec::new(), once, batch: 1 });
+        let goals = goals::all(&Findings { set, ..Findings::default() });
+        let judged: Vec<_> = goals.iter().filter_map(|goal| Some((goal.limit, goal.found?, goal.reached()))).collect();
+        assert_eq!(judged, [(Limit::AtMost(50.0), Spread::single(51.0), Some(false))]);
     }
 
     #[test]

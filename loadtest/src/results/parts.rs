@@ -22,7 +22,9 @@ pub fn sections(found: &Findings) -> String {
         found.machine.as_ref().map(machine),
         found.memory.as_ref().map(memory),
         found.overload.as_ref().map(overload),
-        found.growth.as_ref().map(growth),
+        found.curve.as_deref().map(super::curve::section),
+        found.growth.as_ref().map(|found| growth(found, "Growth")),
+        found.growth_small.as_ref().map(small),
         found.replay.as_ref().map(replay),
     ];
     sections.into_iter().flatten().chain(tracks).collect()
@@ -74,22 +76,24 @@ fn overload(found: &Overload) -> String {
     let mut text = format!(
         "\n## Overload\n\nclient_credentials, {strategy}; {pinned}. The peak is the best closed loop; the storm is an open \
          loop of {factor} times that over {connections} connections. Latency counts from the moment when a request was \
-         due.\n\n| round | peak/s | offered, times the peak | tokens/s in the storm | of the peak | p99 of tokens, ms | \
-         p99 of 503, ms | health: asked, failed, p99 ms | cores in the storm | outcomes |\n\
-         |---|---:|---:|---:|---:|---:|---:|---|---|---|\n"
+         due. Unloaded is the 99th percentile of an open loop at a tenth of the peak, before the storm.\n\n| round | peak/s | offered, times the peak | tokens/s in the storm | of the peak | p99 of tokens, ms | \
+         unloaded, ms | p50 of 503, ms | p99 of 503, ms | health: asked, failed, p99 ms | cores in the storm | outcomes |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---|---|---|\n"
     );
     for (number, round) in rounds.iter().enumerate() {
         let outcomes = round.storm.outcomes.iter().map(|(name, n)| format!("{name}: {n}")).collect::<Vec<_>>();
         let milliseconds = |found: Option<f64>| found.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
         let _ = writeln!(
             text,
-            "| {} | {:.0} | {:.1} | {:.0} | {:.2} | {} | {} | {}, {}, {:.1} | {} | {} |",
+            "| {} | {:.0} | {:.1} | {:.0} | {:.2} | {} | {} | {} | {} | {}, {}, {:.1} | {} | {} |",
             number + 1,
             round.peak.per_second,
             round.offered(),
             round.storm.answered_per_second,
             round.storm.answered_per_second / round.peak.per_second.max(f64::MIN_POSITIVE),
             milliseconds(round.accepted_p99()),
+            milliseconds(round.unloaded_p99()),
+            milliseconds(round.refused_p50()),
             milliseconds(round.refused_p99()),
             round.probed.asked,
             round.probed.failed,
@@ -103,9 +107,20 @@ fn overload(found: &Overload) -> String {
 
 const INTROSPECT: &str = "introspect opaque";
 
-fn growth(found: &Growth) -> String {
+/// Growth out of the buffers; the goals are of one that stays within them.
+fn small(found: &Growth) -> String {
+    let text = growth(found, "Growth with few buffers");
+    let does = match found.outgrows_buffers() {
+        Some(true) => "are larger than",
+        Some(false) => "still fit into",
+        None => return text,
+    };
+    text + &format!("\nThe indexes of the last size {does} shared_buffers; no goal is judged by this.\n")
+}
+
+fn growth(found: &Growth, title: &str) -> String {
     let mut text = format!(
-        "\n## Growth\n\nRows of ballast of each kind; shared_buffers = {}. Cold introspections are drawn at random from \
+        "\n## {title}\n\nRows of ballast of each kind; shared_buffers = {}. Cold introspections are drawn at random from \
          tokens issued between the ballast. Units a second, closed loop.\n\n| rows | bare handler | client_credentials | \
          introspection | introspection, cold (tokens) | refresh | rows, MB | indexes, MB |\n\
          |---:|---:|---:|---:|---:|---:|---|---|\n",
@@ -131,8 +146,8 @@ fn growth(found: &Growth) -> String {
     let left = left.map(|name| format!("{name} {}", spread(found.left(name), 2))).join(", ");
     let _ = writeln!(
         text,
-        "\nThe goals take every rate as a share of the bare handler's in its round, so without what the machine itself did \
-         between the sizes. The rates as they are, the last size against the first: {left}."
+        "\nOver the bare handler, a rate is taken as a share of the bare handler's in its round: so without what the machine \
+         itself did between the sizes. The rates as they are, the last size against the first: {left}."
     );
     text.push_str(&janitor(found));
     text
@@ -201,4 +216,22 @@ fn track(found: &Fair) -> String {
         let _ = writeln!(text, "| {name}, {unit}s | {} |{share}", each.join(" | "));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::TableSize;
+
+    #[test]
+    fn whether_the_indexes_outgrew_the_buffers_is_said() {
+        let of = |buffers_mb, indexes_mb| {
+            let table = TableSize { name: "access_token".to_owned(), rows_mb: 1.0, indexes_mb, dead: 0 };
+            let size = Size { rows: 10, cold: 0, tables: vec![table.clone(), table], rounds: Vec::new() };
+            small(&Growth { sizes: vec![size], buffers_mb, ..Growth::default() })
+        };
+        assert!(of(64.0, 33.0).contains("last size are larger than shared_buffers"));
+        assert!(of(64.0, 32.0).contains("last size still fit into shared_buffers"));
+        assert!(!of(0.0, 32.0).contains("no goal"));
+    }
 }

@@ -24,7 +24,7 @@ use crate::target::{Target, TestClient};
 use crate::work::Source;
 
 pub use single::{COLD, introspect_cold};
-pub use staleness::INACTIVE_AFTER;
+pub use staleness::{INACTIVE_AFTER, STALENESS};
 pub use storm::{ACCEPTED, REFUSED};
 pub use wrong_secrets::compared;
 

@@ -18,12 +18,15 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// The part with the times from the revocation's answer to the answer "inactive".
 pub const INACTIVE_AFTER: &str = "5 time to inactive";
 
+/// The name of the scenario.
+pub const STALENESS: &str = "staleness";
+
 pub async fn prepare(target: &Target, other_admin: Origin, bound: Duration) -> Result<Scenario> {
     let client = target.create_client(&machine("opaque")).await?;
     let other = Target { admin: other_admin, ..target.clone() };
     let shared = Arc::new(Shared { target: target.clone(), other, client: client.clone(), bound });
     let source = Arc::new(move |_| Box::new(Watcher(Arc::clone(&shared))) as Box<dyn Worker>);
-    Ok(Scenario { unit: "token", ..Scenario::new("staleness", source, vec![client]) })
+    Ok(Scenario { unit: "token", ..Scenario::new(STALENESS, source, vec![client]) })
 }
 
 struct Shared {

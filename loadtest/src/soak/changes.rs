@@ -12,20 +12,23 @@ use super::fleet::{Replica, migrate};
 use super::play::Window;
 use super::{BREATH, Stage};
 
+/// What the name of such a change begins with.
+pub const SCALED: &str = "from ";
+
 impl Stage {
     /// Does it, and tells when it was done. It excuses no error.
     async fn change(&self, name: String, done: impl Future<Output = Result<()>>) -> Result<()> {
         let from = self.history.now();
         println!("{:>8.1} s  {name}", from as f64 / 1e6);
         done.await?;
-        self.log.happened(Window { from, to: self.history.now(), name, excuses: false });
+        self.log.happened(Window { from, to: self.history.now(), name, excuses: None });
         Ok(())
     }
 
     /// So many replicas instead of those there are, all at once as an autoscaler does it.
     pub async fn scale(self: &Arc<Self>, to: u8) -> Result<()> {
         let (fleet, to) = (self.fleet(), usize::from(to));
-        let (secrets, name) = (self.secrets_now().await, format!("from {} to {to} replicas", fleet.len()));
+        let (secrets, name) = (self.secrets_now().await, format!("{SCALED}{} to {to} replicas", fleet.len()));
         let mut all = JoinSet::new();
         let missing = to.saturating_sub(fleet.len());
         for replica in self.replicas.iter().filter(|one| !one.wanted.load(Ordering::Relaxed)).take(missing) {

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::chance;
 use crate::fault_proxy::Fault;
 
@@ -34,7 +36,7 @@ pub enum Kind {
 }
 
 /// Whom it hits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum On {
     All,
     One(usize),
@@ -76,9 +78,14 @@ impl Kind {
         }
     }
 
-    /// Whether it excuses errors: what an operator does must cost nobody anything.
-    pub fn hurts(self) -> bool {
-        !matches!(self, Self::RotateKeys | Self::RotateSecret)
+    /// Whose errors it excuses when it hits these. What an operator does must cost nobody anything, and neither may Redis,
+    /// whatever becomes of it. What a replica holds in PostgreSQL when its way there breaks, the others wait for.
+    pub fn excuses(self, on: On) -> Option<On> {
+        match (self.place(), self) {
+            (Place::Redis | Place::Keys, _) | (_, Self::Terminate | Self::RotateSecret) => None,
+            (Place::Postgres, _) => Some(On::All),
+            (Place::Process, _) => Some(on),
+        }
     }
 }
 
@@ -218,6 +225,22 @@ mod tests {
         }
         let last = long.iter().map(|planned| planned.at + planned.lasts).max();
         assert!(last.is_some_and(|last| last < Duration::from_secs(1790)), "{last:?}");
+    }
+
+    #[test]
+    fn redis_and_operators_excuse_nothing_and_a_process_itself_alone() {
+        let (one, mut dice) = (On::One(1), Dice { seed: 1, thrown: 0 });
+        for (kind, _) in deck(&terms(1, 1800), &mut dice) {
+            let excused = match kind {
+                Kind::RedisWay(_) | Kind::RedisKilled | Kind::RedisFlushed => None,
+                Kind::Terminate | Kind::RotateKeys | Kind::RotateSecret => None,
+                Kind::Kill | Kind::Stop => Some(one),
+                Kind::PostgresWay(_) | Kind::PostgresStranded | Kind::BackendsTerminated | Kind::PostgresCrash => {
+                    Some(On::All)
+                }
+            };
+            assert_eq!(kind.excuses(one), excused, "{kind:?}");
+        }
     }
 
     #[test]

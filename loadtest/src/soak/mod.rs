@@ -66,7 +66,7 @@ pub struct Terms {
 /// Runs a soak; an error when a rule was broken.
 pub async fn soak(args: &SoakArgs, terms: &Terms) -> Result<()> {
     let grace = ("OAUTH2_GRANT_REFRESH_TOKEN_ROTATION_GRACE_PERIOD".to_owned(), format!("{}s", args.grace));
-    let stage = set(&args.fleet, (args.replicas, 0), terms, (Duration::ZERO, vec![grace])).await?;
+    let stage = set(&args.fleet, (args.replicas, 0), terms, (LAG, vec![grace, drained()])).await?;
     let rate = rate(&stage, &args.fleet, terms).await?;
     let plan = faults::schedule(&faults::Terms {
         seed: args.fleet.seed,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Stage;
-use super::faults::{Kind, Planned};
+use super::faults::{Kind, On, Planned};
 use super::fleet::Replica;
 use super::history::Micros;
 use crate::fault_proxy::Fault;
@@ -25,8 +25,15 @@ pub struct Window {
     pub from: Micros,
     pub to: Micros,
     pub name: String,
-    /// Whether requests may be left without an answer meanwhile.
-    pub excuses: bool,
+    /// Whose requests may be left without an answer meanwhile.
+    pub excuses: Option<On>,
+}
+
+impl Window {
+    /// Whether it excuses what came from this replica, or from none that is known.
+    pub fn excuses(&self, replica: Option<u8>) -> bool {
+        self.excuses.is_some_and(|on| replica.is_none_or(|number| on.hits(usize::from(number))))
+    }
 }
 
 /// What happens now and what has happened.
@@ -77,8 +84,8 @@ impl Stage {
         self.log.now.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
         let played = self.played(&planned).await;
         self.log.now.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != name);
-        let window = Window { from, to: self.history.now(), name: name.clone(), excuses: planned.kind.hurts() };
-        self.log.happened(window);
+        let (to, excuses) = (self.history.now(), planned.kind.excuses(planned.on));
+        self.log.happened(Window { from, to, name: name.clone(), excuses });
         if let Err(error) = played {
             self.log.failed(format!("{name}: {error:#}"));
         }
@@ -125,7 +132,14 @@ impl Stage {
             }
             Kind::RotateKeys => self.rotate().await?,
             Kind::RotateSecret => self.rotate_secret().await?,
-            Kind::Kill | Kind::Terminate | Kind::Stop => {
+            Kind::Terminate => {
+                let _alone = self.secrets.alone().await;
+                for replica in self.hit(planned) {
+                    let _turn = replica.turn.lock().await;
+                    self.restart(replica).await?;
+                }
+            }
+            Kind::Kill | Kind::Stop => {
                 for replica in self.hit(planned) {
                     self.process(replica, planned).await?;
                 }
@@ -142,20 +156,15 @@ impl Stage {
 
     async fn process(&self, replica: &Replica, planned: &Planned) -> Result<()> {
         let _turn = replica.turn.lock().await;
-        match planned.kind {
-            Kind::Stop => {
-                replica.signal("STOP")?;
-                sleep(STOPPED).await;
-                replica.signal("CONT")
-            }
-            Kind::Terminate => self.restart(replica).await,
-            _ => {
-                replica.signal("KILL")?;
-                replica.wait_end().await?;
-                sleep(planned.lasts).await;
-                replica.start().await
-            }
+        if planned.kind == Kind::Stop {
+            replica.signal("STOP")?;
+            sleep(STOPPED).await;
+            return replica.signal("CONT");
         }
+        replica.signal("KILL")?;
+        replica.wait_end().await?;
+        sleep(planned.lasts).await;
+        replica.start().await
     }
 
     /// SIGTERM, the end, a new start; until it is ready.

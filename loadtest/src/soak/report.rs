@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::changes::SCALED;
 use super::checker::Verdict;
 use super::history::{Op, Outcome, Record, counted};
 use super::play::Window;
@@ -37,6 +38,7 @@ pub fn line(verdict: &Verdict) -> String {
 pub fn write(told: &Told, records: &[Record], windows: &[Window], verdicts: &[Verdict], path: &Path) -> Result<()> {
     let mut out = String::new();
     head(&mut out, told, records, verdicts);
+    scaled(&mut out, records, windows);
     rules(&mut out, verdicts);
     faults(&mut out, windows);
     operations(&mut out, records);
@@ -64,6 +66,20 @@ fn head(out: &mut String, told: &Told, records: &[Record], verdicts: &[Verdict])
         seconds % 60,
         records.len()
     );
+}
+
+/// More replicas and fewer, with what was asked meanwhile.
+fn scaled(out: &mut String, records: &[Record], windows: &[Window]) {
+    let during = |window: &Window| {
+        let meanwhile = records.iter().filter(|record| record.from <= window.to && record.to >= window.from);
+        let (all, errors) =
+            meanwhile.fold((0, 0), |(all, errors), one| (all + 1, errors + usize::from(one.is_error())));
+        format!("{}, {all} requests meanwhile and {errors} without an answer", window.name)
+    };
+    let changes: Vec<_> = windows.iter().filter(|window| window.name.starts_with(SCALED)).map(during).collect();
+    if !changes.is_empty() {
+        let _ = writeln!(out, "\nScaled, all at once each time: {}.", changes.join("; "));
+    }
 }
 
 fn rules(out: &mut String, verdicts: &[Verdict]) {
@@ -132,4 +148,31 @@ fn percentiles<'a>(records: impl Iterator<Item = &'a Record>) -> (f64, f64) {
     took.sort_unstable();
     let at = |share: f64| took.get((took.len() as f64 * share) as usize).copied().unwrap_or_default() as f64 / 1000.0;
     (at(0.5), at(0.99))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soak::history::{Key, UNSENT};
+
+    fn record(from: u64, what: &'static str) -> Record {
+        let (op, key, family, outcome) = (Op::Step, Key(1), Key(2), Outcome::Fail);
+        Record { op, key, family, replica: None, from, to: from + 1, outcome, status: 503, what, gives: None }
+    }
+
+    #[test]
+    fn more_replicas_and_fewer_are_told_with_what_was_asked_meanwhile() {
+        let window = |from, name: &str| Window { from, to: from + 10, name: name.to_owned(), excuses: None };
+        let windows =
+            [window(10, "from 3 to 5 replicas"), window(30, "new signing keys"), window(50, "from 5 to 2 replicas")];
+        let records = [record(5, UNSENT), record(12, "access_denied"), record(15, UNSENT), record(55, "access_denied")];
+        let mut out = String::new();
+        scaled(&mut out, &records, &windows);
+        let wanted = "\nScaled, all at once each time: from 3 to 5 replicas, 2 requests meanwhile and 1 without an answer; \
+                      from 5 to 2 replicas, 1 requests meanwhile and 0 without an answer.\n";
+        assert_eq!(out, wanted);
+        out.clear();
+        scaled(&mut out, &records, windows.get(1..2).unwrap_or_default());
+        assert_eq!(out, "");
+    }
 }

@@ -16,6 +16,13 @@ use super::{BREATH, Stage};
 #[derive(Default)]
 pub struct Rotation(Mutex<(Lists, Keepsakes)>);
 
+impl Rotation {
+    /// No replica starts with other secrets meanwhile: an operator restarts one at a time.
+    pub async fn alone(&self) -> impl Drop + '_ {
+        self.0.lock().await
+    }
+}
+
 struct Lists {
     newest_first: Vec<String>,
     /// The second is known to all and was never first.

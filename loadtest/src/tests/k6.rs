@@ -8,8 +8,28 @@ use super::fake::Fake;
 use super::requests::{compare, listed};
 
 /// Scripts that share a name with a scenario of the driver.
-const SCRIPTS: [&str; 8] =
-    ["client-credentials", "code-flow", "introspect", "jwks", "mixed", "refresh", "revoke", "userinfo"];
+const SCRIPTS: [&str; 11] = [
+    "client-credentials",
+    "code-flow",
+    "discovery",
+    "introspect",
+    "introspect-invalid",
+    "jwks",
+    "mixed",
+    "refresh",
+    "revoke",
+    "userinfo",
+    "wrong-secrets",
+];
+
+/// Scenarios without a script.
+const DRIVER_ALONE: [&str; 6] =
+    ["million", "private-key-jwt", "revoke --kind refresh", "staleness", "storm", "token-refused"];
+
+/// The script's name in the list.
+fn scenario(script: &str) -> &str {
+    if script == "introspect-invalid" { "introspect --invalid" } else { script }
+}
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -41,12 +61,14 @@ fn run(script: &str, (base, admin): (&str, &str)) -> Output {
 
 #[test]
 fn the_scripts_are_those_of_the_list_and_can_be_read() {
-    let mut found: Vec<_> = std::fs::read_dir(here("k6")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    found.sort();
+    let found: Vec<_> = std::fs::read_dir(here("k6")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let mut names: Vec<_> = found.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
     names.retain(|name| *name != "lib");
+    names.sort_unstable();
     assert_eq!(names, SCRIPTS);
-    assert!(SCRIPTS.iter().all(|script| listed().contains_key(*script)), "every script has a scenario");
+    let mut all: Vec<_> = SCRIPTS.iter().map(|script| scenario(script)).chain(DRIVER_ALONE).collect();
+    all.sort_unstable();
+    assert_eq!(all, listed().keys().map(String::as_str).collect::<Vec<_>>(), "every scenario has a script or none");
     for path in found.iter().filter(|_| has_node()) {
         // From standard input, because node takes a file of this name for a script and not for a module.
         let file = std::fs::File::open(path).unwrap();
@@ -56,13 +78,23 @@ fn the_scripts_are_those_of_the_list_and_can_be_read() {
 }
 
 #[test]
+fn the_readme_names_the_scenarios_without_a_script() {
+    let readme = std::fs::read_to_string(here("README.md")).unwrap();
+    let (_, rest) = readme.split_once("The driver alone has ").unwrap();
+    let sentence = rest.split('.').next().unwrap();
+    let mut named: Vec<_> = sentence.split('`').skip(1).step_by(2).collect();
+    named.sort_unstable();
+    assert_eq!(named, DRIVER_ALONE);
+}
+
+#[test]
 fn every_script_works_and_asks_what_is_listed() {
     let mut faults = Vec::new();
     for script in SCRIPTS.iter().filter(|_| has_node()) {
         let fake = Fake::start();
         let done = run(script, (&fake.public, &fake.admin));
         assert!(done.status.success(), "{script}: {}", said(&done));
-        faults.extend(compare(&format!("k6/{script}.js"), script, &fake.asked()));
+        faults.extend(compare(&format!("k6/{script}.js"), scenario(script), &fake.asked()));
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

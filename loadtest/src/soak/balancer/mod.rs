@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use backend::{Backend, Sent};
 
-/// Names the replica that answered.
+/// Names the replica that answered, or that a lost request went to.
 pub const REPLICA: HeaderName = HeaderName::from_static("x-replica");
 /// Says that the balancer itself answered: `unsent` or `lost`.
 pub const BALANCER: HeaderName = HeaderName::from_static("x-balancer");
@@ -110,11 +110,8 @@ impl Balancer {
                 continue;
             };
             match backend.send(side, request).await {
-                Sent::Answered(mut answer) => {
-                    answer.headers_mut().insert(REPLICA, HeaderValue::from(backend.number));
-                    return Ok(answer);
-                }
-                Sent::Lost => return Ok(own(StatusCode::BAD_GATEWAY, "lost")),
+                Sent::Answered(answer) => return Ok(of(backend, answer)),
+                Sent::Lost => return Ok(of(backend, own(StatusCode::BAD_GATEWAY, "lost"))),
                 Sent::Not(again) => request = *again,
             }
         }
@@ -126,6 +123,12 @@ impl Balancer {
         let turn = self.backends.iter().cycle().skip(at % self.backends.len().max(1)).take(self.backends.len());
         turn.into_iter().find(|backend| backend.is_ready())
     }
+}
+
+/// With the replica that answered, or was to.
+fn of(backend: &Backend, mut answer: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    answer.headers_mut().insert(REPLICA, HeaderValue::from(backend.number));
+    answer
 }
 
 /// An answer of the balancer itself.

@@ -75,7 +75,9 @@ pub fn clients_are_told(seen: &Seen<'_>) -> Verdict {
         told.iter().for_each(|record| rightly(&mut verdict, &known, *pair, record));
         again(&mut verdict, seen, told);
     }
-    for logout in known.logouts.values().flatten().filter(|logout| !is_excused(seen, logout.from, logout.to)) {
+    for logout in
+        known.logouts.values().flatten().filter(|logout| !is_excused(seen, logout.replica, logout.from, logout.to))
+    {
         verdict.case(logout.to - logout.from <= USER_WAITS, || format!("the user waited at {}", at(logout.from)));
     }
     if verdict.cases == 0 && seen.records.len() >= SOMEBODY {
@@ -95,7 +97,7 @@ fn taken(told: &[&Record]) -> usize {
 fn everybody(verdict: &mut Verdict, seen: &Seen<'_>, logout: &Record, told: &[&Record]) {
     let (sid, by) = (logout.key, logout.to + WITHIN);
     verdict.case(taken(told) > 0, || format!("session {sid}, over at {}: {} tries", at(logout.to), told.len()));
-    let in_time = told.first().is_some_and(|first| first.from <= by) || is_excused(seen, logout.from, by);
+    let in_time = told.first().is_some_and(|first| first.from <= by) || is_excused(seen, None, logout.from, by);
     verdict.case(in_time, || {
         let first = told.first().map_or("never".to_owned(), |first| at(first.from));
         format!("session {sid}, over at {}, was told {first}", at(logout.to))
@@ -117,7 +119,7 @@ fn rightly(verdict: &mut Verdict, known: &Known<'_>, pair: Pair, token: &Record)
 fn again(verdict: &mut Verdict, seen: &Seen<'_>, told: &[&Record]) {
     for (n, (refused, wait)) in told.iter().zip(AGAIN).enumerate() {
         let by = refused.to + wait + WITHIN;
-        if refused.outcome == Outcome::Ok || is_excused(seen, refused.from, by) {
+        if refused.outcome == Outcome::Ok || is_excused(seen, None, refused.from, by) {
             continue;
         }
         let next = told.get(n + 1);

@@ -17,7 +17,7 @@ pub type Rows = BTreeMap<String, i64>;
 
 pub fn errors(seen: &Seen<'_>) -> Verdict {
     let mut verdict = Verdict::new("no errors", "outside of faults, and 5 s after, every request has a proper answer");
-    let excused = |record: &Record| is_excused(seen, record.from, record.to);
+    let excused = |record: &Record| is_excused(seen, record.replica, record.from, record.to);
     for record in seen.records.iter().filter(|record| !excused(record)) {
         verdict.case(!record.is_error(), || {
             let replica = record.replica.map_or("no replica".to_owned(), |number| format!("replica {number}"));
@@ -31,14 +31,14 @@ pub fn errors(seen: &Seen<'_>) -> Verdict {
     verdict
 }
 
-/// Whether a fault, or the time after one, was between these times.
-pub fn is_excused(seen: &Seen<'_>, from: Micros, to: Micros) -> bool {
-    seen.windows.iter().any(|window| window.excuses && from <= window.to + AFTER && to >= window.from)
+/// Whether a fault that excuses this replica (who is unknown: any), or the time after one, was between these times.
+pub fn is_excused(seen: &Seen<'_>, replica: Option<u8>, from: Micros, to: Micros) -> bool {
+    seen.windows.iter().any(|window| window.excuses(replica) && from <= window.to + AFTER && to >= window.from)
 }
 
 /// How long after the end of a fault a request began; nothing for one that met a fault itself.
 fn healing(record: &Record, windows: &[Window]) -> Micros {
-    let after = windows.iter().filter(|window| window.excuses && record.to >= window.from);
+    let after = windows.iter().filter(|window| window.excuses(record.replica) && record.to >= window.from);
     after.map(|window| record.from.saturating_sub(window.to)).min().unwrap_or_default()
 }
 

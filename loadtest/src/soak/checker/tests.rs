@@ -1,6 +1,7 @@
 //! Every rule holds on a good history and breaks on the same with one thing wrong.
 
 use super::*;
+use crate::soak::faults::On;
 use crate::soak::history::{
     ACTIVE, FORBIDDEN, Given, Gives, INACTIVE, INVALID_GRANT, Outcome, RIGHT, SOMEBODY_ELSES, Session, Signed,
 };
@@ -86,7 +87,7 @@ impl Default for Beside {
     fn default() -> Self {
         let vital = |n: u64| Vital { at: n * 10 * S, replica: 0, life: 1, rss_kb: 50_000, fds: 60, threads: 12 };
         Self {
-            windows: vec![Window { from: 30 * S, to: 32 * S, name: "a fault".to_owned(), excuses: true }],
+            windows: vec![Window { from: 30 * S, to: 32 * S, name: "a fault".to_owned(), excuses: Some(On::All) }],
             polls: vec![Poll { replica: 0, from: 0, kids: Vec::new() }, Poll { replica: 1, from: S, kids: vec![KID] }],
             vitals: (0..60).map(vital).collect(),
             connections: 16,
@@ -353,10 +354,10 @@ fn i16_every_client_of_a_session_that_ended_is_told() {
     bad(&session_and(&[second(61 * S)]), "I-16");
     // A fault delays it, and is no excuse for none at all.
     let while_fault = |excuses| Window { from: 53 * S, to: 54 * S, name: "a fault".to_owned(), excuses };
-    let beside = Beside { windows: vec![while_fault(true)], ..Beside::default() };
+    let beside = Beside { windows: vec![while_fault(Some(On::All))], ..Beside::default() };
     assert_eq!(broken_beside(&session_and(&[second(115 * S)]), &beside), [""; 0]);
     assert_eq!(broken_beside(&session_and(&[]), &beside), ["I-16"]);
-    let beside = Beside { windows: vec![while_fault(false)], ..Beside::default() };
+    let beside = Beside { windows: vec![while_fault(None)], ..Beside::default() };
     assert_eq!(broken_beside(&session_and(&[second(115 * S)]), &beside), ["I-16"]);
 }
 
@@ -427,6 +428,23 @@ fn errors_are_excused_by_faults_alone() {
     bad(&lost(38 * S), "no errors");
     bad(&lost(28 * S), "no errors");
     bad(&life_and(&[refused(Op::Step, Key(0), 28 * S, crate::soak::history::UNSENT)]), "no errors");
+}
+
+#[test]
+fn a_fault_that_hurts_nobody_excuses_nothing_and_one_of_a_replica_that_replica() {
+    let errors = |excuses, replica| {
+        let fault = Window { from: 30 * S, to: 32 * S, name: "a fault".to_owned(), excuses };
+        let lost = Record { replica, ..unknown(Op::Introspect, pair(2).0, 31 * S) };
+        broken_beside(&life_and(&[lost]), &Beside { windows: vec![fault], ..Beside::default() })
+    };
+    for replica in [None, Some(0)] {
+        assert_eq!(errors(None, replica), ["no errors"]);
+        assert_eq!(errors(Some(On::All), replica), [""; 0]);
+        assert_eq!(errors(Some(On::One(0)), replica), [""; 0]);
+    }
+    assert_eq!(errors(Some(On::One(1)), Some(0)), ["no errors"]);
+    // Nobody knows whose it was.
+    assert_eq!(errors(Some(On::One(1)), None), [""; 0]);
 }
 
 #[test]

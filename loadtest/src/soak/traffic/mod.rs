@@ -20,13 +20,15 @@ use serde_json::json;
 pub use clients::Clients;
 use hand::{Hand, Wants};
 
-use super::Stage;
 use super::history::{Key, Op};
+use super::{BREATH, Stage};
 use crate::chance;
 use crate::http::Call;
 use crate::http::connection::Wire;
 use crate::work::{Unit, Worker};
 
+/// An operator asks again so often for what nobody answered.
+const TRIES: u32 = 20;
 /// Coprime to 100: spreads the kinds over every hundred units.
 const STRIDE: u64 = 37;
 
@@ -100,8 +102,17 @@ impl Stage {
         for set in ["hydra.openid.id-token", "hydra.jwt.access-token"] {
             let body = json!({"alg": "ES256", "use": "sig"});
             let call = Call::json(Method::POST, &self.target.admin, &format!("/admin/keys/{set}"), &body);
-            let mut hand = Hand::new(self, &mut wire);
-            if hand.ask((Op::Rotate, Key::of(set), Key::default()), &call, Wants::Success).await.ok().is_none() {
+            let (mut hand, of) = (Hand::new(self, &mut wire), (Op::Rotate, Key::of(set), Key::default()));
+            let mut heard = hand.ask(of, &call, Wants::Success).await;
+            // A fault may be on; one key more is no harm.
+            for _ in 0..TRIES {
+                if !heard.is_lost() {
+                    break;
+                }
+                tokio::time::sleep(BREATH).await;
+                heard = hand.ask(of, &call, Wants::Success).await;
+            }
+            if heard.ok().is_none() {
                 bail!("no new key for {set}");
             }
         }

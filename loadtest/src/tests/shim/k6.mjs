@@ -7,6 +7,10 @@ export function check(value, checks) {
   return wrong.length === 0;
 }
 
+export function sleep(seconds) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, seconds * 1000);
+}
+
 export function fail(message) {
   throw new Error(message);
 }
