@@ -3,6 +3,7 @@
 use crate::crypto::jose::{Claims, JoseError};
 use crate::domain::client::Client;
 use crate::domain::error::{ErrorCode, OAuthError};
+use crate::domain::form;
 use crate::domain::world::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -115,25 +116,7 @@ fn parse_basic(header: &str) -> Result<Option<(String, String)>, OAuthError> {
     }
     let text = STANDARD.decode(value.trim()).ok().and_then(|b| String::from_utf8(b).ok()).ok_or_else(missing)?;
     let (id, secret) = text.split_once(':').ok_or_else(missing)?;
-    Ok(Some((form_decode(id).ok_or_else(missing)?, form_decode(secret).ok_or_else(missing)?)))
-}
-
-/// Strict form decoding of one value: a broken escape, invalid UTF-8 or NUL is `None`.
-pub fn form_decode(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(b) = bytes.next() {
-        out.push(match b {
-            b'+' => b' ',
-            b'%' => {
-                let hex = |b: Option<u8>| char::from(b?).to_digit(16);
-                let (high, low) = (hex(bytes.next())?, hex(bytes.next())?);
-                u8::try_from(high * 16 + low).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(out).ok().filter(|s| !s.contains('\0'))
+    Ok(Some((form::decode(id).ok_or_else(missing)?, form::decode(secret).ok_or_else(missing)?)))
 }
 
 fn missing() -> OAuthError {

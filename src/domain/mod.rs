@@ -8,6 +8,7 @@ pub mod client_patch;
 pub mod duration;
 pub mod error;
 pub mod flow;
+pub mod form;
 pub mod gateway;
 pub mod grant;
 pub mod hydra;

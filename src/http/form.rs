@@ -1,8 +1,8 @@
 //! Bodies: bounded in size and time. Forms are decoded strictly, each parameter once (RFC 6749 §3.2).
 
 use super::{ApiError, admission};
-use crate::domain::client_auth::form_decode;
 use crate::domain::error::{ErrorCode, OAuthError};
+use crate::domain::form::decode;
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
@@ -97,7 +97,7 @@ impl Form {
         let mut form = Self(Vec::new());
         for pair in text.split('&').filter(|p| !p.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (Some(name), Some(value)) = (form_decode(name), form_decode(value)) else {
+            let (Some(name), Some(value)) = (decode(name), decode(value)) else {
                 return Err(refused("The form has a broken percent-encoding, invalid UTF-8 or a NUL in it."));
             };
             form.add(name, value)?;

@@ -97,7 +97,7 @@ The table in README.md, "Coming from Ory's chart", says the same in words.
 {{- with $v.job -}}
 {{- with .annotations }}{{ $_ := set $v.migrations "annotations" . }}{{ end -}}
 {{- with .extraEnv }}{{ $_ := set $v.migrations "extraEnv" . }}{{ end -}}
-{{- with (.spec | default dict).backoffLimit }}{{ $_ := set $v.migrations "backoffLimit" . }}{{ end -}}
+{{- if hasKey (.spec | default dict) "backoffLimit" }}{{ $_ := set $v.migrations "backoffLimit" .spec.backoffLimit }}{{ end -}}
 {{- end -}}
 {{- with (($v.cronjob | default dict).janitor | default dict).schedule }}{{ $_ := set $v.janitor "schedule" . }}{{ end -}}
 {{- end }}

@@ -2,8 +2,8 @@
 //! Form Post Response Mode §2).
 
 use crate::domain::error::OAuthError;
+use crate::domain::form;
 use serde::{Deserialize, Serialize};
-use url::form_urlencoded;
 
 /// `response_mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ impl Target {
     pub fn answer(&self, issuer: &str, mut fields: Vec<(&'static str, String)>) -> Answer {
         fields.push(("state", self.state.clone()));
         fields.push(("iss", issuer.to_owned()));
-        let encoded = || form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
+        let encoded = || form::encode(fields.iter().map(|(name, value)| (name, value)));
         match self.mode {
             Mode::FormPost => Answer::Form { action: self.redirect_uri.clone(), fields },
             Mode::Fragment => Answer::Redirect(format!("{}#{}", self.redirect_uri, encoded())),

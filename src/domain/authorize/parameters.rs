@@ -1,7 +1,6 @@
 //! The parameters of an authorization request, as they came: in order, repeated ones too.
 
-use crate::domain::client_auth::form_decode;
-use url::form_urlencoded;
+use crate::domain::form;
 
 /// Parameters that may come more than once.
 const REPEATABLE: [&str; 2] = ["audience", "resource"];
@@ -25,7 +24,7 @@ impl Parameters {
     pub fn parse(text: &str) -> Result<Self, Unreadable> {
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((form_decode(name)?, form_decode(value)?))
+            Some((form::decode(name)?, form::decode(value)?))
         });
         let all: Vec<_> = pairs.collect::<Option<_>>().ok_or(Unreadable)?;
         if all.len() > MOST { Err(Unreadable) } else { Ok(Self(all)) }
@@ -81,14 +80,14 @@ impl Parameters {
 
     /// As a query, in the order they came in.
     pub fn as_sent(&self) -> String {
-        form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
+        form::encode(self.0.iter().map(|(name, value)| (name, value)))
     }
 
     /// As a query, sorted by name: the form that is hashed and sent back, whatever order they came in.
     pub fn to_query(&self) -> String {
-        let mut sorted = self.0.clone();
-        sorted.sort_by(|a, b| a.0.cmp(&b.0));
-        form_urlencoded::Serializer::new(String::new()).extend_pairs(sorted).finish()
+        let mut sorted: Vec<_> = self.0.iter().map(|(name, value)| (name, value)).collect();
+        sorted.sort_by(|a, b| a.0.cmp(b.0));
+        form::encode(sorted)
     }
 }
 

@@ -3,10 +3,10 @@
 use crate::crypto::jose::Claims;
 use crate::domain::client::Client;
 use crate::domain::error::{ErrorCode, OAuthError};
+use crate::domain::form;
 use crate::domain::world::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use url::form_urlencoded;
 use uuid::Uuid;
 
 /// A logout between its request and its end.
@@ -100,6 +100,6 @@ pub fn redirect_to(client: &Client, asked: Option<&str>, state: Option<&str>) ->
     }
     let Some(state) = state else { return Ok(Some(uri.to_owned())) };
     let joint = if uri.contains('?') { '&' } else { '?' };
-    let query = form_urlencoded::Serializer::new(String::new()).append_pair("state", state).finish();
+    let query = form::encode([("state", state)]);
     Ok(Some(format!("{uri}{joint}{query}")))
 }

@@ -59,14 +59,14 @@ pub const ROUTES: [(&str, &str); 36] = [
 
 /// Mounts every admin route. The middleware has put `/admin` before paths that lack it.
 pub fn routes(cfg: &mut web::ServiceConfig) {
-    // The router asks in this order: what is asked most comes first.
+    // The router asks in this order: what is asked most comes first, and patterns after words.
     cfg.configure(tokens::routes)
-        .configure(clients::routes)
-        .configure(keys::routes)
         .configure(login::routes)
         .configure(logout::routes)
         .configure(device::routes)
         .configure(sessions::routes)
+        .configure(clients::routes)
+        .configure(keys::routes)
         .route("/admin/health/alive", web::get().to(health::alive))
         .route("/admin/health/ready", web::get().to(health::ready_admin))
         .route("/admin/version", web::get().to(health::version))

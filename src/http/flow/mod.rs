@@ -13,6 +13,7 @@ use crate::domain::authorize::Refused;
 use crate::domain::authorize::answer::Answer;
 use crate::domain::error::OAuthError;
 use crate::domain::flow::{self, Purpose};
+use crate::domain::form;
 use crate::domain::world::Timestamp;
 use actix_web::HttpResponse;
 use base64::Engine;
@@ -91,18 +92,20 @@ fn handle_key(purpose: Purpose, handle: &[u8]) -> [u8; 32] {
 
 /// An address with more parameters in its query.
 pub fn with_query(address: &str, more: &[(&str, &str)]) -> String {
-    match Url::parse(address) {
-        Ok(mut url) => {
-            url.query_pairs_mut().extend_pairs(more);
-            url.into()
-        }
-        // A path of our own, as the configuration may name one.
-        Err(_) => {
-            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(more).finish();
-            let joint = if address.contains('?') { '&' } else { '?' };
-            format!("{address}{joint}{query}")
-        }
+    // A path of our own, as the configuration may name one, is no URL.
+    let whole = Url::parse(address).map_or_else(|_| address.to_owned(), String::from);
+    let (page, fragment) = match whole.find('#') {
+        Some(at) => whole.split_at(at),
+        None => (whole.as_str(), ""),
+    };
+    let (page, mut query) = match page.split_once('?') {
+        Some((page, query)) => (page, query.to_owned()),
+        None => (page, String::new()),
+    };
+    for (name, value) in more {
+        form::push_pair(&mut query, name, value);
     }
+    format!("{page}?{query}{fragment}")
 }
 
 /// 302 to a page of the operator's.
