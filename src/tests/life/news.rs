@@ -158,12 +158,13 @@ async fn without_staleness_nothing_is_cached() {
         assert!(a.is_active(&token).await && b.is_active(&token).await);
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(pair.redis.ask::<Vec<String>>(&["KEYS", "*"]), [String::new(); 0]);
+    let keys = || pair.redis.ask::<Vec<String>>(&["KEYS", "*"]);
+    assert!(keys().is_empty(), "{:?}", keys());
     assert_eq!((hits(a).await, hits(b).await), (0, 0), "hits");
     assert_eq!((looked(a, "bypassed").await, looked(b, "bypassed").await), (3, 3));
     pair.revoke(&token).await;
     assert!(!b.is_active(&token).await && !a.is_active(&token).await);
-    assert_eq!(pair.redis.ask::<Vec<String>>(&["KEYS", "*"]), [String::new(); 0]);
+    assert!(keys().is_empty(), "{:?}", keys());
 }
 
 /// A Redis that has lost everything sends all callers on; the database is not asked by each of them.
