@@ -153,6 +153,20 @@ async fn live(
 ) -> anyhow::Result<()> {
     let metrics = Metrics::with(env!("CARGO_PKG_VERSION"), settings.hydra_metrics)?;
     let guard = telemetry::init(&rules::telemetry(&settings), &metrics)?;
+    let ended = serving(settings, which, guests, stop, told, metrics).await;
+    let _ = tokio::task::spawn_blocking(move || guard.shutdown()).await;
+    ended
+}
+
+/// Everything but the log.
+async fn serving(
+    settings: Settings,
+    which: Which,
+    guests: Guests,
+    stop: CancellationToken,
+    told: Told,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<()> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
@@ -189,7 +203,6 @@ async fn live(
     };
     drain(&settings, &up, &mut ends, handles).await;
     up.down().await;
-    let _ = tokio::task::spawn_blocking(move || guard.shutdown()).await;
     if died { bail!("a part of the server died; see the log") } else { Ok(()) }
 }
 

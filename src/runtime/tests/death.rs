@@ -3,11 +3,13 @@
 use crate::config::{self, Mode, Sources};
 use crate::domain::world::{Clock, Timestamp};
 use crate::runtime::system::SystemClock;
-use crate::runtime::{Guests, Running, Which, launch};
+use crate::runtime::{Guests, Running, Which, serving};
+use crate::telemetry::metrics::Metrics;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// A clock that breaks, for the actors alone: theirs is the thread that starts the server.
 #[derive(Default)]
@@ -21,6 +23,7 @@ impl Clock for Broken {
     }
 }
 
+/// As `launch` does, without a log: a process has one, and other tests look at it.
 fn start(clock: &Arc<Broken>) -> Running {
     let flags = [
         ("dsn", "memory"),
@@ -35,7 +38,14 @@ fn start(clock: &Arc<Broken>) -> Running {
     let flags = flags.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
     let settings = config::load(&Sources { flags, mode: Mode::Dev, ..Sources::default() }).unwrap();
     let guests = Guests { clock: Arc::<Broken>::clone(clock), ..Guests::default() };
-    launch(settings, Which::All, guests).unwrap()
+    let ((told, up), stop) = (std::sync::mpsc::channel(), CancellationToken::new());
+    let (token, metrics) = (stop.clone(), Metrics::new("test").unwrap());
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let serve =
+        move || actix_web::rt::System::new().block_on(serving(settings, Which::All, guests, token, told, metrics));
+    let thread = std::thread::Builder::new().name("signet".to_owned()).spawn(serve).unwrap();
+    let (public_url, admin_url) = up.recv().unwrap();
+    Running { public_url, admin_url, stop, thread }
 }
 
 async fn get(url: String) -> (u16, bool, String) {
