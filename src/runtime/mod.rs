@@ -153,7 +153,7 @@ async fn live(
 ) -> anyhow::Result<()> {
     let metrics = Metrics::with(env!("CARGO_PKG_VERSION"), settings.hydra_metrics)?;
     let guard = telemetry::init(&rules::telemetry(&settings), &metrics)?;
-    let ended = serving(settings, which, guests, stop, told, metrics).await;
+    let ended = serving(settings, which, guests, (stop, told), metrics).await;
     let _ = tokio::task::spawn_blocking(move || guard.shutdown()).await;
     ended
 }
@@ -163,8 +163,7 @@ async fn serving(
     settings: Settings,
     which: Which,
     guests: Guests,
-    stop: CancellationToken,
-    told: Told,
+    (stop, told): (CancellationToken, Told),
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<()> {
     for warning in &settings.warnings {

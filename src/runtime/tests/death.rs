@@ -42,7 +42,7 @@ fn start(clock: &Arc<Broken>) -> Running {
     let (token, metrics) = (stop.clone(), Metrics::new("test").unwrap());
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let serve =
-        move || actix_web::rt::System::new().block_on(serving(settings, Which::All, guests, token, told, metrics));
+        move || actix_web::rt::System::new().block_on(serving(settings, Which::All, guests, (token, told), metrics));
     let thread = std::thread::Builder::new().name("signet".to_owned()).spawn(serve).unwrap();
     let (public_url, admin_url) = up.recv().unwrap();
     Running { public_url, admin_url, stop, thread }
