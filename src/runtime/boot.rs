@@ -2,7 +2,7 @@
 
 use super::reload::{self, Held};
 use super::rules;
-use super::system::{OsEntropy, SystemClock};
+use super::system::OsEntropy;
 use crate::actors::flow_coordinator::{self, Finished, FlowCoordinator};
 use crate::actors::janitor::{self, Janitor, Pace};
 use crate::actors::key_manager::{self, KeyManager, KeyRing, KeyVault, Keys};
@@ -65,8 +65,8 @@ impl Up {
 ///
 /// # Errors
 /// For settings that cannot work.
-pub async fn up(settings: &Settings, metrics: Arc<Metrics>) -> anyhow::Result<Up> {
-    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+pub async fn up(settings: &Settings, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> anyhow::Result<Up> {
+    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
     let held = Held::of(&settings.secrets).context("secrets")?;
     let secrets = &held.system;
     let introspections = cache(settings, secrets, &entropy, &clock, &metrics)?;

@@ -18,6 +18,7 @@ mod system;
 mod tests;
 
 use crate::config::Settings;
+use crate::domain::world::Clock;
 use crate::store;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{self, labels};
@@ -25,6 +26,7 @@ use anyhow::{Context, anyhow, bail};
 use listen::Bound;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use system::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -89,7 +91,7 @@ impl Running {
 /// # Errors
 /// One line with the cause: a port in use, a database of another kind.
 pub fn serve(settings: Settings, which: Which, reload: Reload) -> anyhow::Result<()> {
-    launch(settings, which, Guests { reload: Some(reload), demo: false })?.wait()
+    launch(settings, which, Guests { reload: Some(reload), ..Guests::default() })?.wait()
 }
 
 /// Starts a server and returns when its listeners answer.
@@ -97,7 +99,7 @@ pub fn serve(settings: Settings, which: Which, reload: Reload) -> anyhow::Result
 /// # Errors
 /// As [`serve`].
 pub fn start(settings: Settings, which: Which) -> anyhow::Result<Running> {
-    launch(settings, which, Guests { reload: None, demo: false })
+    launch(settings, which, Guests::default())
 }
 
 /// Starts the listeners, and on the public one the demo, whose one user's password stands on its page. Only for
@@ -106,13 +108,20 @@ pub fn start(settings: Settings, which: Which) -> anyhow::Result<Running> {
 /// # Errors
 /// As [`start`].
 pub fn start_with_demo(settings: Settings) -> anyhow::Result<Running> {
-    launch(settings, Which::All, Guests { reload: None, demo: true })
+    launch(settings, Which::All, Guests { demo: true, ..Guests::default() })
 }
 
 /// What only some servers have.
 struct Guests {
     reload: Option<Reload>,
     demo: bool,
+    clock: Arc<dyn Clock>,
+}
+
+impl Default for Guests {
+    fn default() -> Self {
+        Self { reload: None, demo: false, clock: Arc::new(SystemClock) }
+    }
 }
 
 fn launch(settings: Settings, which: Which, guests: Guests) -> anyhow::Result<Running> {
@@ -144,13 +153,26 @@ async fn live(
 ) -> anyhow::Result<()> {
     let metrics = Metrics::with(env!("CARGO_PKG_VERSION"), settings.hydra_metrics)?;
     let guard = telemetry::init(&rules::telemetry(&settings), &metrics)?;
+    let ended = serving(settings, which, guests, (stop, told), metrics).await;
+    let _ = tokio::task::spawn_blocking(move || guard.shutdown()).await;
+    ended
+}
+
+/// Everything but the log.
+async fn serving(
+    settings: Settings,
+    which: Which,
+    guests: Guests,
+    (stop, told): (CancellationToken, Told),
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<()> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     let bound = bind(&settings, which)?;
     let url = |listener| bound.iter().find(|b| b.which == listener).map(Bound::url).unwrap_or_default();
     let urls = (url(labels::Listener::Public), url(labels::Listener::Admin));
-    let up = boot::up(&settings, metrics).await?;
+    let up = boot::up(&settings, metrics, guests.clock).await?;
     let demo = guests.demo.then(|| boot::demo(&up, &urls));
     let (mut handles, mut certificates) = (Vec::new(), Vec::new());
     for listener in bound {
@@ -180,7 +202,6 @@ async fn live(
     };
     drain(&settings, &up, &mut ends, handles).await;
     up.down().await;
-    let _ = tokio::task::spawn_blocking(move || guard.shutdown()).await;
     if died { bail!("a part of the server died; see the log") } else { Ok(()) }
 }
 

@@ -1,11 +1,13 @@
 //! A whole server in the process, on an in-memory database, with routes of the test's own.
 
+mod death;
 #[expect(clippy::indexing_slicing, reason = "a failed test may panic")]
 mod demo;
 #[expect(clippy::indexing_slicing, reason = "a failed test may panic")]
 mod fake;
 
 use super::boot;
+use super::system::SystemClock;
 use crate::actors::client_registry::Clients;
 use crate::actors::key_manager::{ACCESS_TOKEN_SET, KeyRing};
 use crate::config::{self, Mode, Sources};
@@ -29,7 +31,8 @@ async fn up() -> boot::Up {
         [("dsn", "memory"), ("secrets.system", "a-system-secret-of-enough-length"), ("keys.algorithm", "ES256")];
     let flags = flags.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
     let sources = Sources { flags, mode: Mode::Dev, ..Sources::default() };
-    boot::up(&config::load(&sources).unwrap(), Metrics::new("test").unwrap()).await.unwrap()
+    let clock = Arc::new(SystemClock);
+    boot::up(&config::load(&sources).unwrap(), Metrics::new("test").unwrap(), clock).await.unwrap()
 }
 
 async fn explode() -> HttpResponse {

@@ -319,8 +319,55 @@ impl Breaker {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+
+    /// A Redis that greets, and never answers a question.
+    fn silent() -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("redis://{}/", listener.local_addr().unwrap());
+        let greet = |mut stream: std::net::TcpStream| {
+            let mut part = [0; 4096];
+            while let Ok(length @ 1..) = stream.read(&mut part) {
+                let said = part.get(..length).unwrap_or_default();
+                let asked = said.windows(3).any(|word| word == b"GET");
+                let commands = if asked { 0 } else { said.iter().filter(|byte| **byte == b'*').count() };
+                let _ = stream.write_all("+OK\r\n".repeat(commands).as_bytes());
+            }
+        };
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                std::thread::spawn(move || greet(stream));
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn who_never_answers_is_waited_for_a_moment_and_then_not_at_all() {
+        let (timeout, room) = (Duration::from_millis(20), Duration::from_millis(80));
+        let metrics = Metrics::new("test").unwrap();
+        let link = Link::new(Address::parse(&silent()).unwrap(), timeout, Arc::clone(&metrics));
+        link.current.store(Some(Arc::new(link.connect().await.unwrap())));
+        for n in 1..=FAILURES {
+            let began = Instant::now();
+            assert!(link.get(b"key").await.is_err());
+            let took = began.elapsed();
+            assert!((timeout..timeout + room).contains(&took), "question {n} took {took:?}");
+        }
+        let began = Instant::now();
+        for _ in 0..50 {
+            assert!(link.get(b"key").await.is_err() && link.send("SET", vec![redis::cmd("SET")]).await.is_err());
+        }
+        assert!(began.elapsed() < room, "the breaker is open, and yet they took {:?}", began.elapsed());
+        let text = metrics.render();
+        for (reason, times) in [("late", FAILURES), ("breaker_open", 100)] {
+            let line = format!("signet_redis_faults_total{{reason=\"{reason}\"}} {times}\n");
+            assert!(text.contains(&line), "{line}");
+        }
+    }
 
     #[test]
     fn slots_are_those_of_redis() {

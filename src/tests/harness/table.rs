@@ -3,10 +3,14 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
-use super::{Database, Peer, Server, postgres};
+use super::{Database, Peer, Redis, Scrape, Server, postgres};
+
+/// Settings of a world with a Redis: for so long an answer may be told, and Redis may take what it needs.
+const CACHED: [(&str, &str); 2] = [("INTROSPECTION_STALENESS", "4s"), ("REDIS_TIMEOUT", "1s")];
 
 /// One row of a table: an id, what it is about, and the steps.
 pub struct Case {
@@ -20,6 +24,8 @@ pub struct World {
     pub a: Peer,
     pub b: Peer,
     pub database: Database,
+    /// What both ask before the database, if anything.
+    pub redis: Option<Redis>,
     _servers: Vec<Server>,
 }
 
@@ -50,7 +56,41 @@ impl World {
     /// These replicas of one database.
     pub fn of(servers: Vec<Server>, database: Database) -> Self {
         let (a, b) = (servers[0].peer.clone(), servers[servers.len() - 1].peer.clone());
-        Self { a, b, database, _servers: servers }
+        Self { a, b, database, redis: None, _servers: servers }
+    }
+
+    /// Two replicas on one PostgreSQL database that answer introspections from a Redis; from the database alone where
+    /// there is no Redis to test on, or all are to have a dead one.
+    pub async fn cached(env: &[(&str, &str)]) -> Option<Self> {
+        let dead = std::env::var_os("SIGNET_TEST_DEAD_REDIS").is_some();
+        let Some(redis) = (if dead { None } else { Redis::start() }) else { return Self::postgres(env).await };
+        let url = redis.url();
+        let own = [("REDIS_URL", url.as_str())];
+        let world = Self::postgres(&[env, own.as_slice(), CACHED.as_slice()].concat()).await?;
+        let world = Self { redis: Some(redis), ..world };
+        let (id, secret) = world.machine().await;
+        let token = world.a.token(&id, &secret).await;
+        for peer in [&world.a, &world.b] {
+            world.cache(peer, &token).await;
+        }
+        Some(world)
+    }
+
+    /// Asks for a token until the answer comes out of Redis, where there is one.
+    pub async fn cache(&self, peer: &Peer, token: &str) {
+        let (before, began) = (self.hits(peer).await, Instant::now());
+        while self.redis.is_some() && self.hits(peer).await == before {
+            assert!(peer.is_active(token).await);
+            assert!(began.elapsed() < Duration::from_secs(30), "it is never cached");
+        }
+    }
+
+    /// How often that replica has answered out of Redis.
+    pub async fn hits(&self, peer: &Peer) -> u64 {
+        if self.redis.is_none() {
+            return 0;
+        }
+        Scrape::of(peer).await.series("signet_introspection_cache_total{result=\"redis\"}") as u64
     }
 
     /// A fresh client-credentials client: its id and secret.

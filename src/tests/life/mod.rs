@@ -3,6 +3,7 @@
 mod cache;
 mod database_tls;
 mod faults;
+mod news;
 mod outage;
 mod overload;
 mod replicas;

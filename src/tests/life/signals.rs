@@ -1,5 +1,7 @@
 //! SIGTERM loses no accepted request; SIGKILL loses no acknowledged token.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -129,6 +131,32 @@ async fn sigterm_waits_for_a_client_that_is_being_told_of_a_logout() {
     let left = "SELECT count(*) FROM logout_delivery";
     let left: i64 = database.client().await.query_one(left, &[]).await.unwrap().get(0);
     assert_eq!((slow.questions().len(), left), (1, 0), "told, and nothing is left to do");
+}
+
+/// Who never sends the rest of a request is not waited for until the end of all patience.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_does_not_wait_for_half_sent_bodies() {
+    let database = Database::sqlite();
+    Server::migrate(&database.dsn());
+    let mut server = Server::start(&database.dsn(), None, &[("SERVE_SHUTDOWN_DRAIN_DELAY", "1s")]).await;
+    let address = server.peer.public.trim_start_matches("http://").to_owned();
+    let halves: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            let head = "POST /oauth2/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                        Content-Length: 100\r\n\r\ngrant_type=";
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let began = Instant::now();
+    signal(server.pid(), "TERM");
+    assert_eq!(server.wait_end().await, Some(0));
+    println!("200 half-sent bodies: it ended after {:?}", began.elapsed());
+    // The drain, what a body may take at most, and a machine that does other things.
+    assert!(began.elapsed() < Duration::from_secs(1 + 10 + 3), "it ended after {:?}", began.elapsed());
+    drop(halves);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

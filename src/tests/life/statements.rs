@@ -11,12 +11,13 @@ const COUNTED: &str = "SELECT coalesce(sum(calls), 0)::bigint, \
      WHERE d.datname = current_database() AND query ~* 'token|client|family|jti|assertion|consent|code|session|subject' AND query !~* 'pg_stat|listen|skip locked|handled_at between' \
      AND query !~ '^[[:space:]]*SELECT id, name, owner'";
 
-struct Counter {
+/// Counts what a world's database was asked.
+pub(super) struct Counter {
     client: tokio_postgres::Client,
 }
 
 impl Counter {
-    async fn on(world: &World) -> Option<Self> {
+    pub(super) async fn on(world: &World) -> Option<Self> {
         let client = world.database.client().await;
         if client.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await.is_err() {
             println!("SKIPPED: this PostgreSQL has no pg_stat_statements");
@@ -25,7 +26,7 @@ impl Counter {
         Some(Self { client })
     }
 
-    async fn now(&self) -> i64 {
+    pub(super) async fn now(&self) -> i64 {
         self.all().await.0
     }
 
@@ -69,7 +70,7 @@ async fn hot_paths_cost_the_statements_they_should() {
         tokens.push(peer.token(&id, &secret).await);
     }
     let alone = count.now().await - before;
-    assert!(alone <= TIMES, "client_credentials: {alone} statements for {TIMES}\n{}", count.texts().await);
+    assert_eq!(alone, TIMES, "client_credentials\n{}", count.texts().await);
 
     let before = count.now().await;
     for token in tokens.iter().skip(1) {
@@ -126,15 +127,17 @@ async fn callers_at_once_share_a_batch() {
         async move { drop(peer.token(&id, &secret).await) }
     };
     let (spent, times) = at_once(&count, issue).await;
-    assert!(spent < times, "{spent} statements for {times} tokens: nothing was shared\n{}", count.texts().await);
+    println!("{spent} statements for {times} tokens");
+    assert!(spent * 2 < times, "{spent} statements for {times} tokens: hardly any is shared\n{}", count.texts().await);
     let introspect = |_| {
         let (peer, token) = (world.a.clone(), token.clone());
         async move { assert!(peer.is_active(&token).await) }
     };
     let (spent, times) = at_once(&count, introspect).await;
+    println!("{spent} statements for {times} introspections");
     assert!(
-        spent < times,
-        "{spent} statements for {times} introspections: nothing was shared\n{}",
+        spent * 2 < times,
+        "{spent} statements for {times} introspections: hardly any is shared\n{}",
         count.texts().await
     );
 }

@@ -1,5 +1,5 @@
 //! What an attacker tries, as tables: each row carries the id of its case and runs on one replica over SQLite and on
-//! two replicas over one PostgreSQL.
+//! two replicas over one PostgreSQL, which answer introspections out of one Redis.
 //!
 //! Families: A authorization requests, B codes, C tokens, revocation and introspection, D client authentication, E signed
 //! tokens, F login, consent and logout, G calls to others, H the wire, I secrets and storage, J devices.
@@ -39,7 +39,7 @@ async fn on_sqlite(table: &[Case]) {
 }
 
 async fn on_two_replicas(table: &[Case]) {
-    let Some(world) = World::postgres(&SETTINGS).await else { return };
+    let Some(world) = World::cached(&SETTINGS).await else { return };
     play(&world, table).await;
 }
 

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Case, Peer, World, cases};
+use crate::harness::{Case, Peer, Redis, World, cases};
 
 const FAMILY: [Case; 8] = cases! {
     "C08" "revoke: own, again, unknown, another client's" => revoke,
@@ -50,6 +50,7 @@ async fn renamed(world: &World) {
 async fn variants(world: &World) {
     let (id, secret) = world.machine().await;
     let token = world.a.token(&id, &secret).await;
+    world.cache(&world.b, &token).await;
     let (key, signature) = token.split_once('.').unwrap_or_else(|| panic!("an opaque token has two parts: {token}"));
     let flip = |text: &str| {
         let swap = |c: char| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
@@ -96,11 +97,15 @@ async fn scope_at_introspection(world: &World) {
     let (id, secret) = world.machine().await;
     let form = [("grant_type", "client_credentials"), ("scope", "read")];
     let token = world.a.form("/oauth2/token", &form, Some((&id, &secret))).await.get("access_token");
+    world.cache(&world.b, &token).await;
+    let before = world.hits(&world.b).await;
     for (scope, active) in [("write", false), ("read", true), ("read write", false), ("", true)] {
         let request = world.b.to_admin(Method::POST, "/admin/oauth2/introspect");
         let answer = Peer::send(request.form(&[("token", token.as_str()), ("scope", scope)])).await;
         assert_eq!(answer.json()["active"], json!(active), "{scope:?}: {}", answer.brief());
     }
+    let all = if world.redis.is_some() { 4 } else { 0 };
+    assert_eq!(world.hits(&world.b).await - before, all, "a scope was judged without what is cached");
 }
 
 async fn expired(world: &World) {
@@ -114,8 +119,23 @@ async fn expired(world: &World) {
     );
     let token = answer.get("access_token");
     assert!(world.b.is_active(&token).await);
+    let kept = |redis: &Redis| redis.ask::<Vec<String>>(&["KEYS", "signet:t:*"]);
+    let kept = if let Some(redis) = &world.redis {
+        let _: () = redis.ask(&["FLUSHALL"]);
+        world.cache(&world.b, &token).await;
+        kept(redis)
+    } else {
+        Vec::new()
+    };
+    // Redis, too, would forget it by then.
+    for key in &kept {
+        assert_eq!(world.redis.as_ref().map(|redis| redis.ask::<u64>(&["PERSIST", key])), Some(1), "{kept:?}");
+    }
     tokio::time::sleep(std::time::Duration::from_millis(3_200)).await;
     assert!(!world.a.is_active(&token).await && !world.b.is_active(&token).await);
+    for key in &kept {
+        assert_eq!(world.redis.as_ref().map(|redis| redis.ask::<u64>(&["EXISTS", key])), Some(1), "Redis has it");
+    }
 }
 
 async fn no_store(world: &World) {
@@ -138,6 +158,9 @@ async fn by_client(world: &World) {
     }
     let theirs = world.a.token(&other, &others_secret).await;
     let signed = world.a.token(&jwt, &jwt_secret).await;
+    for token in mine.iter().chain([&signed]) {
+        world.cache(&world.a, token).await;
+    }
     for client in [&id, &jwt] {
         let answer = world.b.admin(Method::DELETE, &format!("/admin/oauth2/tokens?client_id={client}"), None).await;
         assert_eq!(answer.status, 204, "{}", answer.brief());

@@ -2,6 +2,7 @@
 //! told so in time. Faults of another kind are with their subject: outages and overload beside this, a replica that dies
 //! in `signals` and in the tables of codes and refresh tokens.
 
+mod busy;
 mod clock;
 mod commit;
 mod disk;

@@ -88,10 +88,12 @@ async fn half_open_connections_are_noticed_within_ten_seconds() {
     let at: time::OffsetDateTime = db.query_one("SELECT clock_timestamp()", &[]).await.unwrap().get(0);
     let began = Instant::now();
     stand.proxy.strand();
-    let refused =
-        healed("stranded", Duration::from_secs(10), async || peer.client_credentials(&id, &secret).await).await;
+    let issued = healed("stranded", Duration::from_secs(10), async || peer.client_credentials(&id, &secret).await);
+    let (ready, refused) = tokio::join!(peer.get("/health/ready"), issued);
     assert!(refused <= 2, "{refused} callers in turn waited for connections that were silent");
+    assert_eq!(ready.status, 503, "it was ready while nothing was heard: {}", ready.brief());
     assert!(peer.is_active(&token).await);
+    assert_eq!(peer.get("/health/ready").await.status, 200, "ready again");
     while db.query_one(listening, &[&at]).await.unwrap().get::<_, i64>(0) == 0 {
         assert!(began.elapsed() < Duration::from_secs(10), "changes are not heard any more");
         tokio::time::sleep(Duration::from_millis(100)).await;
