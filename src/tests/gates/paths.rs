@@ -51,8 +51,8 @@ pub const PATHS: &[Path] = &[
     Path {
         name: "client_credentials, JWT",
         prepare: |c| client_credentials(c, "jwt"),
-        on_sqlite: at_most(130.0, 55.0),
-        on_postgres: at_most(154.0, 55.0),
+        on_sqlite: at_most(108.0, 55.0),
+        on_postgres: at_most(132.0, 55.0),
     },
     Path {
         name: "introspection",
@@ -64,10 +64,10 @@ pub const PATHS: &[Path] = &[
     Path {
         name: "code flow, eight requests",
         prepare: code_flow,
-        on_sqlite: at_most(1440.0, 420.0),
-        on_postgres: at_most(1520.0, 450.0),
+        on_sqlite: at_most(1340.0, 420.0),
+        on_postgres: at_most(1420.0, 450.0),
     },
-    Path { name: "refresh", prepare: refresh, on_sqlite: at_most(202.0, 95.0), on_postgres: at_most(245.0, 115.0) },
+    Path { name: "refresh", prepare: refresh, on_sqlite: at_most(181.0, 95.0), on_postgres: at_most(222.0, 115.0) },
 ];
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
