@@ -56,7 +56,7 @@ const GUESSES: &str = "
         expires_at = greatest(t.expires_at, excluded.expires_at)
     RETURNING wrong";
 const WRONG_OF_ALL: &str = "
-    SELECT coalesce(sum(wrong), 0)::bigint FROM device_guess WHERE nid = $1 AND expires_at > clock_timestamp()";
+    SELECT coalesce(sum(wrong), 0)::bigint FROM device_guess WHERE nid = $1 AND expires_at > (SELECT clock_timestamp())";
 const WRONG: &str = "UPDATE device_guess SET wrong = wrong + 1 WHERE challenge = $1";
 /// While secrets change places, one code may be two devices', each under another key: then it is nobody's.
 const BIND: &str = "

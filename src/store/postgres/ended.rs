@@ -11,28 +11,38 @@ use uuid::Uuid;
 /// How many families one statement revokes, or rows it deletes.
 const BATCH: i64 = 1000;
 
+/// Every statement here goes by a range and an order that only the client's index has: where all rows are one client's, the
+/// planner takes any other index of the network for another client too, or the whole table.
 const END_FAMILIES: &str = "
     WITH h AS MATERIALIZED (
-        SELECT id FROM token_family WHERE nid = $1 AND client_id = $2 AND revoked_at IS NULL ORDER BY id FOR UPDATE)
-    UPDATE token_family t SET revoked_at = clock_timestamp(), version = t.version + 1 FROM h WHERE t.id = h.id";
+        SELECT id FROM token_family
+        WHERE id = ANY(ARRAY(
+                SELECT id FROM token_family
+                WHERE nid = $1 AND client_id >= $2 AND client_id <= $2 AND revoked_at IS NULL
+                ORDER BY client_id, revoked_at LIMIT $3))
+            AND revoked_at IS NULL
+        ORDER BY id FOR UPDATE)
+    UPDATE token_family SET revoked_at = clock_timestamp(), version = version + 1 WHERE id = ANY(ARRAY(SELECT id FROM h))";
 
-/// Revokes every family of a client: from the commit on none of its tokens is valid.
+/// Revokes every family of a client whose row the transaction holds: from the commit on none of its tokens is valid. What
+/// [`PostgresStore::end_most_families`] has left is one batch, or little more.
 pub(super) async fn end_families(db: &impl GenericClient, nid: Uuid, client: &str) -> Result<(), Fault> {
     let statement = db.prepare_cached(END_FAMILIES).await?;
-    db.execute(&statement, &[&nid, &client]).await?;
+    while db.execute(&statement, &[&nid, &client, &BATCH]).await? >= BATCH.unsigned_abs() {}
     Ok(())
 }
 
 /// Leaves the family that a client has for itself, which must not end before the client knows its new one.
 const END_SOME: &str = "
     WITH live AS MATERIALIZED (
-        SELECT id FROM token_family WHERE nid = $1 AND client_id = $2 AND revoked_at IS NULL AND NOT shared
-        LIMIT $3::bigint + 1),
+        SELECT id FROM token_family
+        WHERE nid = $1 AND client_id >= $2 AND client_id <= $2 AND revoked_at IS NULL AND NOT shared
+        ORDER BY client_id, revoked_at LIMIT $3::bigint + 1),
     h AS MATERIALIZED (
         SELECT id FROM token_family
         WHERE id = ANY(ARRAY(SELECT id FROM live)) AND revoked_at IS NULL AND (SELECT count(*) FROM live) > $3
         ORDER BY id FOR UPDATE)
-    UPDATE token_family t SET revoked_at = clock_timestamp(), version = t.version + 1 FROM h WHERE t.id = h.id";
+    UPDATE token_family SET revoked_at = clock_timestamp(), version = version + 1 WHERE id = ANY(ARRAY(SELECT id FROM h))";
 
 /// Revokes a batch of a client's families if one statement is not to revoke all that there are; whether it did.
 async fn end_some(db: &impl GenericClient, nid: Uuid, client: &str) -> Result<bool, Fault> {
@@ -49,9 +59,10 @@ macro_rules! dead {
             " WHERE signature = ANY(ARRAY(
                 SELECT t.signature FROM ",
             $table,
-            " t JOIN token_family f ON f.id = t.family_id
-                WHERE t.nid = $1 AND t.client_id = $2 AND t.family_id >= $4 AND f.revoked_at IS NOT NULL
-                ORDER BY t.family_id LIMIT $3 FOR UPDATE OF t SKIP LOCKED))
+            " t CROSS JOIN LATERAL (
+                    SELECT 1 FROM token_family f WHERE f.id = t.family_id AND f.revoked_at IS NOT NULL OFFSET 0) f
+                WHERE t.nid = $1 AND (t.client_id, t.family_id) >= ($2, $4) AND t.client_id <= $2
+                ORDER BY t.client_id, t.family_id LIMIT $3 FOR UPDATE OF t SKIP LOCKED))
             RETURNING family_id"
         )
     };
@@ -82,8 +93,7 @@ pub(super) async fn delete_dead(db: &impl GenericClient, nid: Uuid, client: &str
 }
 
 /// What is left of a client that is gone, so that another one of the same id does not find it. One statement sees the
-/// new client or none of what belongs to it. A range and an order that only one index has, for where all rows are one
-/// client's the planner takes any other index of the network.
+/// new client or none of what belongs to it.
 const LEFT: [&str; 3] = [
     "DELETE FROM consent WHERE id = ANY(ARRAY(
         SELECT id FROM consent WHERE nid = $1 AND client_id >= $2 AND client_id <= $2

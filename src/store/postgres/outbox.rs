@@ -38,7 +38,7 @@ const CLAIM: &str = "
     UPDATE logout_delivery
     SET next_at = clock_timestamp() + $3::bigint * interval '1 microsecond'
     WHERE id = ANY(ARRAY(
-        SELECT id FROM logout_delivery WHERE NOT dead AND next_at <= clock_timestamp() AND nid = $1
+        SELECT id FROM logout_delivery WHERE NOT dead AND next_at <= (SELECT clock_timestamp()) AND nid = $1
         ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED))
     RETURNING id, client_id, uri, subject, session_id, attempts";
 

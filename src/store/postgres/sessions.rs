@@ -213,7 +213,7 @@ const END_OF_SUBJECT: &str = "
         SELECT id FROM login_session
         WHERE nid = $1 AND subject = $2 AND ended_at IS NULL AND expires_at > clock_timestamp()
         ORDER BY id FOR UPDATE)
-    UPDATE login_session t SET ended_at = clock_timestamp() FROM h WHERE t.id = h.id";
+    UPDATE login_session SET ended_at = clock_timestamp() WHERE id = ANY(ARRAY(SELECT id FROM h))";
 
 /// Ends every session of a subject; how many.
 pub(super) async fn end_of_subject(db: &impl GenericClient, nid: Uuid, subject: &str) -> Result<u64, Fault> {

@@ -18,7 +18,8 @@ pub(super) async fn leased(tx: &impl GenericClient) -> Result<bool, Fault> {
     Ok(tx.query_one(&statement, &[&LOCK_CLASS, &LOCK_SWEEP]).await?.try_get(0)?)
 }
 
-/// At most $1 rows whose time was over $2 microseconds ago.
+/// At most $1 rows whose time was over $2 microseconds ago. The moment is a query of its own: compared with a function that
+/// changes from row to row, no index ends where the rows do that are over, and each sweep would read all that are not.
 macro_rules! over {
     ($table:literal, $key:literal, $over:literal) => {
         over!($table, $key, $over, "")
@@ -35,7 +36,7 @@ macro_rules! over {
             $table,
             " WHERE ",
             $over,
-            " <= clock_timestamp() - $2::bigint * interval '1 microsecond'",
+            " <= (SELECT clock_timestamp() - $2::bigint * interval '1 microsecond')",
             $and,
             " ORDER BY ",
             $over,
@@ -91,7 +92,7 @@ pub(super) async fn sweep(conn: &mut Object, limit: i64) -> Result<Sweep, Fault>
 /// token that has expired stays until its hour is dropped, and holds nothing.
 const CONSENTS: &str = "
     WITH due AS MATERIALIZED (
-        SELECT id, nid, client_id FROM consent WHERE sweep_after <= clock_timestamp()
+        SELECT id, nid, client_id FROM consent WHERE sweep_after <= (SELECT clock_timestamp())
         ORDER BY sweep_after LIMIT $1 FOR UPDATE SKIP LOCKED),
     f AS MATERIALIZED (SELECT id FROM token_family WHERE id IN (SELECT id FROM due) FOR UPDATE SKIP LOCKED),
     seen AS MATERIALIZED (
@@ -128,11 +129,12 @@ async fn consents(db: &impl GenericClient, limit: i64, more: &mut bool) -> Resul
 /// consent cannot be granted again; one that a client had for itself is needed no longer.
 const REVOKED: &str = "
     SELECT id FROM token_family
-    WHERE revoked_at <= clock_timestamp() - $2::bigint * interval '1 microsecond' AND NOT shared
+    WHERE revoked_at <= (SELECT clock_timestamp() - $2::bigint * interval '1 microsecond') AND NOT shared
     ORDER BY revoked_at LIMIT $1 FOR UPDATE SKIP LOCKED";
 const REVOKED_SHARED: &str = "
     SELECT id FROM token_family
-    WHERE revoked_at <= clock_timestamp() - $2::bigint * interval '1 microsecond' AND shared AND revoked_at IS NOT NULL
+    WHERE revoked_at <= (SELECT clock_timestamp() - $2::bigint * interval '1 microsecond')
+        AND shared AND revoked_at IS NOT NULL
     ORDER BY revoked_at LIMIT $1 FOR UPDATE SKIP LOCKED";
 
 /// At most $2 rows of these families.

@@ -1,5 +1,8 @@
 //! How many SQL statements the hot paths cost, counted by the database itself.
 
+use std::time::Duration;
+
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{Browser, Web, World, accept, param};
@@ -256,20 +259,27 @@ const GRANTS: &str = "
         SELECT gen_random_uuid(), nid, client_id, subject, false, 1 FROM one, generate_series(1, 20000)
         RETURNING id, nid, client_id, subject),
     r AS (
-        INSERT INTO refresh_token (signature, nid, family_id, client_id, subject, scope, audience, requested_at, replayed,
-                                   access_token, successor, session)
-        SELECT sha256(id::text::bytea), nid, id, client_id, subject, '[]', '[]', now(), 0, sha256(''), '', '' FROM f)
+        INSERT INTO refresh_token (signature, nid, family_id, client_id, subject, scope, audience, requested_at, expires_at,
+                                   replayed, access_token, successor, session)
+        SELECT sha256(id::text::bytea), nid, id, client_id, subject, '[]', '[]', now(), now() + interval '1 day', 0,
+               sha256(''), '', '' FROM f)
     INSERT INTO consent (id, nid, client_id, subject, session_id, scope, audience, skipped, remember, requested_at, handled_at,
-                         detail)
+                         detail, sweep_after)
     SELECT f.id, f.nid, f.client_id, f.subject, gen_random_uuid(), '[]', '[]', false, true, now() - interval '30 days',
-           now() - interval '30 days', one.detail
+           now() - interval '30 days', one.detail, now() + interval '1 day'
     FROM f, one";
 
-/// What is left of a client of before is looked for when another one is made.
-const OF_CONSENTS: &str = "
+/// How many statements are of that kind, and the pages of the worst.
+const OF_KIND: &str = "
     SELECT count(*), coalesce(max((shared_blks_hit + shared_blks_read) / calls), 0)
     FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
-    WHERE d.datname = current_database() AND query ~ '^DELETE FROM consent'";
+    WHERE d.datname = current_database() AND query ~* $1";
+/// What is left of a client of before is looked for when another one is made.
+const LEFT: &str = "^delete from consent where id = any";
+/// All families of one client end, and the rows of those that have.
+const ENDED: &str = "(update token_family|for update of t skip locked)";
+/// What is over is looked for all the time, and mostly nothing is.
+const SWEEPS: &str = "(order by expires_at|order by revoked_at|sweep_after <=)";
 
 /// What was counted in this database begins anew.
 const RESET: &str = "SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = current_database()";
@@ -290,10 +300,17 @@ impl Counter {
         }
         let rows = self.client.query(PAGES, &[]).await.unwrap();
         assert_eq!(rows.len(), 5, "they were not counted");
-        for row in rows {
+        for row in &rows {
             let (pages, text): (i64, String) = (row.get(0), row.get(1));
             assert!(pages < 150, "{pages} pages for one statement:\n{text}");
         }
+    }
+
+    /// Statements of that kind were counted, and read few pages.
+    async fn reads_little(&self, kind: &str) {
+        let row = self.client.query_one(OF_KIND, &[&kind]).await.unwrap();
+        let (statements, pages): (i64, i64) = (row.get(0), row.get(1));
+        assert!(statements > 0 && pages < 150, "{statements} statements, {pages} pages: {kind}");
     }
 }
 
@@ -315,7 +332,7 @@ async fn a_client_with_many_tokens_is_served_by_key() {
 /// Plans are made when the tables are empty and live on for a while after they are not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plans_of_empty_tables_find_by_key_in_full_ones() {
-    let Some(world) = World::postgres(&[]).await else { return };
+    let Some(world) = World::postgres(&[("JANITOR_INTERVAL", "1s")]).await else { return };
     let Some(count) = Counter::on(&world).await else { return };
     let (machine, web) = (world.machine().await, world.web().await);
     count.finds_by_key(&world, &machine, &web).await;
@@ -324,8 +341,15 @@ async fn plans_of_empty_tables_find_by_key_in_full_ones() {
     // Once it knows that all rows are one client's, its condition excludes nothing to the planner.
     count.client.batch_execute("ANALYZE").await.unwrap();
     count.finds_by_key(&world, &machine, &web).await;
-    world.machine().await;
-    let worst = count.client.query_one(OF_CONSENTS, &[]).await.unwrap();
-    let (statements, pages): (i64, i64) = (worst.get(0), worst.get(1));
-    assert!(statements > 0 && pages < 150, "{pages} pages for what a client of before has left");
+    let (other, _) = world.machine().await;
+    count.reads_little(LEFT).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    count.reads_little(SWEEPS).await;
+    for (path, what) in
+        [(format!("/admin/oauth2/tokens?client_id={other}"), "tokens"), (format!("/admin/clients/{other}"), "client")]
+    {
+        count.client.query(RESET, &[]).await.unwrap();
+        assert_eq!(world.a.admin(Method::DELETE, &path, None).await.status, 204, "{what}");
+        count.reads_little(ENDED).await;
+    }
 }
