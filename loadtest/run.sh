@@ -53,7 +53,7 @@ pace=(--duration "$seconds" --warmup "$(awk "BEGIN { print $seconds / 4 }")") se
 if [[ -n $quick ]]; then
   save=$target/load-quick results=$target/load-quick/RESULTS.md rounds=1
   pace=(--duration 0.3 --warmup 0.1 --concurrency 8)
-  set_size=(--tokens 40 --revoked 2000 --revoked-refresh 60 --assertions 2000) fair_size=(--clients 20 --revoked 500) curve=(--connections 1,8 --shares 50)
+  set_size=(--tokens 40 --revoked 2000 --revoked-refresh 60 --assertions 2000) fair_size=(--clients 20 --revoked 500) curve=(--connections "1,8" --shares 50)
   tokens=1000 rows=500,5000 cold=40 expire=20000 storm=200 replay=(--rounds 1 --requests 500)
 fi
 mkdir -p "$save"
