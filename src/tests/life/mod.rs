@@ -12,6 +12,9 @@ mod secrets;
 mod signals;
 mod statements;
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use crate::harness::{Answer, Peer, Scrape};
 
 /// 503, and when to come again; not a word about what was asked.
@@ -29,4 +32,17 @@ async fn series(peer: &Peer, name: &str) -> u64 {
 /// A series of a replica's metrics.
 async fn gauge(peer: &Peer, name: &str) -> f64 {
     Scrape::of(peer).await.series(name)
+}
+
+/// So many requests for a token whose bodies never come to their end.
+fn half_sent(peer: &Peer, count: usize) -> Vec<TcpStream> {
+    let address = peer.public.trim_start_matches("http://");
+    let begin = |_| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = "POST /oauth2/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                    Content-Length: 100\r\n\r\ngrant_type=";
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    (0..count).map(begin).collect()
 }

@@ -1,12 +1,11 @@
 //! More than can be done at once: each class of requests has its own room, and who finds none is told at once.
 
-use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
-use super::{series, unavailable};
+use super::{half_sent, series, unavailable};
 use crate::harness::{Answer, Database, Fault, Peer, Proxy, Scrape, Server, World, fresh, machine, postgres};
 
 /// `limits.queue_time` of these tests, and how soon after it half of those have heard that they are refused.
@@ -28,6 +27,18 @@ fn silence() -> (TcpListener, String) {
     (listener, url)
 }
 
+/// So many requests for a token at once, each with its time.
+fn timed_calls(peer: &Peer, id: &str, secret: &str, count: usize) -> Vec<tokio::task::JoinHandle<(Answer, Duration)>> {
+    let call = |_| {
+        let (peer, id, secret) = (peer.clone(), id.to_owned(), secret.to_owned());
+        tokio::spawn(async move {
+            let began = Instant::now();
+            (peer.client_credentials(&id, &secret).await, began.elapsed())
+        })
+    };
+    (0..count).map(call).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_full_class_refuses_at_once_and_leaves_the_others_alone() {
     let (_hook, url) = silence();
@@ -45,15 +56,7 @@ async fn a_full_class_refuses_at_once_and_leaves_the_others_alone() {
     let server = Server::start(&database.dsn(), None, &with_hook).await;
     let peer = server.peer.clone();
     let began = Instant::now();
-    let calls: Vec<_> = (0..30)
-        .map(|_| {
-            let (peer, id, secret) = (peer.clone(), id.clone(), secret.clone());
-            tokio::spawn(async move {
-                let began = Instant::now();
-                (peer.client_credentials(&id, &secret).await, began.elapsed())
-            })
-        })
-        .collect();
+    let calls = timed_calls(&peer, &id, &secret, 30);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(peer.is_active(&token).await, "introspection has a room of its own");
     assert_eq!(
@@ -169,15 +172,7 @@ async fn a_silent_hook_holds_so_many_and_no_more() {
     let with_hook = [env.as_slice(), &[("OAUTH2_TOKEN_HOOK", &url)]].concat();
     let server = Server::start(&database.dsn(), None, &with_hook).await;
     let peer = &server.peer;
-    let calls: Vec<_> = (0..HOOK + 40)
-        .map(|_| {
-            let (peer, id, secret) = (peer.clone(), id.clone(), secret.clone());
-            tokio::spawn(async move {
-                let began = Instant::now();
-                (peer.client_credentials(&id, &secret).await, began.elapsed())
-            })
-        })
-        .collect();
+    let calls = timed_calls(peer, &id, &secret, HOOK + 40);
     tokio::time::sleep(Duration::from_millis(1000)).await;
     for _ in 0..20 {
         let began = Instant::now();
@@ -207,16 +202,7 @@ async fn slow_senders_hold_no_seat() {
     let server = Server::start(&database.dsn(), None, &[("LIMITS_TOKEN", "2"), ("LIMITS_QUEUE_TIME", "1ms")]).await;
     let (id, secret) = (fresh("slow"), fresh("secret"));
     server.peer.create(machine(&id, &secret)).await;
-    let address = server.peer.public.trim_start_matches("http://").to_owned();
-    let slow: Vec<TcpStream> = (0..50)
-        .map(|_| {
-            let mut stream = TcpStream::connect(&address).unwrap();
-            let head = "POST /oauth2/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-                        Content-Length: 100\r\n\r\ngrant_type=";
-            stream.write_all(head.as_bytes()).unwrap();
-            stream
-        })
-        .collect();
+    let slow = half_sent(&server.peer, 50);
     tokio::time::sleep(Duration::from_millis(200)).await;
     for _ in 0..5 {
         server.peer.token(&id, &secret).await;

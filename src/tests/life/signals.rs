@@ -1,7 +1,5 @@
 //! SIGTERM loses no accepted request; SIGKILL loses no acknowledged token.
 
-use std::io::Write;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,6 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
+use super::half_sent;
 use crate::harness::{
     Answer, Callee, Database, Peer, Server, claims, fresh, machine, param, postgres, sign_in, signal,
 };
@@ -139,16 +138,7 @@ async fn sigterm_does_not_wait_for_half_sent_bodies() {
     let database = Database::sqlite();
     Server::migrate(&database.dsn());
     let mut server = Server::start(&database.dsn(), None, &[("SERVE_SHUTDOWN_DRAIN_DELAY", "1s")]).await;
-    let address = server.peer.public.trim_start_matches("http://").to_owned();
-    let halves: Vec<TcpStream> = (0..200)
-        .map(|_| {
-            let mut stream = TcpStream::connect(&address).unwrap();
-            let head = "POST /oauth2/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-                        Content-Length: 100\r\n\r\ngrant_type=";
-            stream.write_all(head.as_bytes()).unwrap();
-            stream
-        })
-        .collect();
+    let halves = half_sent(&server.peer, 200);
     tokio::time::sleep(Duration::from_millis(500)).await;
     let began = Instant::now();
     signal(server.pid(), "TERM");
